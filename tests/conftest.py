@@ -1,0 +1,26 @@
+"""The test session: four CPU devices, a compilation cache of its own, and no silent rank promotion."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# Also for the processes that tests start. Workers of one session inherit the folder of the first process.
+os.environ["JAX_PLATFORMS"] = "cpu"
+if "JAXSTYLE_TEST_CACHE" not in os.environ:
+    os.environ["JAXSTYLE_TEST_CACHE"] = tempfile.mkdtemp(prefix="jaxstyle-tests-")
+    atexit.register(shutil.rmtree, os.environ["JAXSTYLE_TEST_CACHE"], ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["JAXSTYLE_TEST_CACHE"]
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    """A PRNG key, the same in every test."""
+    return jax.random.key(0)
