@@ -1,0 +1,61 @@
+"""Names for the arrays that travel through jaxstyle, and checks that say what was wrong.
+
+Conventions, once for the whole library:
+
+* images are float32, ``(N, H, W, 3)`` or ``(H, W, 3)``, sRGB-encoded values in [0, 1];
+* features are ``(N, H, W, C)``;
+* ``alpha`` is the degree of style: 0 = content, 1 = full style.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array: TypeAlias = jax.Array
+ArrayLike: TypeAlias = jax.Array | np.ndarray
+Image: TypeAlias = jax.Array  # (N, H, W, 3) or (H, W, 3), sRGB in [0, 1]
+Features: TypeAlias = jax.Array  # (N, H, W, C)
+Params: TypeAlias = dict[str, Any]  # a pytree of arrays, as Flax makes them
+
+
+def as_images(images: ArrayLike, name: str) -> tuple[Array, bool]:
+    """Returns the images as a float32 batch.
+
+    Args:
+      images: ``(H, W, 3)`` or ``(N, H, W, 3)``, float values in [0, 1] or unsigned integers.
+      name: the argument's name, for the error message.
+
+    Returns:
+      ``(batch, single)``: the batch ``(N, H, W, 3)``, and whether one image without a batch axis came in.
+
+    Raises:
+      ValueError: not an image, or no pixels in it.
+    """
+    shape = np.shape(images)
+    if len(shape) not in (3, 4) or shape[-1] != 3:
+        raise ValueError(f"{name}: expected an image (H, W, 3) or a batch (N, H, W, 3), got shape {shape}")
+    if 0 in shape:
+        raise ValueError(f"{name}: there are no pixels in an array of shape {shape}")
+    dtype = np.dtype(images.dtype)
+    if np.issubdtype(dtype, np.unsignedinteger):
+        batch = jnp.asarray(images).astype(jnp.float32) / np.iinfo(dtype).max
+    elif jnp.issubdtype(dtype, jnp.floating):
+        batch = jnp.asarray(images, jnp.float32)
+    else:
+        raise ValueError(f"{name}: expected float values in [0, 1] or unsigned integers, got {dtype}")
+    return (batch[None], True) if len(shape) == 3 else (batch, False)
+
+
+def check_alpha(alpha: float | ArrayLike, name: str = "alpha") -> None:
+    """Raises ValueError unless every concrete value lies in [0, 1] (values traced by jit are not looked at)."""
+    if isinstance(alpha, jax.core.Tracer):
+        return
+    values = np.asarray(alpha)
+    if not np.issubdtype(values.dtype, np.number):
+        raise ValueError(f"{name}: expected a number in [0, 1], got {alpha!r}")
+    if not bool(np.all((values >= 0) & (values <= 1))):
+        raise ValueError(f"{name}: expected values in [0, 1], found {values.min():g} .. {values.max():g}")

@@ -1,0 +1,62 @@
+"""Losses on features: arrays in, one scalar out. All accumulate in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import jax.numpy as jnp
+
+from jaxstyle.arrays import Array, Features
+from jaxstyle.stats import Moments, moments
+
+Norm = Literal["squared", "plain"]
+_TINY = 1e-12  # under the root of the plain norm, whose gradient would be infinite at 0
+
+
+def _per_image(difference: Array, norm: Norm) -> Array:
+    d = difference.astype(jnp.float32).reshape(difference.shape[0], -1)
+    if norm == "squared":
+        return jnp.square(d).mean(-1)
+    if norm == "plain":
+        return jnp.sqrt(jnp.square(d).sum(-1) + _TINY)
+    raise ValueError(f"norm: expected 'squared' or 'plain', got {norm!r}")
+
+
+def content_loss(features: Features, target: Features, *, norm: Norm = "squared") -> Array:
+    """Distance of feature maps (Eq. 12 of arXiv:1703.06868), a mean over the batch.
+
+    Args:
+      features: ``(N, H, W, C)``.
+      target: the same shape.
+      norm: ``"squared"``: mean of the squared differences; ``"plain"``: Euclidean norm.
+
+    Returns:
+      A scalar.
+
+    Differs from the paper: Eq. 12 has the Euclidean norm, the authors' code the mean squared error; the latter is
+    the default.
+    """
+    if features.shape != target.shape:
+        raise ValueError(f"target: expected the shape of features, {features.shape}, got {target.shape}")
+    return _per_image(features - target, norm).mean()
+
+
+def style_loss(
+    features: Mapping[str, Features], style: Mapping[str, Moments], *, norm: Norm = "squared"
+) -> Array:
+    """Distance of channel means plus that of deviations, summed over layers (Eq. 13 of arXiv:1703.06868).
+
+    Args:
+      features: ``{tap: (N, H, W, C)}`` of the stylized images.
+      style: ``{tap: Moments}`` of the style images, ``(N, C)`` or ``(1, C)``; its taps are the ones compared.
+      norm: see `content_loss`.
+
+    Returns:
+      A scalar, the mean over the batch.
+    """
+    total = jnp.zeros((), jnp.float32)
+    for tap, target in style.items():
+        found = moments(features[tap])
+        total += _per_image(found.mean - target.mean, norm).mean() + _per_image(found.std - target.std, norm).mean()
+    return total
