@@ -35,6 +35,8 @@ def as_images(images: ArrayLike, name: str) -> tuple[Array, bool]:
     Raises:
       ValueError: not an image, or no pixels in it.
     """
+    if not hasattr(images, "dtype"):
+        raise ValueError(f"{name}: expected a NumPy or JAX array, got {type(images).__name__}")
     shape = np.shape(images)
     if len(shape) not in (3, 4) or shape[-1] != 3:
         raise ValueError(f"{name}: expected an image (H, W, 3) or a batch (N, H, W, 3), got shape {shape}")
@@ -42,7 +44,7 @@ def as_images(images: ArrayLike, name: str) -> tuple[Array, bool]:
         raise ValueError(f"{name}: there are no pixels in an array of shape {shape}")
     dtype = np.dtype(images.dtype)
     if np.issubdtype(dtype, np.unsignedinteger):
-        batch = jnp.asarray(images).astype(jnp.float32) / np.iinfo(dtype).max
+        batch = jnp.asarray(images).astype(jnp.float32) / float(np.iinfo(dtype).max)
     elif jnp.issubdtype(dtype, jnp.floating):
         batch = jnp.asarray(images, jnp.float32)
     else:
@@ -51,11 +53,20 @@ def as_images(images: ArrayLike, name: str) -> tuple[Array, bool]:
 
 
 def check_alpha(alpha: float | ArrayLike, name: str = "alpha") -> None:
-    """Raises ValueError unless every concrete value lies in [0, 1] (values traced by jit are not looked at)."""
+    """Checks a degree of style; values traced by jit are not looked at.
+
+    Args:
+      alpha: a number or an array of any shape.
+      name: the argument's name, for the error message.
+
+    Raises:
+      ValueError: not numbers, or not all in [0, 1].
+    """
     if isinstance(alpha, jax.core.Tracer):
         return
     values = np.asarray(alpha)
-    if not np.issubdtype(values.dtype, np.number):
-        raise ValueError(f"{name}: expected a number in [0, 1], got {alpha!r}")
+    if not (jnp.issubdtype(values.dtype, jnp.floating) or jnp.issubdtype(values.dtype, jnp.integer)):
+        raise ValueError(f"{name}: expected numbers in [0, 1], got {values.dtype}")
+    values = values.astype(np.float32)
     if not bool(np.all((values >= 0) & (values <= 1))):
         raise ValueError(f"{name}: expected values in [0, 1], found {values.min():g} .. {values.max():g}")

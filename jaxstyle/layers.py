@@ -9,11 +9,14 @@ Every function here equals a plain form that a reader would write first; the tes
   2.25 times fewer multiplications.
 * Kernel gradients on CPU are summed over strips of about 2048 positions, which stay in the cache.
 * 2x2 max pooling is the maximum of four strided slices, whose gradient needs no scatter.
+
+The convolutions have gradients of their own, so they are differentiated in reverse mode only (`jax.grad`,
+`jax.vjp`), not with `jax.jvp`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,25 +26,26 @@ from jax import lax
 from jaxstyle.arrays import Array, Features
 
 Padding = Literal["zero", "reflect"]
+_Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
 
 _STRIP = 2048  # positions per strip of a kernel gradient on CPU
-_MAX_STRIPS = 64  # at most so many strips: each is an operation of its own for the compiler
+_MAX_STRIPS = 64  # about so many strips at most: each is an operation of its own for the compiler
 
 
-def _correlate(x: Array, kernel: Array, padding: tuple[tuple[int, int], tuple[int, int]]) -> Array:
+def _correlate(x: Array, kernel: Array, padding: _Margins) -> Array:
     return lax.conv_general_dilated(
         x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )  # (N, H, W, Cin) * (kh, kw, Cin, Cout) -> (N, H, W, Cout)
 
 
-def _kernel_gradient(x: Array, dy: Array, shape: tuple[int, ...], padding) -> Array:
-    """Gradient of sum(dy * _correlate(x, kernel, padding)) with respect to the kernel, (kh, kw, Cin, Cout)."""
+def _kernel_gradient(x: Array, dy: Array, shape: tuple[int, ...], padding: _Margins) -> Array:
+    """Gradient of sum(dy * _correlate(x, kernel, padding)) by the kernel, (kh, kw, Cin, Cout)."""
     kh, kw, c_in, c_out = shape
     n, h, w, _ = dy.shape
     (top, bottom), (left, right) = padding
     zeros = jnp.zeros(shape, x.dtype)
 
-    def plain(x, dy, padding):
+    def plain(x: Array, dy: Array, padding: _Margins) -> Array:
         (grad,) = jax.linear_transpose(lambda k: _correlate(x, k, padding), zeros)(dy)
         return grad
 
@@ -59,13 +63,14 @@ def _kernel_gradient(x: Array, dy: Array, shape: tuple[int, ...], padding) -> Ar
     if n * h * w <= _STRIP:
         return plain(x, dy, padding)
     padded = jnp.pad(x, ((0, 0), padding[0], padding[1], (0, 0)))
-    rows = max(1, _STRIP // w, -(-n * h // _MAX_STRIPS))
-    total = zeros
-    for i in range(n):
+    rows = max(1, _STRIP // w, -(-n * h // _MAX_STRIPS))  # of one image, or of several whole images
+    images = max(1, rows // h)
+    total = jnp.zeros(shape, jnp.float32)
+    for i in range(0, n, images):
         for r in range(0, h, rows):
-            strip = dy[i : i + 1, r : r + rows]
-            total += plain(padded[i : i + 1, r : r + strip.shape[1] + kh - 1], strip, ((0, 0), (0, 0)))
-    return total
+            strip = dy[i : i + images, r : r + rows]
+            total += plain(padded[i : i + images, r : r + strip.shape[1] + kh - 1], strip, ((0, 0), (0, 0)))
+    return total.astype(x.dtype)
 
 
 @jax.custom_vjp
@@ -73,11 +78,11 @@ def _conv3x3_zero(x: Array, kernel: Array) -> Array:
     return _correlate(x, kernel, ((1, 1), (1, 1)))
 
 
-def _conv3x3_forward(x, kernel):
+def _conv3x3_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
     return _conv3x3_zero(x, kernel), (x, kernel)
 
 
-def _conv3x3_backward(residual, dy):
+def _conv3x3_backward(residual: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residual
     (dx,) = jax.linear_transpose(lambda x: _correlate(x, kernel, ((1, 1), (1, 1))), x)(dy)
     return dx, _kernel_gradient(x, dy, kernel.shape, ((1, 1), (1, 1)))
@@ -86,10 +91,15 @@ def _conv3x3_backward(residual, dy):
 _conv3x3_zero.defvjp(_conv3x3_forward, _conv3x3_backward)
 
 
+def _add_bias(y: Array, bias: Array) -> Array:
+    """y + bias in the type of y; added in float32, so that a bfloat16 bias has a gradient summed in float32."""
+    wide = jnp.promote_types(y.dtype, jnp.float32)
+    return (y.astype(wide) + bias.astype(wide).reshape(1, 1, 1, -1)).astype(y.dtype)
+
+
 def _line(v: Array, taps: Array) -> Array:
     """Correlation along a line: v (N, L + K - 1, Cin), taps (K, Cin, Cout) -> (N, L, Cout)."""
-    length = v.shape[1] - taps.shape[0] + 1
-    return sum(jnp.dot(v[:, i : i + length], taps[i]) for i in range(taps.shape[0]))
+    return lax.conv_general_dilated(v, taps, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC"))
 
 
 def conv3x3(x: Features, kernel: Array, bias: Array | None = None, *, padding: Padding = "reflect") -> Features:
@@ -103,25 +113,31 @@ def conv3x3(x: Features, kernel: Array, bias: Array | None = None, *, padding: P
 
     Returns:
       ``(N, H, W, Cout)``.
+
+    Raises:
+      ValueError: an unknown ``padding``, or ``x`` is too small to be mirrored.
     """
-    y = _conv3x3_zero(x, kernel)
-    if padding == "reflect":
-        if min(x.shape[1:3]) < 2:
-            raise ValueError(f"x: reflect padding needs a height and width of at least 2, got shape {x.shape}")
-
-        def mirrored(v):  # the ring's corners belong to its rows
-            return jnp.concatenate([v[:, 1:2], v, v[:, -2:-1]], axis=1)
-
-        def bare(v):
-            return jnp.pad(v, ((0, 0), (1, 1), (0, 0)))
-
-        y = y.at[:, 0].add(_line(mirrored(x[:, 1]), kernel[0]))
-        y = y.at[:, -1].add(_line(mirrored(x[:, -2]), kernel[2]))
-        y = y.at[:, :, 0].add(_line(bare(x[:, :, 1]), kernel[:, 0]))
-        y = y.at[:, :, -1].add(_line(bare(x[:, :, -2]), kernel[:, 2]))
-    elif padding != "zero":
+    if padding not in ("reflect", "zero"):
         raise ValueError(f"padding: expected 'reflect' or 'zero', got {padding!r}")
-    return y if bias is None else y + bias.reshape(1, 1, 1, -1)
+    if padding == "reflect" and min(x.shape[1:3]) < 2:
+        raise ValueError(f"x: reflect padding needs a height and width of at least 2, got shape {x.shape}")
+    y = _conv3x3_zero(x, kernel)
+    if padding == "reflect":  # the ring's corners belong to its rows
+        y = y.at[:, 0].add(_line(_mirrored(x[:, 1]), kernel[0]))
+        y = y.at[:, -1].add(_line(_mirrored(x[:, -2]), kernel[2]))
+        y = y.at[:, :, 0].add(_line(_bare(x[:, :, 1]), kernel[:, 0]))
+        y = y.at[:, :, -1].add(_line(_bare(x[:, :, -2]), kernel[:, 2]))
+    return y if bias is None else _add_bias(y, bias)
+
+
+def _mirrored(v: Array) -> Array:
+    """(N, L, C) -> (N, L + 2, C), reflected at both ends."""
+    return jnp.concatenate([v[:, 1:2], v, v[:, -2:-1]], axis=1)
+
+
+def _bare(v: Array) -> Array:
+    """(N, L, C) -> (N, L + 2, C), a zero at both ends."""
+    return jnp.pad(v, ((0, 0), (1, 1), (0, 0)))
 
 
 def upsample2x(x: Array) -> Array:
@@ -140,8 +156,8 @@ def _phase_taps(kernel: Array) -> Array:
 def upsample_conv3x3(x: Features, kernel: Array, bias: Array | None = None) -> Features:
     """Equals ``conv3x3(upsample2x(x), kernel, bias)`` with reflect padding, at 4/9 of the multiplications.
 
-    Output row 2i sees source rows i-1, i, i and row 2i+1 sees i, i, i+1: two taps each, once the taps that fall
-    on the same row are added. Reflection at the fine resolution is repetition of the edge at the coarse one.
+    Output row 2i sees source rows i-1, i, i and row 2i+1 sees i, i, i+1: two taps each, once the taps that
+    fall on the same row are added. Reflection at the fine resolution repeats the edge of the coarse one.
 
     Args:
       x: ``(N, H, W, Cin)``.
@@ -168,10 +184,10 @@ def upsample_conv3x3(x: Features, kernel: Array, bias: Array | None = None) -> F
             line.append(y.at[:, :, col].add(_line(edge, k[:, b])))
         lines.append(jnp.stack(line, axis=3))  # (N, H, W, 2, Cout)
     y = jnp.stack(lines, axis=2).reshape(n, 2 * h, 2 * w, -1)
-    return y if bias is None else y + bias.reshape(1, 1, 1, -1)
+    return y if bias is None else _add_bias(y, bias)
 
 
-def _pad2x2(a: int, b: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def _pad2x2(a: int, b: int) -> _Margins:
     return ((1 - a, a), (1 - b, b))
 
 
@@ -179,11 +195,11 @@ def _conv2x2_plain(x: Array, kernel: Array, a: int, b: int) -> Array:
     return _correlate(x, kernel, _pad2x2(a, b))
 
 
-def _conv2x2_forward(x, kernel, a, b):
+def _conv2x2_forward(x: Array, kernel: Array, a: int, b: int) -> tuple[Array, tuple[Array, Array]]:
     return _conv2x2_plain(x, kernel, a, b), (x, kernel)
 
 
-def _conv2x2_backward(a, b, residual, dy):
+def _conv2x2_backward(a: int, b: int, residual: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residual
     (dx,) = jax.linear_transpose(lambda x: _correlate(x, kernel, _pad2x2(a, b)), x)(dy)
     return dx, _kernel_gradient(x, dy, kernel.shape, _pad2x2(a, b))
@@ -199,16 +215,19 @@ def _quarters(x: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def max_pool2x2(x: Features) -> Features:
-    """2x2 max pooling of stride 2, an odd last row or column left out: (N, H, W, C) -> (N, H//2, W//2, C).
+    """2x2 maximum of stride 2: (N, H, W, C) -> (N, H//2, W//2, C), an odd last row or column left out.
 
-    The gradient goes to the largest of the four in equal shares where several tie (after a ReLU: at zero).
+    The gradient goes to the largest of the four; where several tie (after a ReLU: at zero) they share it.
     """
     a, b, c, d = _quarters(x)
     return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
 
 
 def avg_pool2x2(x: Features) -> Features:
-    """2x2 average pooling of stride 2, an odd last row or column left out: (N, H, W, C) -> (N, H//2, W//2, C)."""
+    """2x2 mean of stride 2: (N, H, W, C) -> (N, H//2, W//2, C), an odd last row or column left out.
+
+    Each of the four gets a quarter of the gradient.
+    """
     a, b, c, d = _quarters(x)
     return (a + b + c + d) * jnp.asarray(0.25, x.dtype)
 
@@ -235,5 +254,7 @@ class Conv3x3(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).astype(self.dtype)
         x = x.astype(self.dtype)
         if self.upsample:
+            if self.padding != "reflect":
+                raise ValueError(f"padding: expected 'reflect' together with upsample, got {self.padding!r}")
             return upsample_conv3x3(x, kernel, bias)
         return conv3x3(x, kernel, bias, padding=self.padding)

@@ -14,8 +14,9 @@ Norm = Literal["squared", "plain"]
 _TINY = 1e-12  # under the root of the plain norm, whose gradient would be infinite at 0
 
 
-def _per_image(difference: Array, norm: Norm) -> Array:
-    d = difference.astype(jnp.float32).reshape(difference.shape[0], -1)
+def _per_image(found: Array, target: Array, norm: Norm) -> Array:
+    """Distance of every image's values from its target's: (N, ...) and (N or 1, ...) -> (N,)."""
+    d = (found.astype(jnp.float32) - target.astype(jnp.float32)).reshape(found.shape[0], -1)
     if norm == "squared":
         return jnp.square(d).mean(-1)
     if norm == "plain":
@@ -34,17 +35,18 @@ def content_loss(features: Features, target: Features, *, norm: Norm = "squared"
     Returns:
       A scalar.
 
-    Differs from the paper: Eq. 12 has the Euclidean norm, the authors' code the mean squared error; the latter is
-    the default.
+    Raises:
+      ValueError: the shapes differ, or an unknown ``norm``.
+
+    Differs from the paper: Eq. 12 has the Euclidean norm, the authors' code the mean squared error; the
+    latter is the default.
     """
     if features.shape != target.shape:
         raise ValueError(f"target: expected the shape of features, {features.shape}, got {target.shape}")
-    return _per_image(features - target, norm).mean()
+    return _per_image(features, target, norm).mean()
 
 
-def style_loss(
-    features: Mapping[str, Features], style: Mapping[str, Moments], *, norm: Norm = "squared"
-) -> Array:
+def style_loss(features: Mapping[str, Features], style: Mapping[str, Moments], *, norm: Norm = "squared") -> Array:
     """Distance of channel means plus that of deviations, summed over layers (Eq. 13 of arXiv:1703.06868).
 
     Args:
@@ -54,9 +56,18 @@ def style_loss(
 
     Returns:
       A scalar, the mean over the batch.
+
+    Raises:
+      ValueError: a tap is missing, the statistics do not fit the features, or an unknown ``norm``.
     """
     total = jnp.zeros((), jnp.float32)
     for tap, target in style.items():
+        if tap not in features:
+            raise ValueError(f"features: none for {tap}; found {', '.join(features) or 'nothing'}")
         found = moments(features[tap])
-        total += _per_image(found.mean - target.mean, norm).mean() + _per_image(found.std - target.std, norm).mean()
+        n, c = found.mean.shape
+        if target.mean.shape not in ((n, c), (1, c)):
+            raise ValueError(f"style: expected statistics ({n}, {c}) for {tap}, got {target.mean.shape}")
+        total += _per_image(found.mean, target.mean, norm).mean()
+        total += _per_image(found.std, target.std, norm).mean()
     return total

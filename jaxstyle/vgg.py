@@ -1,8 +1,8 @@
 """VGG-16 and VGG-19 features (Simonyan & Zisserman, arXiv:1409.1556), convolutional part only.
 
 The frozen encoder is an argument of whatever uses it: ``params`` is a plain dict
-``{"conv1_1": {"kernel": (3, 3, 3, 64), "bias": (64,)}, ...}`` and `features` is a pure function of it. Nothing is
-loaded when this module is imported; `jaxstyle.weights` reads the files.
+``{"conv1_1": {"kernel": (3, 3, 3, 64), "bias": (64,)}, ...}`` and `features` is a pure function of it.
+Nothing is loaded when this module is imported; `jaxstyle.weights` reads the files.
 """
 
 from __future__ import annotations
@@ -45,10 +45,21 @@ def kernel_shape(name: str) -> tuple[int, int, int, int]:
     return 3, 3, c_in, WIDTHS[block]
 
 
-def _check_taps(taps: Sequence[str], names: Sequence[str]) -> None:
+def _check(shape: tuple[int, ...], taps: Sequence[str], arch: Arch, padding: Padding, pool: Pool) -> None:
+    names = conv_names(arch)
     for tap in taps:
         if tap.replace("relu", "conv", 1) not in names or not tap.startswith(("relu", "conv")):
-            raise ValueError(f"taps: {tap!r} is not a layer; expected relu1_1 .. relu{names[-1][4:]} or conv1_1 ..")
+            accepted = f"relu1_1 .. relu{names[-1][4:]} or conv1_1 .. {names[-1]}"
+            raise ValueError(f"taps: {tap!r} is not a layer; expected {accepted}")
+    if padding not in ("zero", "reflect"):
+        raise ValueError(f"padding: expected 'reflect' or 'zero', got {padding!r}")
+    if pool not in ("max", "avg"):
+        raise ValueError(f"pool: expected 'max' or 'avg', got {pool!r}")
+    block = max((int(tap[4]) for tap in taps), default=1)
+    least = 2 ** (block - 1) * (2 if padding == "reflect" else 1)  # reflection needs two pixels everywhere
+    if len(shape) != 4 or shape[-1] != 3 or min(shape[1:3]) < least:
+        wanted = f"(N, H, W, 3) with H and W at least {least} for block {block} and {padding} padding"
+        raise ValueError(f"images: expected {wanted}, got shape {shape}")
 
 
 class VGG(nn.Module):
@@ -72,9 +83,7 @@ class VGG(nn.Module):
     def __call__(self, images: Image) -> dict[str, Features]:
         """Returns ``{tap: (N, H', W', C)}`` for images ``(N, H, W, 3)`` in [0, 1]."""
         names = conv_names(self.arch)
-        _check_taps(self.taps, names)
-        if self.pool not in ("max", "avg"):
-            raise ValueError(f"pool: expected 'max' or 'avg', got {self.pool!r}")
+        _check(images.shape, self.taps, self.arch, self.padding, self.pool)
         shrink = max_pool2x2 if self.pool == "max" else avg_pool2x2
         mean, std = (jnp.asarray(v, jnp.float32).reshape(1, 1, 1, 3) for v in (IMAGENET_MEAN, IMAGENET_STD))
         x = ((images - mean) / std).astype(self.dtype)
@@ -123,8 +132,9 @@ def features(
 
     Args:
       params: ``{name: {"kernel", "bias"}}``, see `from_arrays`; they may be `normalise`-d.
-      images: ``(N, H, W, 3)``, sRGB in [0, 1]; ImageNet's mean and deviation are taken off inside. With reflect
-        padding H and W are at least twice the stride of the deepest tap.
+      images: ``(N, H, W, 3)``, sRGB in [0, 1]; ImageNet's mean and deviation are taken off inside. H and W
+        are at least the stride of the deepest tap (1, 2, 4, 8, 16 for blocks 1 to 5), with reflect padding
+        twice that.
       taps: for example ``("relu1_1", "relu4_1")``; ``conv4_1`` is the value before the ReLU.
       arch: ``"vgg16"`` or ``"vgg19"``.
       padding: ``"zero"`` or ``"reflect"``.
@@ -135,8 +145,13 @@ def features(
       ``{tap: (N, H', W', C)}``.
 
     Raises:
-      ValueError: an unknown architecture, tap, padding or pool.
+      ValueError: an unknown architecture, tap, padding or pool; ``params`` end before the deepest tap;
+        ``images`` have another shape or are too small.
     """
+    _check(images.shape, taps, arch, padding, pool)
+    missing = [tap for tap in taps if tap.replace("relu", "conv") not in params]
+    if missing:
+        raise ValueError(f"taps: {missing[0]} is not in params, which hold {', '.join(params) or 'nothing'}")
     module = VGG(arch=arch, taps=tuple(taps), padding=padding, pool=pool, dtype=dtype)
     return module.apply({"params": params}, images)  # type: ignore[return-value]
 
@@ -153,8 +168,10 @@ def from_arrays(arrays: Mapping[str, ArrayLike], arch: Arch = "vgg16", *, throug
       ``{"conv1_1": {"kernel", "bias"}, ...}`` in float32.
 
     Raises:
-      ValueError: an array is missing or has another shape.
+      ValueError: an array is missing or has another shape, or ``through`` is no convolution.
     """
+    if through is not None and through not in conv_names(arch):
+        raise ValueError(f"through: {through!r} is not a convolution; expected {', '.join(conv_names(arch))}")
     params: Params = {}
     for name in conv_names(arch):
         shapes = {"kernel": kernel_shape(name), "bias": kernel_shape(name)[3:]}
@@ -189,27 +206,37 @@ def mean_activation(
 
 
 def floor_scales(scales: Mapping[str, ArrayLike], fraction: float = 0.1) -> dict[str, np.ndarray]:
-    """Raises scales below ``fraction`` of their layer's median to it: few channels that hardly ever fire would
-    otherwise dominate every loss on normalised features."""
+    """Raises scales below ``fraction`` of their layer's median to it.
+
+    Without it the few channels that hardly ever fire would dominate every loss on normalised features.
+
+    Args:
+      scales: ``{"conv1_1": (64,), ...}``, the channels' mean activations.
+      fraction: of the median over the layer's channels.
+
+    Returns:
+      The same names and shapes, float32.
+    """
     arrays = {name: np.asarray(s, np.float32) for name, s in scales.items()}
     return {name: np.maximum(s, np.float32(fraction) * np.median(s)) for name, s in arrays.items()}
 
 
 def normalise(params: Params, scales: Mapping[str, ArrayLike]) -> Params:
-    """Normalised VGG: every filter's mean activation becomes 1, the function stays the same up to those scales.
+    """Normalised VGG: every filter's mean activation is 1, the function the same up to those scales.
 
-    ``w'[i, o] = w[i, o] * m_prev[i] / m[o]`` and ``b'[o] = b[o] / m[o]``: ReLU and both poolings commute with positive
-    factors (Gatys et al. 2015; the ``vgg_normalised`` of AdaIN's authors).
+    ``w'[i, o] = w[i, o] * m_prev[i] / m[o]`` and ``b'[o] = b[o] / m[o]``: ReLU and both poolings commute with
+    positive factors (Gatys et al. 2015; the ``vgg_normalised`` of AdaIN's authors).
 
     Args:
       params: VGG parameters.
-      scales: ``{"conv1_1": (64,), ...}``, the channels' mean activations, positive; at least for the layers of ``params``.
+      scales: ``{"conv1_1": (64,), ...}``, the channels' mean activations, positive; at least for the layers
+        of ``params``.
 
     Returns:
       Parameters of the same shape.
 
     Raises:
-      ValueError: a layer has no scales, or scales that are not positive.
+      ValueError: a layer has no scales, or scales of another shape, or not positive.
     """
     out: Params = {}
     previous = np.ones((3,), np.float32)
@@ -217,6 +244,8 @@ def normalise(params: Params, scales: Mapping[str, ArrayLike]) -> Params:
         if name not in scales:
             raise ValueError(f"scales: none for {name}; found {', '.join(scales) or 'nothing'}")
         m = np.asarray(scales[name], np.float32)
+        if m.shape != np.shape(layer["bias"]):
+            raise ValueError(f"scales: expected {np.shape(layer['bias'])} for {name}, got shape {m.shape}")
         if not (m > 0).all():
             raise ValueError(f"scales: those of {name} must be positive, the smallest is {m.min():g}")
         kernel = layer["kernel"] * (previous[:, None] / m[None, :])[None, None]

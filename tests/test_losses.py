@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxstyle.losses import content_loss, style_loss
+from jaxstyle.stats import Moments, moments
+
+
+def random(shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def test_content_loss_by_hand():
+    target = jnp.zeros((2, 1, 2, 2))
+    f = target.at[0].set(3.0).at[1, 0, 0].set(4.0)  # image 0: four times 3; image 1: 4, 4, 0, 0
+    assert float(content_loss(f, target)) == pytest.approx((9 + 8) / 2)
+    assert float(content_loss(f, target, norm="plain")) == pytest.approx((6 + 32**0.5) / 2)
+
+
+def test_style_loss_by_hand():
+    """Deviations of a checkerboard of 0 and 2a are a; means are a."""
+    board = jnp.array([[0.0, 2.0], [2.0, 0.0]]).reshape(1, 2, 2, 1)
+    f = jnp.concatenate([board, 3 * board], axis=-1)  # means 1 and 3, deviations 1 and 3
+    target = Moments(jnp.array([[1.0, 1.0]]), jnp.array([[1.0, 6.0]]))
+    assert float(style_loss({"a": f}, {"a": target})) == pytest.approx(4 / 2 + 9 / 2, rel=1e-4)
+    assert float(style_loss({"a": f}, {"a": target}, norm="plain")) == pytest.approx(2 + 3, rel=1e-4)
+    both = style_loss({"a": f, "b": f, "not a target": f}, {"a": target, "b": target})
+    assert float(both) == pytest.approx(2 * 6.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["squared", "plain"])
+def test_equals_numpy_in_float64(norm):
+    f, target = random((3, 5, 4, 6)), random((3, 5, 4, 6), seed=1)
+
+    def distance(a, b):
+        d = np.float64(a).reshape(3, -1) - np.float64(b).reshape(3, -1)
+        return np.mean((d**2).mean(1)) if norm == "squared" else np.mean(np.sqrt((d**2).sum(1)))
+
+    np.testing.assert_allclose(content_loss(f, target, norm=norm), distance(f, target), rtol=1e-5)
+    a, b = ([np.float64(x).mean((1, 2)), np.sqrt(np.float64(x).var((1, 2)) + 1e-5)] for x in (f, target))
+    expected = distance(a[0], b[0]) + distance(a[1], b[1])
+    np.testing.assert_allclose(style_loss({"t": f}, {"t": moments(target)}, norm=norm), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["squared", "plain"])
+def test_zero_at_the_target_with_finite_gradients(norm):
+    f = jnp.full((2, 3, 3, 4), 0.5)
+    loss, gradient = jax.value_and_grad(lambda f: content_loss(f, jnp.full((2, 3, 3, 4), 0.5), norm=norm))(f)
+    assert float(loss) <= 1e-5 and np.isfinite(gradient).all()
+    own = {"t": moments(f)}
+    loss, gradient = jax.value_and_grad(lambda f: style_loss({"t": f}, own, norm=norm))(f)
+    assert float(loss) <= 1e-5 and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("norm", ["squared", "plain"])
+def test_a_tiled_batch_changes_nothing(norm):
+    f, target = random((2, 3, 3, 4)), random((2, 3, 3, 4), seed=1)
+    twice = [jnp.concatenate([x, x]) for x in (f, target)]
+    np.testing.assert_allclose(content_loss(*twice, norm=norm), content_loss(f, target, norm=norm), rtol=1e-6)
+    found = style_loss({"t": twice[0]}, {"t": moments(twice[1])}, norm=norm)
+    np.testing.assert_allclose(found, style_loss({"t": f}, {"t": moments(target)}, norm=norm), rtol=1e-6)
+
+
+def test_one_style_serves_the_batch():
+    f, style = random((3, 4, 4, 5)), random((1, 6, 6, 5), seed=1)
+    each = [style_loss({"t": x[None]}, {"t": moments(style)}) for x in f]
+    np.testing.assert_allclose(style_loss({"t": f}, {"t": moments(style)}), np.mean(each), rtol=1e-6)
+
+
+def test_bfloat16_features_give_a_float32_loss():
+    """The difference of two close bfloat16 values is exact in float32, and sums do not stop at 256."""
+    f = jnp.full((1, 64, 64, 1), 257.0).astype(jnp.bfloat16)
+    loss = content_loss(f, jnp.zeros_like(f))
+    assert loss.dtype == jnp.float32
+    assert float(loss) == float(jnp.square(f[0, 0, 0, 0].astype(jnp.float32)))
+    small = jnp.full((1, 2, 2, 1), 1 / 512, jnp.bfloat16)
+    assert float(content_loss(jnp.ones_like(small), small)) == pytest.approx((1 - 1 / 512) ** 2)
+
+
+def test_errors_name_the_argument():
+    f = random((2, 3, 3, 4))
+    with pytest.raises(
+        ValueError, match=r"^target: expected the shape of features, \(2, 3, 3, 4\), got \(1, 3, 3, 4\)$"
+    ):
+        content_loss(f, f[:1])
+    with pytest.raises(ValueError, match=r"^norm: expected 'squared' or 'plain', got 'l1'$"):
+        content_loss(f, f, norm="l1")
+    with pytest.raises(ValueError, match=r"^norm: expected 'squared' or 'plain', got 'l1'$"):
+        style_loss({"t": f}, {"t": moments(f)}, norm="l1")
+    with pytest.raises(ValueError, match=r"^features: none for u; found t$"):
+        style_loss({"t": f}, {"u": moments(f)})
+    with pytest.raises(ValueError, match=r"^style: expected statistics \(2, 4\) for t, got \(3, 4\)$"):
+        style_loss({"t": f}, {"t": moments(random((3, 2, 2, 4)))})
