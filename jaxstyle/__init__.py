@@ -5,6 +5,7 @@ features, `jaxstyle.image` the picture files, `jaxstyle.weights` the shipped wei
 """
 
 from jaxstyle import adain, cache, image, losses, stats, vgg, weights
+from jaxstyle.controls import Controls
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.stylize import Report, stylize, stylize_file
 from jaxstyle.weights import WeightsError
@@ -12,6 +13,7 @@ from jaxstyle.weights import WeightsError
 __version__ = "0.1.0"
 
 __all__ = [
+    "Controls",
     "ImageError",
     "Picture",
     "Report",

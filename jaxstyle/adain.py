@@ -1,16 +1,17 @@
 """AdaIN: arbitrary style transfer in one forward pass (Huang & Belongie 2017, arXiv:1703.06868).
 
-``T(c, s, alpha) = g((1 - alpha) f(c) + alpha AdaIN(f(c), f(s)))`` (Eq. 14): f is normalised VGG to ``relu4_1``, g the
-decoder. `Model` is a pytree that holds both; `encode_style` turns a style image into a small reusable pytree;
-`stylize` does the rest.
+``T(c, s, alpha) = g((1 - alpha) f(c) + alpha AdaIN(f(c), f(s)))`` (Eq. 14): f is normalised VGG to
+``relu4_1``, g the decoder. `Model` is a pytree that holds both; `encode_style` turns a style image into a
+small reusable pytree; `stylize` does the rest.
 
 Differs from the paper: VGG-16 is the default encoder (its weights are shipped; VGG-19 works alike), Adam's
-hyper-parameters are the trainer's business, and an identity term can be added to Eq. 11, so that alpha = 0 gives the
-photo back.
+hyper-parameters are the trainer's business, and an identity term can be added to Eq. 11, so that alpha = 0
+gives the photo back.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -103,7 +104,11 @@ class Style:
 
 
 def encode(model: Model, images: Image, taps: Sequence[str] = ("relu4_1",)) -> dict[str, Features]:
-    """f of Eq. 8: ``{tap: (N, H', W', C)}`` of images ``(N, H, W, 3)`` at least 16 pixels high and wide."""
+    """f of Eq. 8: ``{tap: (N, H', W', C)}`` of images ``(N, H, W, 3)`` at least 16 pixels high and wide.
+
+    Raises:
+      ValueError: ``images`` are too small or no images, or a tap is unknown.
+    """
     return vgg.features(model.encoder, images, taps, arch=model.arch, padding="reflect", dtype=model.dtype)
 
 
@@ -115,8 +120,19 @@ def decode(model: Model, t: Features) -> Image:
 def fuse(model: Model, content: Features, style: Style) -> Features:
     """What the decoder sees at alpha = 1: AdaIN(f(c), f(s)) (Eq. 9).
 
-    With ``fusion="concat"`` (Sec. 7.2) the style's features are laid beside the content's, resized where the sizes
-    differ: ``(N, H, W, 1024)``.
+    With ``fusion="concat"`` (Sec. 7.2) the style's features are laid beside the content's, resized where the
+    sizes differ: ``(N, H, W, 1024)``.
+
+    Args:
+      model: only its static configuration is looked at.
+      content: f(c), ``(N, H, W, 512)``.
+      style: N encoded styles, or one for all.
+
+    Returns:
+      The fused features, in the type of ``content``.
+
+    Raises:
+      ValueError: an unknown fusion, or a style without the features that concatenation needs.
     """
     if model.fusion == "adain":
         return adain(content, style.moments)
@@ -129,6 +145,32 @@ def fuse(model: Model, content: Features, style: Style) -> Features:
         beside = jax.image.resize(beside, (beside.shape[0], *content.shape[1:3], beside.shape[3]), "linear")
     beside = jnp.broadcast_to(beside, (content.shape[0], *beside.shape[1:]))
     return jnp.concatenate([content, beside.astype(content.dtype)], axis=-1)
+
+
+def blend(content: Features, styles: Moments, shares: Array, *, source: Moments | None = None) -> Features:
+    """Several styles: ``(1 - sum_k w_k) f(c) + sum_k w_k AdaIN(f(c), f(s_k))`` at every position (Eq. 14 and 15).
+
+    AdaIN is affine in the style's moments: it is they that are mixed, not K feature maps.
+
+    Differs from the paper: its spatial control computes AdaIN in every region apart; here the content's statistics are
+    those of the whole picture. So a style looks inside its region as it would on the whole picture, the result depends
+    continuously on the shares, and a region of a few positions, whose own statistics mean nothing, does no harm.
+
+    Args:
+      content: f(c), ``(N, H, W, C)``.
+      styles: moments of K styles, each ``(K, C)``.
+      shares: w, ``(N, H, W, K)``, each of the first three sizes may be 1; not negative, with sums of at most 1.
+      source: the content's moments ``(N, C)``, where ``content`` is only a part of it; by default its own.
+
+    Returns:
+      ``(N, H, W, C)`` in the type of ``content``.
+    """
+    own = moments(content) if source is None else source
+    mean, std = (jnp.einsum("nhwk,kc->nhwc", shares, m, precision=jax.lax.Precision.HIGHEST) for m in styles)
+    scale = std / own.std[:, None, None]
+    shift = mean - own.mean[:, None, None] * scale
+    x = content.astype(jnp.float32)
+    return (x * (scale + (1 - shares.sum(-1, keepdims=True))) + shift).astype(content.dtype)
 
 
 def objective(
@@ -150,8 +192,8 @@ def objective(
       content: ``(N, H, W, 3)`` in [0, 1], H and W multiples of 8, at least 16.
       style: ``(N, H', W', 3)``.
       style_weight: lambda of Eq. 11.
-      identity: ``(N,)``, 1 for the pairs whose style is their content, else 0: there AdaIN changes nothing and the
-        decoder has to give the content back.
+      identity: ``(N,)``, 1 for the pairs whose style is their content, else 0: there AdaIN changes nothing
+        and the decoder has to give the content back.
       identity_weight: weight of ``mean(identity * |g(t) - c|)``; the paper has no such term.
       norm: ``"squared"`` (the authors' code) or ``"plain"`` (the paper's text).
 
@@ -171,7 +213,10 @@ def objective(
     images, _ = net.apply(decoder, t, train=train, mutable=["batch_stats"] if train else [])
     f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
     wanted = t if model.fusion == "adain" else f_c  # concatenated features are no target (Sec. 7.2)
-    terms = {"content": content_loss(f_o["relu4_1"], wanted, norm=norm), "style": style_loss(f_o, targets, norm=norm)}
+    terms = {
+        "content": content_loss(f_o["relu4_1"], wanted, norm=norm),
+        "style": style_loss(f_o, targets, norm=norm),
+    }
     loss = terms["content"] + style_weight * terms["style"]
     if identity is not None:
         terms["identity"] = (identity * jnp.abs(images - content).mean((1, 2, 3))).mean()
@@ -180,22 +225,32 @@ def objective(
 
 
 def running_statistics(decoder: Params, model: Model, content: Image, style: Image) -> Params:
-    """The decoder's variables with batch normalisation's running statistics moved one step; else unchanged."""
+    """The decoder's variables after one step of batch normalisation's running statistics.
+
+    Without batch normalisation there are none: ``decoder`` itself is returned. Arguments as in `objective`.
+    """
     if model.norm != "batch":
         return decoder
     f_c, f_s = (encode(model, x)["relu4_1"] for x in (content, style))
     t = fuse(model, f_c, Style(moments(f_s), f_s))
-    _, updates = Decoder(model.arch, model.norm, model.dtype).apply(decoder, t, train=True, mutable=["batch_stats"])
+    net = Decoder(model.arch, model.norm, model.dtype)
+    _, updates = net.apply(decoder, t, train=True, mutable=["batch_stats"])
     return {**decoder, **updates}
 
 
 def init_decoder(key: Array, model: Model) -> Params:
-    """Fresh decoder variables for a model's configuration (He-normal kernels)."""
+    """Fresh decoder variables for a model's configuration (He-normal kernels).
+
+    Raises:
+      ValueError: an unknown fusion or normalisation.
+    """
+    if model.fusion not in ("adain", "concat"):
+        raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
     width = 1024 if model.fusion == "concat" else 512
     return dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width))))
 
 
-# ---- inference -------------------------------------------------------------------------------------------------------
+# ---- inference ---------------------------------------------------------------------------------------------
 
 
 def _reach(size: int) -> int:
@@ -232,15 +287,45 @@ def encode_style(model: Model, style: ArrayLike) -> Style:
     return _encode_style(model, images)
 
 
-@jax.jit
-def _stylize(model: Model, content: Array, style: Style, alpha: Array) -> Array:
-    n, h, w, _ = content.shape
+def stack(styles: Sequence[Style]) -> Style:
+    """K encoded styles, one after the other on the batch axis: moments ``(K, 512)``.
+
+    Raises:
+      ValueError: there are none, or styles with features (``fusion="concat"``) of different sizes.
+    """
+    if not styles:
+        raise ValueError("styles: expected at least one, got none")
+    if len({None if s.features is None else s.features.shape[1:] for s in styles}) > 1:
+        raise ValueError("styles: the features of fusion='concat' must be of one size to be stacked")
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *styles)
+
+
+def _per_position(values: Array) -> Array:
+    """A map of pixels ``(N, H, W, ...)`` at the features' resolution: the mean over each feature's 8x8 pixels."""
+    n, h, w = values.shape[:3]
     height, width = _reach(h), _reach(w)
-    f_c = encode(model, _pad(content, height, width))["relu4_1"]
-    if alpha.ndim > 1:  # a map: the mean over each feature's 8x8 pixels
-        alpha = jnp.broadcast_to(alpha, (n, h, w)) if alpha.ndim == 3 else jnp.broadcast_to(alpha[None], (n, h, w))
-        alpha = _pad(alpha, height, width).reshape(n, height // STRIDE, STRIDE, width // STRIDE, STRIDE).mean((2, 4))
-        alpha = alpha[..., None]
+    blocks = _pad(values, height, width)
+    blocks = blocks.reshape(n, height // STRIDE, STRIDE, width // STRIDE, STRIDE, *values.shape[3:])
+    return blocks.mean((2, 4))
+
+
+def _weights(alpha: Array, shares: Array, shape: tuple[int, int, int]) -> Array:
+    """w of `blend`: the product of the degree of style and the shares, ``(N, H, W, K)`` or with sizes of 1."""
+    alpha = alpha.reshape((-1, 1, 1) if alpha.ndim < 2 else (-1, *shape[1:]))[..., None]
+    shares = shares.reshape((-1, 1, 1, shares.shape[-1]) if shares.ndim < 3 else (-1, *shape[1:], shares.shape[-1]))
+    w = alpha * shares
+    return w if w.shape[1:3] == (1, 1) else _per_position(w)
+
+
+@jax.jit
+def _stylize(model: Model, content: Array, style: Style, alpha: Array, shares: Array | None = None) -> Array:
+    n, h, w, _ = content.shape
+    f_c = encode(model, _pad(content, _reach(h), _reach(w)))["relu4_1"]
+    if shares is not None:
+        t = blend(f_c, style.moments, _weights(alpha, shares, (n, h, w)))
+        return jnp.clip(decode(model, t)[:, :h, :w], 0.0, 1.0)
+    if alpha.ndim > 1:
+        alpha = _per_position(jnp.broadcast_to(alpha, (n, h, w)))[..., None]
     else:
         alpha = jnp.broadcast_to(alpha, (n,))[:, None, None, None]
     # concatenated features have no content-only point: there alpha starts from the content fused with itself
@@ -250,45 +335,74 @@ def _stylize(model: Model, content: Array, style: Style, alpha: Array) -> Array:
 
 
 def stylize(
-    model: Model, content: ArrayLike, style: ArrayLike | Style, alpha: float | ArrayLike = 1.0
+    model: Model,
+    content: ArrayLike,
+    style: ArrayLike | Style,
+    alpha: float | ArrayLike = 1.0,
+    *,
+    shares: ArrayLike | None = None,
 ) -> Array:
-    """Renders the content images in the style (Eq. 14).
+    """Renders the content images in the style (Eq. 14), or in several styles at once (Eq. 15).
 
     Args:
       model: see `load`.
-      content: ``(H, W, 3)`` or a batch ``(N, H, W, 3)``, sRGB in [0, 1] (or unsigned integers), any size from 1x1.
+      content: ``(H, W, 3)`` or a batch ``(N, H, W, 3)``, sRGB in [0, 1] (or unsigned integers), any size.
       style: an image or a batch of N, or what `encode_style` returned for one or N of them.
       alpha: degree of style in [0, 1]: a number, one per image ``(N,)``, or a map per pixel ``(H, W)`` or
         ``(N, H, W)``. 0 gives the decoder's reconstruction of the photo.
+      shares: what part each of K styles has: ``style`` then stands for K styles that all content images share, see
+        `stack` and `blend`. ``(K,)`` or ``(N, K)`` for whole pictures, ``(H, W, K)`` or ``(N, H, W, K)`` for every
+        pixel. Not negative, with sums of at most 1; what is missing to 1 is content.
 
     Returns:
       Images of the content's shape, float32 in [0, 1].
 
     Raises:
-      ValueError: ``content``, ``style`` or ``alpha`` has a wrong shape or range.
+      ValueError: ``content``, ``style``, ``alpha`` or ``shares`` has a wrong shape or range, or the model's fusion
+        cannot mix styles.
     """
     images, single = as_images(content, "content")
     encoded = style if isinstance(style, Style) else encode_style(model, style)
     count = encoded.moments.mean.shape[0]
-    if count not in (1, images.shape[0]):
-        raise ValueError(f"style: expected 1 or {images.shape[0]} styles (one per content image), got {count}")
+    if shares is not None:
+        shares = _check_shares(model, shares, images.shape, count)
+    elif count not in (1, images.shape[0]):
+        accepted = "1" if images.shape[0] == 1 else f"1 or {images.shape[0]}"
+        raise ValueError(f"style: expected {accepted} (one for all or one per content image), got {count}")
     check_alpha(alpha)
     degree = jnp.asarray(alpha, jnp.float32)
     n, h, w, _ = images.shape
     if degree.shape not in ((), (1,), (n,), (h, w), (1, h, w), (n, h, w)):
-        raise ValueError(f"alpha: expected a number, ({n},), ({h}, {w}) or ({n}, {h}, {w}), got shape {degree.shape}")
-    out = _stylize(model, images, encoded, degree)
+        accepted = f"a number, ({n},), ({h}, {w}) or ({n}, {h}, {w})"
+        raise ValueError(f"alpha: expected {accepted}, got shape {degree.shape}")
+    out = _stylize(model, images, encoded, degree, shares)
     return out[0] if single else out
 
 
-# ---- weights ---------------------------------------------------------------------------------------------------------
+def _check_shares(model: Model, shares: ArrayLike, shape: tuple[int, ...], count: int) -> Array:
+    n, h, w = shape[:3]
+    if model.fusion != "adain":
+        raise ValueError(f"shares: a model with fusion={model.fusion!r} cannot mix styles, only 'adain' can")
+    found, k = jnp.shape(shares), count
+    if found not in {(k,), (1, k), (n, k), (h, w, k), (1, h, w, k), (n, h, w, k)}:
+        accepted = f"({k},), ({n}, {k}), ({h}, {w}, {k}) or ({n}, {h}, {w}, {k}) for {k} styles"
+        raise ValueError(f"shares: expected {accepted}, got shape {found}")
+    if not isinstance(shares, jax.core.Tracer):
+        values = np.asarray(shares, np.float32)
+        check_alpha(values, "shares")
+        if not (total := values.sum(-1)).max() <= 1 + 1e-4:
+            raise ValueError(f"shares: expected sums of at most 1 at every place, found {total.max():g}")
+    return jnp.asarray(shares, jnp.float32)
+
+
+# ---- weights -----------------------------------------------------------------------------------------------
 
 
 def load_encoder(source: str = "vgg16") -> tuple[Params, vgg.Arch]:
     """The frozen encoder f: normalised VGG up to ``conv4_1`` from a weight file with calibrated scales.
 
     Args:
-      source: the name of shipped weights, or the path of a file written by ``jaxstyle convert-vgg --calibrate``.
+      source: the name of shipped weights, or a file that ``jaxstyle convert-vgg --calibrate`` wrote.
 
     Returns:
       ``(params, arch)``.
@@ -297,24 +411,40 @@ def load_encoder(source: str = "vgg16") -> tuple[Params, vgg.Arch]:
       WeightsError: the file is missing, damaged, not VGG, or not calibrated.
     """
     file = weights.load(source, kind="vgg")
-    arch: vgg.Arch = file.metadata["arch"]  # type: ignore[assignment]
+    arch: vgg.Arch = file.metadata.get("arch")  # type: ignore[assignment]
     prefix = "mean_activation."
     scales = {k.removeprefix(prefix): v for k, v in file.arrays.items() if k.startswith(prefix)}
     if not scales:
         raise weights.WeightsError(f"{source}: has no calibrated scales; convert it with --calibrate FOLDER")
-    params = vgg.from_arrays(file.arrays, arch, through=_DEEPEST)
-    return vgg.normalise(params, scales), arch
+    try:
+        params = vgg.from_arrays(file.arrays, arch, through=_DEEPEST)
+        return vgg.normalise(params, scales), arch
+    except ValueError as error:
+        raise weights.WeightsError(f"{source}: {error}") from None
 
 
 def to_arrays(decoder: Params, dtype: Any = np.float16) -> dict[str, np.ndarray]:
-    """The decoder's variables as flat arrays ``{"params.conv0.kernel": ...}``, kernels in ``dtype``, the rest float32."""
+    """The decoder's variables by name: ``{"params.conv0.kernel": ...}``.
+
+    Args:
+      decoder: the variables.
+      dtype: of the kernels; everything else is float32.
+
+    Returns:
+      Flat arrays, as `save` writes and `load` reads them.
+    """
     flat = jax.tree_util.tree_flatten_with_path(decoder)[0]
     named = {".".join(str(k.key) for k in path): np.asarray(leaf) for path, leaf in flat}
     return {k: v.astype(dtype if k.endswith(".kernel") else np.float32) for k, v in named.items()}
 
 
-def save(path: str, model: Model, **metadata: str) -> None:
-    """Writes the decoder as one safetensors file (float16 kernels); the encoder is named by its architecture only.
+def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
+    """Writes the decoder as one safetensors file (float16 kernels); the encoder is named by its architecture.
+
+    Args:
+      path: the file.
+      model: its decoder is written.
+      metadata: more entries for the file's header, such as ``licence``.
 
     Raises:
       WeightsError: the file cannot be written.
@@ -337,9 +467,10 @@ def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
       WeightsError: a file is missing, damaged, of another kind, or encoder and decoder do not fit.
     """
     file = weights.load(source, kind="adain")
+    wanted, fusion, norm = (file.metadata.get(name) for name in ("arch", "fusion", "norm"))
     params, arch = load_encoder(encoder or "vgg16")
-    if arch != file.metadata["arch"]:
-        raise weights.WeightsError(f"{source}: made for {file.metadata['arch']}, but the encoder is {arch}")
+    if arch != wanted:
+        raise weights.WeightsError(f"{source}: made for encoder {wanted}, but the one given is {arch}")
     decoder: Params = {}
     for name, array in file.arrays.items():
         *parts, last = name.split(".")
@@ -347,7 +478,12 @@ def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
         for part in parts:
             node = node.setdefault(part, {})
         node[last] = np.asarray(array, np.float32)
-    fusion, norm = file.metadata["fusion"], file.metadata["norm"]
-    return jax.device_put(Model(params, decoder, arch, fusion, norm))  # type: ignore[arg-type]
-
-
+    model = Model(params, decoder, arch, fusion, norm)  # type: ignore[arg-type]
+    try:
+        fresh = jax.eval_shape(init_decoder, jax.random.key(0), model)
+    except ValueError as error:
+        raise weights.WeightsError(f"{source}: {error}") from None
+    if jax.tree.map(np.shape, decoder) != jax.tree.map(np.shape, fresh):
+        kind = f"{arch}, fusion {fusion} and norm {norm}"
+        raise weights.WeightsError(f"{source}: its arrays are not those of a decoder for {kind}")
+    return jax.device_put(model)

@@ -15,9 +15,10 @@ VARIABLE = "JAXSTYLE_CACHE_DIR"
 
 
 def folder() -> Path | None:
-    """Where the cache lies: ``$JAXSTYLE_CACHE_DIR``, else ``jaxstyle`` in the user's cache folder; None if switched off.
+    """Where the cache lies: ``$JAXSTYLE_CACHE_DIR``, else in the user's cache folder; None if switched off.
 
-    Compiled code fits one kind of processor, and home folders are shared between machines: each kind has a sub-folder.
+    Compiled code fits one kind of processor and home folders are shared between machines: each kind has a
+    sub-folder.
     """
     chosen = os.environ.get(VARIABLE, "")
     if chosen.lower() in ("off", "0", "none"):
@@ -39,9 +40,7 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = [platform.processor()]
-    features = next(
-        (line for line in lines if line.startswith(("flags", "Features"))), lines[0] if lines else ""
-    )
+    features = next((line for line in lines if line.startswith(("flags", "Features"))), lines[0] if lines else "")
     return hashlib.sha256(features.encode()).hexdigest()[:8]
 
 

@@ -13,7 +13,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from jaxstyle import Controls
 
 EPILOG = "Compiled code is kept in the user's cache folder; JAXSTYLE_CACHE_DIR=FOLDER moves it, =off switches it off."
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow", "safetensors")
@@ -32,9 +35,7 @@ def _degree(text: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(
-            f"expected a number from 0 (content) to 1 (full style), got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"expected a number from 0 (content) to 1 (full style), got {text!r}")
     return value
 
 
@@ -51,12 +52,73 @@ def _pixels(text: str) -> int:
     return int(text)
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers such as 2,1,1, one per style, got {text!r} (a weight file is given by --weights-file)"
+        ) from None
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+    return int(text)
+
+
+def add_controls(verb: argparse.ArgumentParser) -> None:
+    """Adds a flag for every field of `jaxstyle.Controls`, whose names they have."""
+    group = verb.add_argument_group("controls", "All of them may be combined.")
+    group.add_argument("--alpha", type=_degree, default=1.0, help="degree of style, 0 to 1 (default: %(default)s)")
+    group.add_argument("--alpha-map", metavar="PICTURE", help="grey picture of the degree of style, white = 1")
+    group.add_argument(
+        "--gradient",
+        metavar="SPEC",
+        help="degree of style that changes over the picture: left:0,right:1 or top-left:0,bottom-right:1 or all four "
+        "corners or center:1,edge:0",
+    )
+    group.add_argument(
+        "--weights", type=_numbers, metavar="W,W,...", help="of several styles: 2,1 is two thirds, one third"
+    )
+    group.add_argument(
+        "--mask",
+        nargs="+",
+        action="extend",
+        metavar="PICTURE",
+        help="grey pictures, one per style, white where it goes; what no mask covers keeps the content",
+    )
+    group.add_argument(
+        "--preserve-color",
+        choices=("match", "histogram", "luminance"),
+        help="keep the content's colours: match and histogram recolour the styles, luminance repaints light and dark",
+    )
+    group.add_argument("--size", type=_size, metavar="N", help="short side of the result, or WxH (default: as CONTENT)")
+    group.add_argument(
+        "--style-size",
+        type=_pixels,
+        metavar="N",
+        help="strokes as in a preview whose short side has N pixels, whatever the result's size: smaller means larger "
+        "strokes (default: painted at the result's size)",
+    )
+    group.add_argument("--seed", type=_seed, metavar="N", help="for methods that draw at random; AdaIN does not")
+
+
+def controls(args: argparse.Namespace) -> Controls:
+    """What the flags of `add_controls` say.
+
+    Raises:
+      ValueError: one of them is out of range.
+    """
+    from jaxstyle import Controls
+
+    return Controls(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Controls)})
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of all verbs."""
     top = _Parser(prog="jaxstyle", description="Neural style transfer in JAX, offline.", epilog=EPILOG)
-    top.add_argument(
-        "--version", action="version", version=f"jaxstyle {importlib.metadata.version('jaxstyle')}"
-    )
+    top.add_argument("--version", action="version", version=f"jaxstyle {importlib.metadata.version('jaxstyle')}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
 
     verb = verbs.add_parser(
@@ -66,25 +128,16 @@ def parser() -> argparse.ArgumentParser:
         epilog="example: jaxstyle stylize photo.jpg --style painting.jpg -o out.png --alpha 0.8",
     )
     verb.add_argument("content", metavar="CONTENT", help="the photo")
-    verb.add_argument("--style", required=True, help="the painting")
     verb.add_argument(
-        "-o", "--output", metavar="OUT", help="file to write (default: CONTENT_stylized_STYLE here)"
+        "--style", required=True, nargs="+", action="extend", metavar="STYLE", help="the painting, or several to mix"
     )
+    verb.add_argument("-o", "--output", metavar="OUT", help="file to write (default: CONTENT_stylized_STYLE here)")
+    add_controls(verb)
     verb.add_argument(
-        "--alpha", type=_degree, default=1.0, help="degree of style, 0 to 1 (default: %(default)s)"
-    )
-    verb.add_argument(
-        "--size", type=_size, metavar="N", help="short side of the result, or WxH (default: as CONTENT)"
-    )
-    verb.add_argument(
-        "--style-size",
-        type=_pixels,
-        default=512,
-        metavar="N",
-        help="short side at which the style is looked at: larger means smaller strokes (default: %(default)s)",
-    )
-    verb.add_argument(
-        "--weights", default="adain_vgg16", help="shipped weights or a file (default: %(default)s)"
+        "--weights-file",
+        default="adain_vgg16",
+        metavar="FILE",
+        help="the model: name of shipped weights, or a file (default: %(default)s)",
     )
     verb.add_argument("--max-pixels", type=_pixels, metavar="N", help="largest picture that is read")
     verb.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
@@ -122,10 +175,8 @@ def _stylize(args: argparse.Namespace) -> dict[str, Any]:
         args.content,
         args.style,
         args.output,
-        alpha=args.alpha,
-        size=args.size,
-        style_size=args.style_size,
-        weights_file=args.weights,
+        controls(args),
+        weights_file=args.weights_file,
         overwrite=args.overwrite,
         max_pixels=args.max_pixels or image.MAX_PIXELS,
     )
@@ -176,9 +227,7 @@ def _convert_vgg(args: argparse.Namespace) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit code; what a verb found out is printed, as JSON with ``--json``."""
     args = parser().parse_args(argv)
-    os.environ.setdefault(
-        "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
-    )  # a command takes no more of a GPU than it needs
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a command takes no more of a GPU than it needs
     run: Callable[[argparse.Namespace], dict[str, Any]] = args.run
     try:
         found = run(args)

@@ -6,23 +6,26 @@ Orientation, colour profile, transparency, bit depth and size are looked after h
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 
-from jaxstyle import adain, image, weights
+from jaxstyle import adain, colors, image, weights
+from jaxstyle.controls import Controls, Fields, Maps, Size, degree, read_maps, resize_map, shares, stretched
 
 STYLE_SIZE = 512
-"""Short side, in pixels, at which a style picture is looked at; it sets the size of the strokes."""
+"""Short side, in pixels, at which a style picture is looked at where `Controls.style_size` is not given."""
 
 DEFAULT_WEIGHTS = "adain_vgg16"
 
-Size = int | tuple[int, int]
+PathLike: TypeAlias = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,21 @@ class Report:
 
     Attributes:
       output: the file written.
-      content, style: the files read.
+      content, style: the files read; of styles there may be several.
       width, height: of the result, in pixels.
-      alpha: degree of style.
-      weights: name or path of the weights; ``weights_sha256`` their checksum.
+      controls: `Controls.as_dict`.
+      weights_file: name or path of the weights; ``weights_sha256`` their checksum.
       seconds: from reading the pictures to the written file, loading and compiling included.
       notices: sentences about what could not be kept.
     """
 
     output: str
     content: str
-    style: str
+    style: tuple[str, ...]
     width: int
     height: int
-    alpha: float
-    weights: str
+    controls: dict[str, Any]
+    weights_file: str
     weights_sha256: str
     seconds: float
     notices: tuple[str, ...] = ()
@@ -53,54 +56,64 @@ class Report:
 
 def stylize(
     content: image.Source,
-    style: image.Source,
+    style: image.Source | Sequence[image.Source],
+    controls: Controls | None = None,
     *,
-    alpha: float = 1.0,
-    size: Size | None = None,
-    style_size: int = STYLE_SIZE,
     model: adain.Model | None = None,
+    **fields: Unpack[Fields],
 ) -> Any:
-    """Repaints a picture in the style of another (AdaIN, arXiv:1703.06868).
+    """Repaints a picture in the style of another, or of several (AdaIN, arXiv:1703.06868).
+
+    The controls may all be combined. What each means is said at `Controls`; they are given as one, as keyword
+    arguments, or both: ``stylize(photo, painting, alpha=0.8)``,
+    ``stylize(photo, [painting, drawing], weights=[2, 1], preserve_color="luminance")``.
+
+    ``style_size`` makes the strokes independent of the size of the result. The strokes of a painting are as large, in
+    pixels, as the decoder makes them, whatever the size of the style picture. So the picture is painted twice, once
+    with its short side at ``style_size`` and once at full size, and the result is the small painting, enlarged, with
+    the detail of the large one that the small one is too coarse for: scaled down again it is the small painting. If
+    the result is smaller than that, it is the painting scaled down.
 
     Args:
       content: path, PIL image, bytes or array; see `jaxstyle.image.read`.
-      style: the same.
-      alpha: degree of style in [0, 1]; 0 = content, 1 = full style.
-      size: of the result: the short side in pixels, or ``(width, height)``; by default the content's own size.
-      style_size: short side in pixels at which the style is looked at: larger means smaller strokes.
+      style: the same, or a list of them.
+      controls: how; by default ``Controls()``.
       model: from `jaxstyle.adain.load`; by default the shipped one, loaded once.
+      fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``weights``, ``mask``, ``preserve_color``,
+        ``size``, ``style_size``. They go before those of ``controls``.
 
     Returns:
       A ``PIL.Image.Image``; with the content's transparency, if it has any.
 
     Raises:
       ImageError: a picture cannot be read.
-      ValueError: ``alpha``, ``size`` or ``style_size`` is out of range.
+      ValueError: a control is out of range, does not fit the styles, or means nothing to the method.
     """
-    picture, look = image.read(content), image.read(style)
-    return image.to_pil(_render(picture, look, alpha, size, style_size, model or default_model()))
+    chosen, sources = _chosen(controls, fields), _several(style)
+    check(chosen, len(sources))
+    picture, looks = image.read(content), [image.read(source) for source in sources]
+    return image.to_pil(render(picture, looks, chosen, read_maps(chosen), model or default_model()))
 
 
 def stylize_file(
-    content: str | os.PathLike[str],
-    style: str | os.PathLike[str],
-    output: str | os.PathLike[str] | None = None,
+    content: PathLike,
+    style: PathLike | Sequence[PathLike],
+    output: PathLike | None = None,
+    controls: Controls | None = None,
     *,
-    alpha: float = 1.0,
-    size: Size | None = None,
-    style_size: int = STYLE_SIZE,
     weights_file: str = DEFAULT_WEIGHTS,
     overwrite: bool = False,
     max_pixels: int = image.MAX_PIXELS,
+    **fields: Unpack[Fields],
 ) -> Report:
     """Like `stylize`, from file to file; 16-bit depth, transparency and EXIF data are kept where the format allows.
 
     Args:
-      content, style, alpha, size, style_size: see `stylize`.
+      content, style, controls, fields: see `stylize`.
       output: the file to write, the suffix gives the format; by default ``<content>_stylized_<style>`` in the current
         folder, with the content's suffix if that can be written, else ``.png``.
       weights_file: name of shipped weights, or the path of a file that ``train.adain`` wrote.
-      overwrite: replace ``output`` if it is there. The content and style files are never replaced.
+      overwrite: replace ``output`` if it is there. The files that are read are never replaced.
       max_pixels: the largest picture that is read.
 
     Returns:
@@ -109,17 +122,20 @@ def stylize_file(
     Raises:
       ImageError: a picture cannot be read or written, or ``output`` exists.
       WeightsError: ``weights_file`` cannot be used.
-      ValueError: ``alpha``, ``size`` or ``style_size`` is out of range.
+      ValueError: as `stylize`.
     """
     start = time.perf_counter()
-    target = Path(output) if output is not None else default_output(content, style)
-    image.check_target(target, overwrite=overwrite, keep=(content, style))
+    chosen, sources = _chosen(controls, fields), _several(style)
+    check(chosen, len(sources))
+    target = Path(output) if output is not None else default_output(content, sources)
+    image.check_target(target, overwrite=overwrite, keep=(content, *sources, *chosen.files()))
     picture = image.read(content, max_pixels=max_pixels)
-    look = image.read(style, max_pixels=max_pixels)
-    model = _load(str(weights_file))
-    result = _render(picture, look, alpha, size, style_size, model)
-    notices = [f"{content}: {notice}" for notice in picture.notices]
-    notices += [f"{style}: {notice}" for notice in look.notices]
+    looks = [image.read(source, max_pixels=max_pixels) for source in sources]
+    maps = read_maps(chosen, max_pixels=max_pixels)
+    result = render(picture, looks, chosen, maps, _load(str(weights_file)))
+    read = zip((content, *sources), (picture, *looks), strict=True)
+    notices = [f"{name}: {notice}" for name, decoded in read for notice in decoded.notices]
+    notices += [*maps.notices, *result.notices]
     notices += image.write(
         target, result.pixels, alpha=result.alpha, bits=result.bits, exif=result.exif, overwrite=overwrite
     )
@@ -127,22 +143,57 @@ def stylize_file(
     return Report(
         output=str(target),
         content=os.fspath(content),
-        style=os.fspath(style),
+        style=tuple(os.fspath(source) for source in sources),
         width=width,
         height=height,
-        alpha=float(alpha),
-        weights=str(weights_file),
+        controls=chosen.as_dict(),
+        weights_file=str(weights_file),
         weights_sha256=_checksum(str(weights_file)),
         seconds=round(time.perf_counter() - start, 3),
         notices=tuple(notices),
     )
 
 
-def default_output(content: str | os.PathLike[str], style: str | os.PathLike[str]) -> Path:
-    """``photo.jpg`` in the style of ``night.png`` -> ``photo_stylized_night.jpg`` in the current folder."""
+def default_output(content: PathLike, style: PathLike | Sequence[PathLike]) -> Path:
+    """``photo.jpg`` in the style of ``night.png`` -> ``photo_stylized_night.jpg`` in the current folder.
+
+    Of several styles the first three are named.
+    """
     source = Path(content)
     suffix = source.suffix if source.suffix.lower() in image.WRITE_FORMATS else ".png"
-    return Path(f"{source.stem}_stylized_{Path(style).stem}{suffix}")
+    names = [Path(path).stem for path in _several(style)]
+    if len(names) > 3:
+        names[3:] = [f"{len(names) - 3}_more"]
+    return Path(f"{source.stem}_stylized_{'_'.join(names)}{suffix}")
+
+
+def check(controls: Controls, styles: int) -> None:
+    """Checks what can be known of the controls before any picture is read.
+
+    Args:
+      controls: to be checked.
+      styles: how many styles they are for.
+
+    Raises:
+      ValueError: there are no styles, or not as many weights or masks, or a control that means nothing to AdaIN.
+    """
+    if styles < 1:
+        raise ValueError("style: expected at least one picture, got none")
+    controls.check_styles(styles)
+    if controls.seed is not None:
+        raise ValueError("seed: AdaIN draws nothing at random, its result is always the same; leave the seed out")
+
+
+def _chosen(controls: Controls | None, fields: Fields) -> Controls:
+    unknown = set(fields) - {field.name for field in dataclasses.fields(Controls)}
+    if unknown:
+        raise TypeError(f"unexpected keyword argument {sorted(unknown)[0]!r}")
+    changed: dict[str, Any] = dict(fields)
+    return dataclasses.replace(controls or Controls(), **changed)
+
+
+def _several(style: Any) -> tuple[Any, ...]:
+    return tuple(style) if isinstance(style, list | tuple) else (style,)
 
 
 def default_model() -> adain.Model:
@@ -156,35 +207,108 @@ def _load(name: str) -> adain.Model:
 
 
 def _checksum(name: str) -> str:
-    return (
-        weights.load(name).metadata["sha256"]
-        if name not in weights.shipped()
-        else weights.info(name)["sha256"]
+    return weights.load(name).metadata["sha256"] if name not in weights.shipped() else weights.info(name)["sha256"]
+
+
+def encode_styles(
+    looks: Sequence[image.Picture], controls: Controls, model: adain.Model, content: np.ndarray | None = None
+) -> adain.Style:
+    """All the styles, encoded at the size that the controls ask for and stacked.
+
+    Args:
+      looks: the style pictures.
+      controls: ``style_size`` and ``preserve_color`` are looked at.
+      model: the method's model.
+      content: pixels (..., 3) whose colours the styles take on; needed where ``preserve_color`` is ``"match"`` or
+        ``"histogram"``. Otherwise what is returned serves any content.
+
+    Returns:
+      One `adain.Style` with a batch axis of ``len(looks)``.
+
+    Raises:
+      ValueError: several styles for a model whose fusion cannot mix them.
+    """
+    if len(looks) > 1 and model.fusion != "adain":
+        raise ValueError(f"style: a model with fusion={model.fusion!r} takes one style, got {len(looks)}")
+    recolour = {"match": colors.match_covariance, "histogram": colors.match_histogram}.get(
+        controls.preserve_color or ""
     )
+    encoded = []
+    for look in looks:
+        pixels = image.resize_short_side(look.pixels, controls.style_size or STYLE_SIZE)
+        if recolour is not None and content is not None:
+            pixels = recolour(pixels, content)
+        encoded.append(adain.encode_style(model, pixels))
+    return adain.stack(encoded)
 
 
-def _render(
+def render(
     picture: image.Picture,
-    look: image.Picture,
-    alpha: float,
-    size: Size | None,
-    style_size: int,
+    looks: Sequence[image.Picture],
+    controls: Controls,
+    maps: Maps,
     model: adain.Model,
+    *,
+    style: adain.Style | None = None,
 ) -> image.Picture:
-    height, width = _target(picture.pixels.shape[:2], size)
-    if style_size < 1:
-        raise ValueError(f"style_size: expected a positive number of pixels, got {style_size}")
-    pixels, mask = picture.pixels, picture.alpha
+    """`stylize` on decoded pictures.
+
+    Args:
+      picture, looks: the content and the styles.
+      controls: checked by `check`.
+      maps: what `jaxstyle.controls.read_maps` made of them.
+      model: the method's model.
+      style: what `encode_styles` returned for the same styles and controls, if it is there already; of no use where
+        the styles take on the content's colours.
+
+    Returns:
+      The result, with the content's transparency, bit depth and EXIF data, and notices about the maps.
+    """
+    height, width = output_size(picture.pixels.shape[:2], controls.size)
+    pixels, opacity = picture.pixels, picture.alpha
     if (height, width) != pixels.shape[:2]:
         pixels = image.resize(pixels, (height, width))
-        mask = None if mask is None else image.resize(mask, (height, width))
-    style = adain.encode_style(model, image.resize_short_side(look.pixels, style_size))
-    result = np.asarray(adain.stylize(model, pixels, style, alpha))
-    return image.Picture(result, alpha=mask, bits=picture.bits, exif=picture.exif, format=picture.format)
+        opacity = None if opacity is None else image.resize(opacity, (height, width))
+    if style is None or controls.preserve_color in ("match", "histogram"):
+        visible = pixels if opacity is None or not opacity.any() else pixels[opacity > 0]
+        style = encode_styles(looks, controls, model, visible)
+    result = _at_style_size(pixels, style, controls, maps, model)
+    if controls.preserve_color == "luminance":
+        result = colors.keep_chroma(result, pixels)
+    notices = stretched(maps, height, width)
+    return image.Picture(result, opacity, picture.bits, picture.exif, format=picture.format, notices=notices)
 
 
-def _target(shape: tuple[int, ...], size: Size | None) -> tuple[int, int]:
-    """(height, width) of the result for a picture of ``shape``."""
+def _at_style_size(
+    pixels: np.ndarray, style: adain.Style, controls: Controls, maps: Maps, model: adain.Model
+) -> np.ndarray:
+    """The painting as it looks with its short side at ``style_size``, in the size of ``pixels``; see `stylize`."""
+    shape = pixels.shape[:2]
+    preview = shape if controls.style_size is None else output_size(shape, controls.style_size)
+    if preview == shape:
+        return _painted(pixels, style, controls, maps, model)
+    coarse = image.resize(_painted(image.resize(pixels, preview), style, controls, maps, model), shape)
+    if min(preview) > min(shape):
+        return coarse
+    fine = _painted(pixels, style, controls, maps, model)
+    return np.clip(coarse + fine - image.resize(image.resize(fine, preview), shape), 0, 1)
+
+
+def _painted(pixels: np.ndarray, style: adain.Style, controls: Controls, maps: Maps, model: adain.Model) -> np.ndarray:
+    """The method, once, with the maps at the size of ``pixels``."""
+    height, width = pixels.shape[:2]
+    masks = None if maps.mask is None else [resize_map(mask, height, width) for mask in maps.mask]
+    count = style.moments.mean.shape[0]
+    alpha, part = degree(controls, maps, height, width), shares(count, controls.weights, masks)
+    if count > 1:
+        return np.asarray(adain.stylize(model, pixels, style, alpha, shares=part))
+    if masks is not None:  # one style: its mask is a map of the degree of style
+        alpha = np.float32(alpha) * part[..., 0]
+    return np.asarray(adain.stylize(model, pixels, style, alpha))
+
+
+def output_size(shape: tuple[int, ...], size: Size | None) -> tuple[int, int]:
+    """(height, width) of the result for a picture of ``shape``, which begins with its height and width."""
     height, width = shape
     if size is None:
         return height, width
@@ -195,6 +319,4 @@ def _target(shape: tuple[int, ...], size: Size | None) -> tuple[int, int]:
         height, width = (
             (size, max(1, round(width * scale))) if height <= width else (max(1, round(height * scale)), size)
         )
-    if min(width, height) < 1:
-        raise ValueError(f"size: expected at least one pixel, got {size}")
     return height, width
