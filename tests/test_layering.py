@@ -9,12 +9,14 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only modules of an earlier line. So methods do not import each other.
 LIBRARY = (
-    ("arrays", "cache", "image_decode", "image_encode", "safe_pickle"),
-    ("image",),
-    ("stats", "layers"),
-    ("vgg",),
+    ("arrays", "cache", "colors", "image_decode", "image_encode", "memory", "safe_pickle", "scratch"),
+    ("image", "deepzoom"),
+    ("stats", "layers", "bigimage"),
+    ("vgg", "bigimage_write"),
     ("losses", "weights"),
-    ("adain", "convert_vgg"),
+    ("adain", "controls", "convert_vgg"),
+    ("tile_plan",),
+    ("tiles",),
     ("stylize",),
     ("__init__",),
     ("cli",),
@@ -41,9 +43,7 @@ def imports(source: str, package: str, siblings: set[str]) -> list[tuple[str, st
         elif isinstance(node, ast.ImportFrom):
             base = f"{package}.{node.module or ''}".rstrip(".") if node.level else str(node.module)
             # `from jaxstyle import vgg` takes a module, `from jaxstyle import __version__` the package itself
-            names = [
-                f"{base}.{a.name}" if base == package and a.name in siblings else base for a in node.names
-            ]
+            names = [f"{base}.{a.name}" if base == package and a.name in siblings else base for a in node.names]
         else:
             continue
         for name in names:

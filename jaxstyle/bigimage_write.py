@@ -1,0 +1,283 @@
+"""Pictures larger than memory, written as their rows come.
+
+`write` takes bands of rows from top to bottom and makes a PNG, a tiled TIFF (BigTIFF past 4 GB; with the extra
+``large``), or a DeepZoom pyramid (``name.dzi`` and ``name_files/``) without ever holding the picture. The other
+formats cannot be written so: their picture is gathered in 8 bits, 3 or 4 bytes per pixel. Whatever goes wrong,
+interruption included, leaves what was there before and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from jaxstyle import image
+from jaxstyle.bigimage import Source
+from jaxstyle.deepzoom import files_of, write_deepzoom
+from jaxstyle.image import ImageError, _label
+
+TIFF_TILE = 512
+_CHANNELS_OF_PNG = {3: 2, 4: 6}  # colour types RGB, RGBA
+
+
+def write(
+    target: str | os.PathLike[str],
+    bands: Iterable[np.ndarray],
+    height: int,
+    width: int,
+    *,
+    alpha: Source | None = None,
+    bits: int = 8,
+    exif: bytes | None = None,
+    quality: int | None = None,
+    overwrite: bool = True,
+) -> tuple[str, ...]:
+    """Writes a picture from bands of rows.
+
+    Args:
+      target: its suffix chooses the format: ``.png``, ``.tif``, ``.dzi``, or one that `jaxstyle.image.write` knows.
+      bands: float ``(h, width, 3)``, sRGB-encoded, from top to bottom; clipped to [0, 1] and rounded to nearest.
+      height, width: of the whole picture.
+      alpha: the transparency, ``(height, width)``; left out where the format has none.
+      bits: 8, or 16 for PNG and TIFF.
+      exif: EXIF block; kept in PNG, JPEG and WebP.
+      quality: 1 to 100, of JPEG and WebP, and of DeepZoom's JPEG tiles; None: 95.
+      overwrite: False refuses a target that exists.
+
+    Returns:
+      Sentences for the user about what the format could not hold.
+
+    Raises:
+      ImageError: what `check_target` says, ``bands`` of another size, or a file that cannot be written.
+    """
+    label, path = _label(target, "output"), os.path.realpath(target)
+    suffix = os.path.splitext(path)[1].lower()
+    notices: list[str] = []
+    check_target(target, overwrite=overwrite)  # before the first band, which may cost hours
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ImageError(label, "is not a regular file: rows cannot be written to it")
+    streamed = suffix in (".png", ".dzi") or (suffix in (".tif", ".tiff") and _has_tifffile())
+    if bits == 16 and (suffix == ".dzi" or not streamed):
+        bits = 8
+        notices.append(f"{suffix} is written at 8 bits per channel: PNG keeps 16")
+    if alpha is not None and suffix not in (".png", ".dzi", ".webp", ".tif", ".tiff"):
+        alpha = None
+        notices.append(f"{suffix} has no transparency: the alpha channel is left out")
+    channels = 3 if alpha is None else 4
+    rows = _samples(bands, height, width, alpha, bits, label)
+    try:
+        if not streamed:
+            return (*notices, *_gather(target, rows, (height, width, channels), exif, quality))
+        if exif and suffix != ".png":
+            notices.append(f"{suffix} is written in tiles without EXIF data: PNG keeps it")
+        with _temporary(path) as temporary:
+            if suffix == ".dzi":
+                write_deepzoom(temporary, path, rows, (height, width, channels), quality)
+            elif suffix == ".png":
+                with open(temporary, "xb") as stream:
+                    write_png(stream, rows, height, width, channels, bits, exif)
+                os.replace(temporary, path)
+            else:
+                _write_tiff(temporary, rows, (height, width, channels), bits)
+                os.replace(temporary, path)
+    except ImageError:
+        raise
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        raise ImageError(label, f"cannot be written: {problem}") from error
+    return tuple(notices)
+
+
+def check_target(
+    path: str | os.PathLike[str], *, overwrite: bool = False, keep: Iterable[str | os.PathLike[str]] = ()
+) -> None:
+    """Like `jaxstyle.image.check_target`, which it asks, for ``.dzi`` too.
+
+    Raises:
+      ImageError: `write` would refuse the path.
+    """
+    if os.path.splitext(os.fspath(path))[1].lower() != ".dzi":
+        return image.check_target(path, overwrite=overwrite, keep=keep)
+    label, real = _label(path, "output"), os.path.realpath(path)
+    folder = os.path.dirname(real)
+    if os.path.isdir(real):
+        raise ImageError(label, "is a folder, not a file to write")
+    if not os.path.isdir(folder):
+        raise ImageError(label, f"cannot be written: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise ImageError(label, f"cannot be written: the folder {folder} is read-only")
+    if not overwrite and any(os.path.exists(name) for name in _names(real)):
+        raise ImageError(
+            label, f"it or {files_of(label)} exists already: choose another name, or allow to overwrite it"
+        )
+    return None
+
+
+def _names(path: str) -> list[str]:
+    """Everything that a target consists of."""
+    return [path, files_of(path)] if os.path.splitext(path)[1].lower() == ".dzi" else [path]
+
+
+def _has_tifffile() -> bool:
+    try:
+        import tifffile  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _samples(
+    bands: Iterable[np.ndarray], height: int, width: int, alpha: Source | None, bits: int, label: str
+) -> Iterator[np.ndarray]:
+    """Bands as uint8 or uint16 (h, width, 3 or 4), their sizes checked."""
+    dtype: np.dtype[Any] = np.dtype(np.uint8 if bits == 8 else np.uint16)
+    top = 0
+    for band in bands:
+        bottom = top + len(band)
+        if band.shape[1:] != (width, 3) or bottom > height:
+            raise ImageError(label, f"rows {top} .. {bottom - 1} of shape {band.shape} do not fit {width} x {height}")
+        out = np.empty((len(band), width, 3 if alpha is None else 4), dtype)
+        out[..., :3] = _rounded(band, dtype)
+        if alpha is not None:
+            out[..., 3] = _rounded(alpha.read(top, bottom, 0, width), dtype)
+        yield out
+        top = bottom
+    if top != height:
+        raise ImageError(label, f"{top} rows of {height} came")
+
+
+def _rounded(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    return (np.clip(values, 0, 1) * np.float32(np.iinfo(dtype).max) + np.float32(0.5)).astype(dtype)
+
+
+@contextlib.contextmanager
+def _temporary(path: str) -> Iterator[str]:
+    """A name beside ``path`` for what is not finished; if it is still there afterwards, it goes."""
+    name = os.path.join(os.path.dirname(path), f".jaxstyle-{secrets.token_hex(8)}.tmp")
+    try:
+        yield name
+    finally:
+        if os.path.isdir(name):
+            shutil.rmtree(name, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+
+
+def _gather(
+    target: str | os.PathLike[str],
+    rows: Iterator[np.ndarray],
+    shape: tuple[int, int, int],
+    exif: bytes | None,
+    quality: int | None,
+) -> tuple[str, ...]:
+    """The whole picture in 8 bits, then `jaxstyle.image.write`."""
+    whole = np.empty(shape, np.uint8)
+    top = 0
+    for band in rows:
+        whole[top : top + len(band)] = band
+        top += len(band)
+    alpha = whole[..., 3] if shape[2] == 4 else None
+    return image.write(target, whole[..., :3], alpha=alpha, exif=exif, quality=quality)
+
+
+# ---- PNG ---------------------------------------------------------------------------------------------------
+
+
+def write_png(
+    stream: BinaryIO,
+    bands: Iterable[np.ndarray],
+    height: int,
+    width: int,
+    channels: int = 3,
+    bits: int = 8,
+    exif: bytes | None = None,
+) -> None:
+    """Writes a PNG (ISO/IEC 15948) row by row; Pillow wants all rows at once.
+
+    Args:
+      stream: it is not closed, nor sought in.
+      bands: uint8 or uint16 ``(h, width, channels)``, by ``bits``, from top to bottom.
+      height, width, channels, bits: of the picture; 3 channels are RGB, 4 RGBA.
+      exif: a TIFF-structured EXIF block, with or without the leading ``Exif\\0\\0``.
+    """
+
+    def chunk(kind: bytes, data: bytes) -> None:
+        stream.write(struct.pack(">I", len(data)) + kind)
+        stream.write(data)
+        stream.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))))
+
+    stream.write(b"\x89PNG\r\n\x1a\n")
+    chunk(b"IHDR", struct.pack(">2I5B", width, height, bits, _CHANNELS_OF_PNG[channels], 0, 0, 0))
+    if exif:
+        chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    packer = zlib.compressobj(6)
+    above = np.zeros(width * channels * bits // 8, np.uint8)
+    for band in bands:
+        lines = np.ascontiguousarray(band, ">u2" if bits == 16 else np.uint8).view(np.uint8).reshape(len(band), -1)
+        filtered = np.empty((len(lines), lines.shape[1] + 1), np.uint8)
+        filtered[:, 0] = 2  # "Up": minus the row above, modulo 256
+        filtered[:, 1:] = lines - np.concatenate([above[None], lines[:-1]])
+        above = lines[-1]
+        for start in range(0, len(lines), 64):  # a chunk holds at most 2 GiB
+            data = packer.compress(filtered[start : start + 64].data)
+            if data:
+                chunk(b"IDAT", data)
+    chunk(b"IDAT", packer.flush())
+    chunk(b"IEND", b"")
+
+
+# ---- TIFF --------------------------------------------------------------------------------------------------
+
+
+def _write_tiff(path: str, bands: Iterable[np.ndarray], shape: tuple[int, int, int], bits: int) -> None:
+    """A tiled, deflate-compressed TIFF with horizontal prediction; BigTIFF where it may pass 4 GB."""
+    import tifffile
+
+    dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
+    large = shape[0] * shape[1] * shape[2] * dtype.itemsize > (1 << 32) - (1 << 25)
+    with tifffile.TiffWriter(path, bigtiff=large) as file:
+        file.write(
+            _tiff_tiles(bands, shape[1]),
+            shape=shape,
+            dtype=dtype,
+            tile=(TIFF_TILE, TIFF_TILE),
+            photometric="rgb",
+            extrasamples=["unassalpha"] if shape[2] == 4 else [],
+            compression="zlib",
+            predictor=True,
+            software="jaxstyle",
+            metadata=None,
+        )
+
+
+def _tiff_tiles(bands: Iterable[np.ndarray], width: int) -> Iterator[np.ndarray]:
+    for rows in _regrouped(bands, TIFF_TILE):
+        for x in range(0, width, TIFF_TILE):
+            part = rows[:, x : x + TIFF_TILE]
+            missing = ((0, TIFF_TILE - part.shape[0]), (0, TIFF_TILE - part.shape[1]), (0, 0))
+            yield np.pad(part, missing, mode="edge")
+
+
+def _regrouped(bands: Iterable[np.ndarray], height: int) -> Iterator[np.ndarray]:
+    """The same rows in bands of ``height``, the last one as it comes."""
+    kept: list[np.ndarray] = []
+    count = 0
+    for band in bands:
+        while len(band):
+            part, band = band[: height - count], band[height - count :]
+            kept.append(part)
+            count += len(part)
+            if count == height:
+                yield np.concatenate(kept)
+                kept, count = [], 0
+    if kept:
+        yield np.concatenate(kept)
