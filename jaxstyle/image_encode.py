@@ -62,8 +62,7 @@ def encode_png16(samples: np.ndarray, exif: bytes | None = None) -> bytes:
         chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
     chunks += [(b"IDAT", zlib.compress(_filter(samples), 6)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
 
 
@@ -90,9 +89,7 @@ def write_file(path: str, data: bytes, overwrite: bool = True) -> None:
     if os.path.exists(path):
         if not overwrite:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-        if not stat.S_ISREG(
-            os.stat(path).st_mode
-        ):  # a pipe or a device must not be replaced; a folder fails here
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device must not be replaced; a folder fails here
             with open(path, "wb") as device:
                 device.write(data)
             return

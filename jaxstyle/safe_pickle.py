@@ -17,9 +17,7 @@ from typing import Any
 
 import numpy as np
 
-_TORCH_MAGIC = (
-    0x1950A86A20F9469CFC6C  # first pickle of a torch.save stream (torch/serialization.py, MAGIC_NUMBER)
-)
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of a torch.save stream (torch/serialization.py, MAGIC_NUMBER)
 _TORCH_STORAGES = {
     "FloatStorage": np.dtype("<f4"),
     "HalfStorage": np.dtype("<f2"),
@@ -156,9 +154,7 @@ def _read_zip(data: bytes) -> tuple[Any, dict[str, bytes]]:
         root = _unpickle(io.BytesIO(archive.read(entries["data.pkl"])))
         prefix = "data/"
         return root, {
-            name.removeprefix(prefix): archive.read(entry)
-            for name, entry in entries.items()
-            if name.startswith(prefix)
+            name.removeprefix(prefix): archive.read(entry) for name, entry in entries.items() if name.startswith(prefix)
         }
 
 
@@ -222,8 +218,6 @@ def read_arrays(data: bytes, name: str) -> dict[str, Any]:
         return _build(root, storages)
     except CheckpointError as error:
         raise CheckpointError(f"{name}: refused, {error}") from None
-    except (
-        Exception
-    ) as error:  # a hostile or broken pickle may fail in any way: all of them are the file's fault
+    except Exception as error:  # a hostile or broken pickle may fail in any way: all of them are the file's fault
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{name}: not a readable checkpoint: {reason}") from None

@@ -171,9 +171,7 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
 def _sorted_header(data: bytes) -> bytes:
     """The same safetensors file with a sorted JSON header: the writer orders the metadata by chance."""
     size = int.from_bytes(data[:8], "little")
-    text = json.dumps(
-        json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    text = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     header = text.encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + data[8 + size :]
@@ -190,11 +188,7 @@ def _open(file: Path) -> Any:
 def _metadata(handle: Any, file: Path) -> dict[str, str]:
     metadata = dict(handle.metadata() or {})
     if metadata.get("format") != FORMAT or not {"version", "sha256", "kind"} <= metadata.keys():
-        raise WeightsError(
-            f"{file}: safetensors, but not written by jaxstyle (metadata lack format, kind or sha256)"
-        )
+        raise WeightsError(f"{file}: safetensors, but not written by jaxstyle (metadata lack format, kind or sha256)")
     if metadata["version"] != VERSION:
-        raise WeightsError(
-            f"{file}: file format version {metadata['version']}; this jaxstyle reads version {VERSION}"
-        )
+        raise WeightsError(f"{file}: file format version {metadata['version']}; this jaxstyle reads version {VERSION}")
     return metadata

