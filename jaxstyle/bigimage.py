@@ -61,6 +61,7 @@ class ArraySource:
         return tuple(self._array.shape)
 
     def read(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+        """Rows top .. bottom - 1, columns left .. right - 1, as float32 in [0, 1]."""
         return _unit(np.asarray(self._array[top:bottom, left:right]))
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 
-from jaxstyle import adain, colors, image, weights
+from jaxstyle import adain, colors, image, memory, tiles, weights
 from jaxstyle.controls import Controls, Fields, Maps, Size, degree, read_maps, resize_map, shares, stretched
 
 STYLE_SIZE = 512
@@ -276,6 +276,8 @@ def render(
     if controls.preserve_color == "luminance":
         result = colors.keep_chroma(result, pixels)
     notices = stretched(maps, height, width)
+    if not memory.fits(height, width):
+        notices = (*notices, f"{width} x {height} pixels are too many for the free memory as a whole: done in tiles")
     return image.Picture(result, opacity, picture.bits, picture.exif, format=picture.format, notices=notices)
 
 
@@ -300,11 +302,12 @@ def _painted(pixels: np.ndarray, style: adain.Style, controls: Controls, maps: M
     masks = None if maps.mask is None else [resize_map(mask, height, width) for mask in maps.mask]
     count = style.moments.mean.shape[0]
     alpha, part = degree(controls, maps, height, width), shares(count, controls.weights, masks)
-    if count > 1:
-        return np.asarray(adain.stylize(model, pixels, style, alpha, shares=part))
-    if masks is not None:  # one style: its mask is a map of the degree of style
+    mixed = part if count > 1 else None
+    if count == 1 and masks is not None:  # one style: its mask is a map of the degree of style
         alpha = np.float32(alpha) * part[..., 0]
-    return np.asarray(adain.stylize(model, pixels, style, alpha))
+    if memory.fits(height, width) or model.norm == "instance":  # which tiles cannot serve
+        return np.asarray(adain.stylize(model, pixels, style, alpha, shares=mixed))
+    return np.concatenate(list(tiles.stylize(model, pixels, style, alpha, shares=mixed)))
 
 
 def output_size(shape: tuple[int, ...], size: Size | None) -> tuple[int, int]:

@@ -93,8 +93,11 @@ def test_the_kernel_gradient_has_a_bounded_number_of_operations(shape):
     assert 1 < strips <= 2 * layers._MAX_STRIPS + 20  # 20 for the convolution, its ring and the gradient by x
 
 
-@pytest.mark.parametrize("function", [conv3x3, upsample_conv3x3])
-@pytest.mark.parametrize("shape", [(2, 6, 5, 8, 4), (1, 70, 31, 8, 12)], ids=str)
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [(conv3x3, (1, 70, 31, 8, 12)), (upsample_conv3x3, (2, 6, 5, 8, 4))],
+    ids=["conv", "up"],
+)
 def test_bfloat16_agrees_with_float32_and_stays_bfloat16(function, shape):
     *args, dy = arguments(shape, scale=1 if function is conv3x3 else 2)
     half = [a.astype(jnp.bfloat16) for a in (*args, dy)]
@@ -113,8 +116,9 @@ def test_bfloat16_gradients_of_the_parameters_are_summed_in_float32():
 
 
 @pytest.mark.parametrize("function", [conv3x3, upsample_conv3x3])
-@pytest.mark.parametrize("shape", [(1, 4, 5, 3, 4), (2, 40, 30, 2, 9)], ids=str)
-@pytest.mark.parametrize("axis", [0, None], ids=["own kernels", "one kernel"])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((1, 4, 5, 3, 4), 0), ((2, 40, 30, 2, 9), None)], ids=["own kernels", "one kernel"]
+)
 def test_vmap_equals_a_loop(function, shape, axis):
     calls = [arguments(shape, scale=1 if function is conv3x3 else 2, seed=seed) for seed in range(3)]
     if axis is None:

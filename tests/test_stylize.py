@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 import jaxstyle
-from jaxstyle import Controls, adain, colors, image, weights
+from jaxstyle import Controls, adain, colors, image, memory, weights
 from jaxstyle.controls import Maps, read_maps
 from jaxstyle.stylize import default_model, default_output, encode_styles, render, stylize, stylize_file
 
@@ -324,3 +324,14 @@ def test_style_size_keeps_the_look_at_another_size():
     assert detail(large) > 0.5 * detail(other) > 2 * detail(image.resize(small, content.shape[:2]))
     tiny = rendered(photo=content, size=(11, 8))
     np.testing.assert_allclose(tiny, image.resize(small, (8, 11)), atol=0.05)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_does_not_fit_is_done_in_tiles(photo, painting, tmp_path, monkeypatch, several):
+    styles, more = ([painting, photo], {"weights": (2, 1)}) if several else (painting, {"gradient": "left:0,right:1"})
+    whole = np.asarray(stylize(photo, styles, **more), np.int32)
+    monkeypatch.setattr(memory, "fits", lambda *_: False)
+    report = stylize_file(photo, styles, tmp_path / "out.png", **more)
+    found = np.rint(image.read(tmp_path / "out.png").pixels * 255).astype(np.int32)
+    assert np.abs(found - whole).max() <= 1
+    assert any("done in tiles" in notice for notice in report.notices)
