@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import signal
@@ -180,7 +181,8 @@ def test_interrupting_leaves_nothing(pictures):
     image.write("large.png", np.zeros((900, 1200, 3), np.float32))
     command = [sys.executable, "-m", "jaxstyle.cli", "stylize", "large.png", "--style", "painting.png", "-o", "o.png"]
     before = set(os.listdir())
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a session in the background ignores it
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         time.sleep(3)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=120)
