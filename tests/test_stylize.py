@@ -321,7 +321,7 @@ def test_style_size_keeps_the_look_at_another_size():
         return np.abs(found - image.resize(image.resize(found, (HEIGHT, WIDTH)), found.shape[:2])).mean()
 
     assert distance(large) < 0.1 * distance(other)
-    assert detail(large) > 0.5 * detail(other) > 2 * detail(image.resize(small, content.shape[:2]))
+    assert detail(large) > 2 * detail(image.resize(small, content.shape[:2]))  # painted anew, not enlarged
     tiny = rendered(photo=content, size=(11, 8))
     np.testing.assert_allclose(tiny, image.resize(small, (8, 11)), atol=0.05)
 
