@@ -255,5 +255,15 @@ def _fail(code: int, message: str) -> int:
     return code
 
 
+def entry() -> NoReturn:
+    """The installed command: `main` in a process of its own."""
+    code = main()
+    if code == 130:  # device threads may still be computing: an orderly shutdown under them can crash
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()
