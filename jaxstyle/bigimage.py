@@ -1,13 +1,15 @@
 """Pictures larger than memory, read window by window.
 
-A `Source` has a shape and gives windows as float32. TIFF files of the common kinds are read segment by segment (with
-the extra ``large``, which brings tifffile); every other file is decoded once and kept in its own 8 or 16 bits, a
-quarter or half of what `jaxstyle.image.read` takes. `jaxstyle.bigimage_write` is the other half.
+A `Source` has a shape and gives windows as float32: an array, an opened file, another source in another size. TIFF
+files of the common kinds are read segment by segment (with the extra ``large``, which brings tifffile); every other
+file is decoded once and kept in its own 8 or 16 bits, a quarter or half of what `jaxstyle.image.read` takes.
+`jaxstyle.bigimage_write` is the other half.
 """
 
 from __future__ import annotations
 
 import collections
+import io
 import math
 import os
 from collections.abc import Callable
@@ -17,11 +19,18 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 
-from jaxstyle import image_decode
-from jaxstyle.image import MAX_PIXELS, ImageError, _check_size, _label, _os_problem, _pillow_warnings_off
+from jaxstyle import image, image_decode
+from jaxstyle.image_source import MAX_PIXELS, ImageError, byte_stream, check_size, label_of, reading, reason
 
 CACHE_BYTES = 256 << 20
 """Most bytes of decoded TIFF segments that are kept: neighbouring windows share segments."""
+
+
+Window = Callable[[int, int, int, int], np.ndarray]
+"""What `Source.read` is: (top, bottom, left, right) in pixels -> values."""
+
+STRIP_PIXELS = 4 << 20
+"""Most pixels, about, that are read at once to be resized."""
 
 
 @runtime_checkable
@@ -62,14 +71,52 @@ class ArraySource:
 
     def read(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
         """Rows top .. bottom - 1, columns left .. right - 1, as float32 in [0, 1]."""
-        return _unit(np.asarray(self._array[top:bottom, left:right]))
+        window = image_decode.unit(np.asarray(self._array[top:bottom, left:right]))
+        if self._array.dtype.kind != "f":
+            return window
+        least, most = float(window.min()), float(window.max())
+        if not (least >= -image.OVERSHOOT and most <= 1 + image.OVERSHOOT):  # NaN neither
+            found = f"values from {least:g} to {most:g} in rows {top} .. {bottom - 1}"
+            raise ValueError(f"source: expected floats in [0, 1], or uint8 or uint16 samples, got {found}")
+        return np.clip(window, 0, 1)
 
 
-def _unit(samples: np.ndarray) -> np.ndarray:
-    out = samples.astype(np.float32)
-    if samples.dtype.kind == "u":
-        out /= np.float32(np.iinfo(samples.dtype).max)
-    return out
+class Resized:
+    """Another source in another size: its windows are those of `jaxstyle.image.resize` of the whole.
+
+    Args:
+        source: it is read in windows that exceed the wanted ones by what the Lanczos filter sees, strip by strip.
+        height, width: of the result, in pixels.
+    """
+
+    def __init__(self, source: Source, height: int, width: int) -> None:
+        self._source, self._size = source, (height, width)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (*self._size, *self._source.shape[2:])
+
+    def read(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+        """Rows top .. bottom - 1, columns left .. right - 1, as float32 in [0, 1]."""
+        x = _Axis(self._source.shape[1], self._size[1], left, right)
+        rows = max(1, math.floor(STRIP_PIXELS / (x.last - x.first) * self._size[0] / self._source.shape[0]))
+        out = np.empty((bottom - top, right - left, *self._source.shape[2:]), np.float32)
+        for start in range(top, bottom, rows):
+            stop = min(start + rows, bottom)
+            y = _Axis(self._source.shape[0], self._size[0], start, stop)
+            seen = self._source.read(y.first, y.last, x.first, x.last)
+            out[start - top : stop - top] = image.resize(seen, (stop - start, right - left), (*y.box, *x.box))
+        return out
+
+
+class _Axis:
+    """What a part of a resized axis is made of: pixels first .. last - 1 of the source, and a box among them."""
+
+    def __init__(self, size: int, resized: int, start: int, stop: int) -> None:
+        begin, end = start * size / resized, stop * size / resized
+        seen = 3 * max(1.0, size / resized) + 1  # Lanczos' three lobes, and rounding
+        self.first, self.last = max(0, math.floor(begin - seen)), min(size, math.ceil(end + seen))
+        self.box = (begin - self.first, end - self.first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +151,11 @@ class LargePicture:
         self.close()
 
 
-def open_large(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> LargePicture:
+def open_large(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> LargePicture:
     """Opens a picture file for reading in windows.
 
     Args:
-        path: a picture file.
+        source: a picture file, or its bytes.
         max_pixels: the largest width x height that is accepted, whether streamed or not.
 
     Returns:
@@ -117,30 +164,21 @@ def open_large(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
     Raises:
         ImageError: not a picture, damaged, empty, larger than ``max_pixels``, missing or not readable.
     """
-    label = _label(path)
-    try:
-        with _pillow_warnings_off(), open(path, "rb") as stream:
-            image = image_decode.open_image(stream)
-            _check_size(image.size, max_pixels, label)
-            if image.format == "TIFF":
-                notices: list[str] = []
-                frames = image_decode._count_frames(image)
-                if frames > 1:
-                    notices.append(f"picture of {frames} pages: the first is taken")
-                orientation, exif = image_decode._exif(image, notices)
-                if orientation == 1 and not image.info.get("icc_profile"):
-                    picture = _open_tiff(path, exif, tuple(notices))
-                    if picture is not None:
-                        return picture
-            return _decode(stream, image)
-    except ImageError:
-        raise
-    except MemoryError as error:
-        raise ImageError(label, "not enough memory to decode it") from error
-    except OSError as error:
-        raise ImageError(label, _os_problem(error)) from error
-    except Exception as error:  # Pillow's parsers and decoders raise nearly anything on damaged data
-        raise ImageError(label, f"cannot be read: {image_decode.reason(error)}") from error
+    label = label_of(source)
+    with reading(label), byte_stream(source, label) as stream:
+        opened = image_decode.open_image(stream)
+        check_size(opened.size, max_pixels, label)
+        if opened.format == "TIFF":
+            notices: list[str] = []
+            frames = image_decode.count_frames(opened)
+            if frames > 1:
+                notices.append(f"picture of {frames} pages: the first is taken")
+            orientation, exif = image_decode.read_exif(opened, notices)
+            if orientation == 1 and not opened.info.get("icc_profile"):
+                picture = _open_tiff(source, label, exif, tuple(notices))
+                if picture is not None:
+                    return picture
+        return _decode(stream, opened)
 
 
 def sample(picture: LargePicture, most: int = 1 << 20) -> np.ndarray:
@@ -165,10 +203,10 @@ def sample(picture: LargePicture, most: int = 1 << 20) -> np.ndarray:
     return pixels[seen] if seen.any() else pixels
 
 
-def _decode(stream: BinaryIO, image: Any) -> LargePicture:
+def _decode(stream: BinaryIO, opened: Any) -> LargePicture:
     """The whole picture, in the bits that the file has."""
-    low = image_decode.open_low_bytes(stream) if image_decode.is_deep_colour(image) else None
-    decoded = image_decode.decode(image, low, None)
+    low = image_decode.open_low_bytes(stream) if image_decode.is_deep_colour(opened) else None
+    decoded = image_decode.decode(opened, low, None)
     samples, alpha = decoded.samples, decoded.alpha
     if samples.ndim == 2:
         samples = np.broadcast_to(samples[..., None], (*samples.shape, 3))
@@ -177,7 +215,7 @@ def _decode(stream: BinaryIO, image: Any) -> LargePicture:
         alpha=None if alpha is None else ArraySource(alpha),
         bits=8 if samples.dtype == np.uint8 else 16,
         exif=decoded.exif,
-        format=image.format or "",
+        format=opened.format or "",
         notices=decoded.notices,
     )
 
@@ -185,16 +223,18 @@ def _decode(stream: BinaryIO, image: Any) -> LargePicture:
 # --- TIFF -------------------------------------------------------------------------------------------------
 
 
-def _open_tiff(path: str | os.PathLike[str], exif: bytes | None, notices: tuple[str, ...]) -> LargePicture | None:
+def _open_tiff(
+    source: str | os.PathLike[str] | bytes, label: str, exif: bytes | None, notices: tuple[str, ...]
+) -> LargePicture | None:
     """The first page, streamed, or None where tifffile is not installed or the page is not of a common kind."""
     try:
         import tifffile
     except ImportError:
         return None
-    file = tifffile.TiffFile(path)
+    file = tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source)
     try:
         page: Any = file.pages[0]
-        reader = _Segments(file, page)
+        reader = _Segments(file, page, label)
         channels = page.samplesperpixel
         known = (
             page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK)
@@ -226,8 +266,8 @@ def _open_tiff(path: str | os.PathLike[str], exif: bytes | None, notices: tuple[
 class _Segments:
     """The strips or tiles of a page, decoded when asked for; the last ones used are kept."""
 
-    def __init__(self, file: Any, page: Any) -> None:
-        self.page, self.name = page, file.filename
+    def __init__(self, file: Any, page: Any, name: str) -> None:
+        self.page, self.name = page, name
         self._stream = file.filehandle
         self.height, self.width = page.imagelength, page.imagewidth
         tiled = page.is_tiled
@@ -273,9 +313,9 @@ class _TiffWindows:
                 try:
                     segment = source.segment(y // tall * source.across + x // wide)
                 except Exception as error:  # the decoders raise nearly anything on damaged data
-                    problem = f"cannot be decoded at row {y}, column {x}: {image_decode.reason(error)}"
+                    problem = f"cannot be decoded at row {y}, column {x}: {reason(error)}"
                     raise ImageError(source.name, problem) from error
                 y0, y1, x0, x1 = max(y, top), min(y + tall, bottom), max(x, left), min(x + wide, right)
                 out[y0 - top : y1 - top, x0 - left : x1 - left] = segment[y0 - y : y1 - y, x0 - x : x1 - x]
-        window = _unit(out[..., self._samples])
+        window = image_decode.unit(out[..., self._samples])
         return np.repeat(window, 3, -1) if window.ndim == 3 and window.shape[-1] == 1 else window

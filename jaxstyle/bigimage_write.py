@@ -8,10 +8,7 @@ interruption included, leaves what was there before and nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-import shutil
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -21,8 +18,9 @@ import numpy as np
 
 from jaxstyle import image
 from jaxstyle.bigimage import Source
-from jaxstyle.deepzoom import files_of, write_deepzoom
-from jaxstyle.image import ImageError, _label
+from jaxstyle.deepzoom import check_replaceable, files_of, write_deepzoom
+from jaxstyle.image_encode import quantise, temporary_beside
+from jaxstyle.image_source import ImageError, label_of
 
 TIFF_TILE = 512
 _CHANNELS_OF_PNG = {3: 2, 4: 6}  # colour types RGB, RGBA
@@ -37,6 +35,7 @@ def write(
     alpha: Source | None = None,
     bits: int = 8,
     exif: bytes | None = None,
+    format: str | None = None,
     quality: int | None = None,
     overwrite: bool = True,
 ) -> tuple[str, ...]:
@@ -49,6 +48,7 @@ def write(
       alpha: the transparency, ``(height, width)``; left out where the format has none.
       bits: 8, or 16 for PNG and TIFF.
       exif: EXIF block; kept in PNG, JPEG and WebP.
+      format: instead of the suffix, as in `jaxstyle.image.write`; DeepZoom goes by its suffix alone.
       quality: 1 to 100, of JPEG and WebP, and of DeepZoom's JPEG tiles; None: 95.
       overwrite: False refuses a target that exists.
 
@@ -58,30 +58,30 @@ def write(
     Raises:
       ImageError: what `check_target` says, ``bands`` of another size, or a file that cannot be written.
     """
-    label, path = _label(target, "output"), os.path.realpath(target)
-    suffix = os.path.splitext(path)[1].lower()
+    label, path = label_of(target, "output"), os.path.realpath(target)
     notices: list[str] = []
-    check_target(target, overwrite=overwrite)  # before the first band, which may cost hours
+    check_target(target, format=format, overwrite=overwrite)  # before the first band, which may cost hours
     if os.path.exists(path) and not os.path.isfile(path):
         raise ImageError(label, "is not a regular file: rows cannot be written to it")
-    streamed = suffix in (".png", ".dzi") or (suffix in (".tif", ".tiff") and _has_tifffile())
-    if bits == 16 and (suffix == ".dzi" or not streamed):
+    chosen = _format(target, format)
+    streamed = chosen in ("PNG", "DZI") or (chosen == "TIFF" and _has_tifffile())
+    if bits == 16 and (chosen == "DZI" or not streamed):
         bits = 8
-        notices.append(f"{suffix} is written at 8 bits per channel: PNG keeps 16")
-    if alpha is not None and suffix not in (".png", ".dzi", ".webp", ".tif", ".tiff"):
+        notices.append(f"{chosen} is written at 8 bits per channel: PNG keeps 16")
+    if alpha is not None and chosen in ("JPEG", "BMP"):
         alpha = None
-        notices.append(f"{suffix} has no transparency: the alpha channel is left out")
+        notices.append(f"{chosen} has no transparency: the alpha channel is left out")
     channels = 3 if alpha is None else 4
     rows = _samples(bands, height, width, alpha, bits, label)
     try:
         if not streamed:
-            return (*notices, *_gather(target, rows, (height, width, channels), exif, quality))
-        if exif and suffix != ".png":
-            notices.append(f"{suffix} is written in tiles without EXIF data: PNG keeps it")
-        with _temporary(path) as temporary:
-            if suffix == ".dzi":
+            return (*notices, *_gather(target, rows, (height, width, channels), exif, chosen, quality))
+        if exif and chosen != "PNG":
+            notices.append(f"{chosen} is written in tiles without EXIF data: PNG keeps it")
+        with temporary_beside(path) as temporary:
+            if chosen == "DZI":
                 write_deepzoom(temporary, path, rows, (height, width, channels), quality)
-            elif suffix == ".png":
+            elif chosen == "PNG":
                 with open(temporary, "xb") as stream:
                     write_png(stream, rows, height, width, channels, bits, exif)
                 os.replace(temporary, path)
@@ -96,34 +96,44 @@ def write(
     return tuple(notices)
 
 
+def _format(target: str | os.PathLike[str], format: str | None) -> str:
+    if format is None and os.path.splitext(os.fspath(target))[1].lower() == ".dzi":
+        return "DZI"
+    return image.format_of(target, format)
+
+
 def check_target(
-    path: str | os.PathLike[str], *, overwrite: bool = False, keep: Iterable[str | os.PathLike[str]] = ()
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+    keep: Iterable[str | os.PathLike[str]] = (),
 ) -> None:
     """Like `jaxstyle.image.check_target`, which it asks, for ``.dzi`` too.
 
     Raises:
       ImageError: `write` would refuse the path.
     """
-    if os.path.splitext(os.fspath(path))[1].lower() != ".dzi":
-        return image.check_target(path, overwrite=overwrite, keep=keep)
-    label, real = _label(path, "output"), os.path.realpath(path)
-    folder = os.path.dirname(real)
+    if _format(path, format) != "DZI":
+        return image.check_target(path, format=format, overwrite=overwrite, keep=keep)
+    label, real = label_of(path, "output"), os.path.realpath(path)
+    folder, tiles = os.path.dirname(real), files_of(real)
     if os.path.isdir(real):
         raise ImageError(label, "is a folder, not a file to write")
     if not os.path.isdir(folder):
         raise ImageError(label, f"cannot be written: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
         raise ImageError(label, f"cannot be written: the folder {folder} is read-only")
-    if not overwrite and any(os.path.exists(name) for name in _names(real)):
+    for source in map(os.path.realpath, keep):
+        if source == real or source.startswith(tiles + os.sep):
+            raise ImageError(label, f"would replace the source {source}, which is never done")
+    if not overwrite and any(map(os.path.exists, (real, tiles))):
         raise ImageError(
             label, f"it or {files_of(label)} exists already: choose another name, or allow to overwrite it"
         )
+    if os.path.exists(tiles):
+        check_replaceable(tiles, label)
     return None
-
-
-def _names(path: str) -> list[str]:
-    """Everything that a target consists of."""
-    return [path, files_of(path)] if os.path.splitext(path)[1].lower() == ".dzi" else [path]
 
 
 def _has_tifffile() -> bool:
@@ -145,31 +155,13 @@ def _samples(
         if band.shape[1:] != (width, 3) or bottom > height:
             raise ImageError(label, f"rows {top} .. {bottom - 1} of shape {band.shape} do not fit {width} x {height}")
         out = np.empty((len(band), width, 3 if alpha is None else 4), dtype)
-        out[..., :3] = _rounded(band, dtype)
+        out[..., :3] = quantise(band, dtype)
         if alpha is not None:
-            out[..., 3] = _rounded(alpha.read(top, bottom, 0, width), dtype)
+            out[..., 3] = quantise(alpha.read(top, bottom, 0, width), dtype)
         yield out
         top = bottom
     if top != height:
         raise ImageError(label, f"{top} rows of {height} came")
-
-
-def _rounded(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    return (np.clip(values, 0, 1) * np.float32(np.iinfo(dtype).max) + np.float32(0.5)).astype(dtype)
-
-
-@contextlib.contextmanager
-def _temporary(path: str) -> Iterator[str]:
-    """A name beside ``path`` for what is not finished; if it is still there afterwards, it goes."""
-    name = os.path.join(os.path.dirname(path), f".jaxstyle-{secrets.token_hex(8)}.tmp")
-    try:
-        yield name
-    finally:
-        if os.path.isdir(name):
-            shutil.rmtree(name, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
 
 
 def _gather(
@@ -177,6 +169,7 @@ def _gather(
     rows: Iterator[np.ndarray],
     shape: tuple[int, int, int],
     exif: bytes | None,
+    format: str,
     quality: int | None,
 ) -> tuple[str, ...]:
     """The whole picture in 8 bits, then `jaxstyle.image.write`."""
@@ -186,7 +179,7 @@ def _gather(
         whole[top : top + len(band)] = band
         top += len(band)
     alpha = whole[..., 3] if shape[2] == 4 else None
-    return image.write(target, whole[..., :3], alpha=alpha, exif=exif, quality=quality)
+    return image.write(target, whole[..., :3], alpha=alpha, exif=exif, format=format, quality=quality)
 
 
 # ---- PNG ---------------------------------------------------------------------------------------------------

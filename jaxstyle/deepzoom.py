@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from jaxstyle import image_encode
+from jaxstyle.image_source import ImageError
 
 TILE = 254  # without the overlap
 
@@ -19,6 +20,19 @@ TILE = 254  # without the overlap
 def files_of(path: str) -> str:
     """The folder of the tiles that belong to an index ``name.dzi``."""
     return os.path.splitext(path)[0] + "_files"
+
+
+def check_replaceable(folder: str, label: str) -> None:
+    """Checks that a folder which a pyramid's tiles are to replace holds levels of a pyramid and nothing else.
+
+    Raises:
+      ImageError: it does not, or is no folder; the message begins with ``label``.
+    """
+    if not os.path.isdir(folder):
+        raise ImageError(label, f"{folder} is in the way: it is no folder of tiles")
+    other = [name for name in os.listdir(folder) if not (name.isascii() and name.isdigit())]
+    if other:
+        raise ImageError(label, f"{folder} holds something else than tiles ({min(other)}) and is not replaced")
 
 
 def write_deepzoom(

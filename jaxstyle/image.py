@@ -4,32 +4,40 @@
 (height, width, 3), sRGB-encoded in [0, 1], with the alpha channel set aside. `write` puts pixels (and alpha)
 into a file, or leaves no trace. Whatever is wrong with a picture ends in a one-line `ImageError` naming it.
 
-With its halves `image_decode` and `image_encode` the only user of Pillow. Safe to call from many threads.
+With its parts `image_decode`, `image_encode` and `image_text` the only user of Pillow. Safe to call from many threads.
 """
 
-import contextlib
-import io
 import os
-import re
-import stat
-import threading
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from jaxstyle.image_decode import Decoded, decode, is_deep_colour, open_image, open_low_bytes, reason
-from jaxstyle.image_encode import encode, to_image, write_file
-
-MAX_PIXELS = 178_956_970
-"""Default limit on width x height, checked in the header before anything is decoded: 179 megapixels, where
-Pillow itself refuses. As float32 RGB such a picture takes 2.1 GB."""
-
-MAX_STREAM_BYTES = 1 << 30
-"""Most bytes taken from a pipe or a file object; regular files have no such limit."""
+from jaxstyle.image_decode import (
+    Decoded,
+    decode,
+    is_deep_colour,
+    open_image,
+    open_low_bytes,
+    unit,
+    upright_size,
+)
+from jaxstyle.image_encode import encode, quantise, to_image, write_file
+from jaxstyle.image_source import (
+    MAX_PIXELS,
+    ImageError,
+    byte_stream,
+    check_size,
+    is_standard,
+    label_of,
+    reading,
+    reason,
+    target_of,
+)
+from jaxstyle.image_source import STANDARD as STANDARD
+from jaxstyle.image_source import source_of as source_of
 
 READ_SUFFIXES = frozenset(
     f".{name}"
@@ -44,19 +52,12 @@ WRITE_FORMATS = {
 }
 """Suffix -> format that `write` knows."""
 
+OVERSHOOT = 1e-3
+"""By so much values of a float array may lie outside [0, 1], where `read` clips them: rounding and resampling do that.
+More is another scale, such as 0 to 255, or needs a decision of whoever made it."""
+
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 Target = str | os.PathLike[str] | BinaryIO
-
-
-class ImageError(ValueError):
-    """A picture that cannot be read or written. The message is one line and begins with the file's name."""
-
-    def __init__(self, label: str, problem: str) -> None:
-        super().__init__(f"{_one_line(label)}: {_one_line(problem[:300])}")
-        self.label, self.problem = label, problem
-
-    def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str]]:
-        return type(self), (self.label, self.problem)  # crosses process borders
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,8 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, short_side: int | None
 
     Args:
         source: path, binary file object (read to its end), bytes, PIL image, or an array: bool, uint8, uint16
-            or floating in [0, 1], shaped (H, W) or (H, W, C), C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
+            or floating in [0, 1] (what exceeds that by up to `OVERSHOOT` is clipped), shaped (H, W) or (H, W, C), C = 1
+            grey, 2 grey + alpha, 3 RGB, 4 RGBA.
         max_pixels: largest width x height that is decoded. Pillow's own limit for frames inside GIF, WebP and
             icon files (twice `PIL.Image.MAX_IMAGE_PIXELS`) holds beside it.
         short_side: a hint for loaders that shrink the picture anyway: a JPEG may be decoded at 1/2, 1/4 or
@@ -103,29 +105,41 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, short_side: int | None
     Raises:
         ImageError: not a picture, damaged, empty, larger than `max_pixels`, missing or not readable.
     """
-    label = _label(source)
-    try:
-        with _pillow_warnings_off():
-            if isinstance(source, Image.Image):
-                _check_size(source.size, max_pixels, label)
-                return _picture(decode(source.copy(), None, None), source.format)  # the frame it stands at
-            if isinstance(source, str | os.PathLike | bytes | bytearray) or hasattr(source, "read"):
-                with _byte_stream(source, label) as stream:
-                    return _read_stream(stream, label, max_pixels, short_side)
+    label = label_of(source)
+    with reading(label):
+        if isinstance(source, Image.Image):
+            check_size(source.size, max_pixels, label)
+            return _picture(decode(source.copy(), None, None), source.format)  # the frame it stands at
+        if _is_file(source):
+            with byte_stream(source, label) as stream:
+                return _read_stream(stream, label, max_pixels, short_side)
         return _from_array(source, label, max_pixels)
-    except ImageError:
-        raise
-    except MemoryError as error:
-        raise ImageError(label, "not enough memory to decode it") from error
-    except OSError as error:
-        raise ImageError(label, _os_problem(error)) from error
-    except Exception as error:  # so do the parsers of headers
-        raise ImageError(label, f"cannot be read: {reason(error)}") from error
+
+
+def dimensions(source: Source) -> tuple[int, int]:
+    """(height, width) of a picture, upright; of a file only the header is read.
+
+    Raises:
+        ImageError: as `read`, as far as the header tells.
+    """
+    label = label_of(source)
+    with reading(label):
+        if not _is_file(source) and not isinstance(source, Image.Image):
+            height, width = _checked(source, label, (1, 2, 3, 4)).shape[:2]
+            return height, width
+        if isinstance(source, Image.Image):
+            return upright_size(source)
+        with byte_stream(source, label) as stream:
+            return upright_size(open_image(stream))
+
+
+def _is_file(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike | bytes | bytearray) or hasattr(source, "read")
 
 
 def _read_stream(stream: BinaryIO, label: str, max_pixels: int, short_side: int | None) -> Picture:
     image = open_image(stream)
-    _check_size(image.size, max_pixels, label)
+    check_size(image.size, max_pixels, label)
     found = f"{image.format}, {image.width} x {image.height}"
     try:
         low = open_low_bytes(stream) if is_deep_colour(image) else None
@@ -137,8 +151,8 @@ def _read_stream(stream: BinaryIO, label: str, max_pixels: int, short_side: int 
 
 
 def _picture(decoded: Decoded, source_format: str | None) -> Picture:
-    pixels = _unit(decoded.samples)
-    alpha = None if decoded.alpha is None else _unit(decoded.alpha)
+    pixels = unit(decoded.samples)
+    alpha = None if decoded.alpha is None else unit(decoded.alpha)
     return Picture(
         pixels=pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1),
         alpha=None if alpha is None or alpha.min() == 1 else alpha,
@@ -150,27 +164,7 @@ def _picture(decoded: Decoded, source_format: str | None) -> Picture:
     )
 
 
-def _check_size(size: tuple[int, int], max_pixels: int, label: str) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise ImageError(label, f"has no pixels: {width} x {height}")
-    if width * height > max_pixels:
-        raise ImageError(
-            label,
-            f"{width} x {height} is {width * height / 1e6:.1f} megapixels, more than the limit of "
-            f"{max_pixels / 1e6:.1f} (max_pixels = {max_pixels})",
-        )
-
-
 # --- arrays -----------------------------------------------------------------------------------------------
-
-
-def _unit(samples: np.ndarray) -> np.ndarray:
-    """Contiguous float32: uint8 and uint16 divided by their largest value, bool and floats as they are."""
-    out = samples.astype(np.float32, order="C")
-    if samples.dtype.kind == "u":
-        out /= np.float32(np.iinfo(samples.dtype).max)
-    return out
 
 
 def _checked(array: Any, label: str, channels: tuple[int, ...]) -> np.ndarray:
@@ -192,22 +186,27 @@ def _checked(array: Any, label: str, channels: tuple[int, ...]) -> np.ndarray:
 
 def _from_array(source: Any, label: str, max_pixels: int) -> Picture:
     array = _checked(source, label, (1, 2, 3, 4))
-    _check_size((array.shape[1], array.shape[0]), max_pixels, label)
-    if array.dtype.kind == "f" and not (array.min() >= -1e-3 and array.max() <= 1 + 1e-3):
-        raise ImageError(label, f"float array from {array.min():g} to {array.max():g}: expected values in [0, 1]")
+    check_size((array.shape[1], array.shape[0]), max_pixels, label)
+    if array.dtype.kind == "f" and not (array.min() >= -OVERSHOOT and array.max() <= 1 + OVERSHOOT):
+        found = f"float array with values from {array.min():g} to {array.max():g}"
+        raise ImageError(label, f"{found}: expected floats in [0, 1], or uint8 or uint16 samples")
     bits = 8 if array.dtype.itemsize == 1 else 16
-    values = np.clip(_unit(array if array.ndim == 3 else array[..., None]), 0, 1)
+    values = np.clip(unit(array if array.ndim == 3 else array[..., None]), 0, 1)
     alpha = values[..., -1].copy() if values.shape[2] in (2, 4) else None
     pixels = values[..., :3].copy() if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, axis=-1)
     return Picture(pixels, None if alpha is None or alpha.min() == 1 else alpha, bits, format="array")
 
 
-def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize(
+    pixels: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
     """Resize with Pillow's Lanczos filter in float32, antialiased when shrinking.
 
     Args:
         pixels: floating (H, W) or (H, W, C) in [0, 1].
         size: (height, width) in pixels, each at least 1.
+        box: the part that is resized, (top, bottom, left, right) in pixels, fractions included; what lies beside it
+            still counts where the filter sees it. By default everything.
 
     Returns:
         float32 (height, width[, C]), clipped to [0, 1].
@@ -215,17 +214,20 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Raises:
         ImageError: wrong shape, type or size.
     """
-    array = _unit(_checked(pixels, "pixels", (1, 2, 3, 4)))
+    array = unit(_checked(pixels, "pixels", (1, 2, 3, 4)))
     height, width = size
     if height < 1 or width < 1:
         raise ImageError("size", f"{height} x {width}: height and width must be at least 1")
-    if (height, width) == array.shape[:2]:
+    if (height, width) == array.shape[:2] and box is None:
         return np.clip(array, 0, 1)
+    top, bottom, left, right = box or (0, array.shape[0], 0, array.shape[1])
     planes = array[..., None] if array.ndim == 2 else array
     out = np.empty((height, width, planes.shape[2]), np.float32)
     for channel in range(planes.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(planes[..., channel]))
-        out[..., channel] = np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS))
+        out[..., channel] = np.asarray(
+            plane.resize((width, height), Image.Resampling.LANCZOS, (left, top, right, bottom))
+        )
     np.clip(out, 0, 1, out=out)
     return out[..., 0] if array.ndim == 2 else out
 
@@ -244,13 +246,14 @@ def resize_short_side(pixels: np.ndarray, length: int) -> np.ndarray:
         ImageError: as `resize`.
     """
     height, width = _checked(pixels, "pixels", (1, 2, 3, 4)).shape[:2]
-    short = min(height, width)
-    return resize(pixels, (_scaled(height, length, short), _scaled(width, length, short)))
+    return resize(pixels, short_side_size((height, width), length))
 
 
-def _scaled(side: int, numerator: int, denominator: int) -> int:
-    """side * numerator / denominator, rounded half up."""
-    return (2 * side * numerator + denominator) // (2 * denominator)
+def short_side_size(shape: tuple[int, int], length: int) -> tuple[int, int]:
+    """(height, width) of a picture of `shape` whose shorter side becomes `length` pixels; the longer is rounded."""
+    height, width = shape
+    short = min(shape)
+    return (2 * height * length + short) // (2 * short), (2 * width * length + short) // (2 * short)
 
 
 def to_pil(pixels: Picture | np.ndarray, alpha: np.ndarray | None = None) -> Image.Image:
@@ -289,7 +292,8 @@ def write(
     included, leaves the old file as it was and no temporary one.
 
     Args:
-        target: path, whose suffix chooses the format (see `WRITE_FORMATS`), or a binary file object.
+        target: path, whose suffix chooses the format (see `WRITE_FORMATS`), or a binary file object, which gets all
+            bytes at once. For standard output see `target_of`.
         pixels: (H, W, 3), (H, W, 1) or (H, W), sRGB-encoded: floats, clipped to [0, 1] and rounded to
             nearest, or uint8 or uint16.
         alpha: (H, W) in [0, 1], stored where the format can.
@@ -304,9 +308,10 @@ def write(
 
     Raises:
         ImageError: unknown format, unusable arguments or values, or a file that cannot be written.
+        BrokenPipeError: nobody reads `target` any more.
     """
-    label = _label(target, "output")
-    chosen = _format(target, format, label)
+    label = label_of(target, "output")
+    chosen = format_of(target, format)
     if bits not in (8, 16):
         raise ImageError(label, f"bits = {bits!r}: expected 8 or 16")
     if quality is not None and not (isinstance(quality, int) and 1 <= quality <= 100):
@@ -330,7 +335,8 @@ def write(
             write_file(os.fspath(target), data, overwrite)
         else:
             target.write(data)
-    except ImageError:
+            target.flush()  # a full disk behind a pipe is found here
+    except (ImageError, BrokenPipeError):
         raise
     except OSError as error:
         folder = os.path.dirname(os.path.realpath(label))
@@ -343,20 +349,28 @@ def write(
 
 
 def check_target(
-    path: str | os.PathLike[str], *, overwrite: bool = False, keep: Iterable[str | os.PathLike[str]] = ()
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+    keep: Iterable[str | os.PathLike[str]] = (),
 ) -> None:
     """Find out before a long computation whether `write` would refuse a path.
 
     Args:
-        path: the file to be written.
+        path: the file to be written, or ``"-"`` for standard output.
+        format: as in `write`.
         overwrite: whether it may be there already.
         keep: files that must never be replaced, such as the sources.
 
     Raises:
-        ImageError: unknown suffix, a missing or read-only folder, an existing file, or one of `keep`.
+        ImageError: unknown format, a missing or read-only folder, an existing file, or one of `keep`.
     """
-    label = _label(path, "output")
-    _format(path, None, label)
+    format_of(path, format)
+    if is_standard(path):
+        target_of(path)
+        return
+    label = label_of(path, "output")
     folder = os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):
         raise ImageError(label, "is a folder, not a file to write")
@@ -371,13 +385,31 @@ def check_target(
             raise ImageError(label, "exists already: choose another name, or allow to overwrite it")
 
 
-def _format(target: Target, format: str | None, label: str) -> str:
+def format_of(target: Target, format: str | None = None, source: str = "PNG") -> str:
+    """The format in which `write` should write.
+
+    Args:
+        target: path or binary file object; ``"-"`` for standard output.
+        format: the user's choice, in any case, "jpg" and "tif" included; it comes first.
+        source: `Picture.format` of what is being written again: the choice for standard output, which has no suffix,
+            or "PNG" where that format cannot be written.
+
+    Returns:
+        "PNG", "JPEG", "WEBP", "TIFF" or "BMP".
+
+    Raises:
+        ImageError: an unknown format or suffix.
+    """
+    label = label_of(target, "output")
     known = sorted(set(WRITE_FORMATS.values()))
     if format is not None:
         chosen = {"JPG": "JPEG", "TIF": "TIFF"}.get(format.upper(), format.upper())
         if chosen not in known:
             raise ImageError(label, f"unknown format {format!r}: expected one of {', '.join(known)}")
         return chosen
+    if is_standard(target):
+        source = {"MPO": "JPEG"}.get(source, source)
+        return source if source in known else "PNG"
     name = os.fspath(target) if isinstance(target, str | os.PathLike) else str(getattr(target, "name", ""))
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in WRITE_FORMATS:
@@ -393,93 +425,10 @@ def _quantised(pixels: np.ndarray, alpha: np.ndarray | None, bits: int, label: s
     height, width, channels = planes.shape
     dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
     out = np.empty((height, width, channels + (alpha is not None)), dtype)
-    out[..., :channels] = _rounded(planes, dtype)
+    out[..., :channels] = quantise(planes, dtype)
     if alpha is not None:
         mask = _checked(alpha, f"{label} (alpha)", (1,))
         if mask.shape[:2] != (height, width):
             raise ImageError(label, f"alpha of shape {mask.shape} with pixels of shape {np.shape(pixels)}")
-        out[..., channels] = _rounded(mask.reshape(height, width), dtype)
+        out[..., channels] = quantise(mask.reshape(height, width), dtype)
     return out
-
-
-def _rounded(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    if array.dtype == dtype:
-        return array
-    values = _unit(array)
-    np.clip(values, 0, 1, out=values)
-    values *= np.iinfo(dtype).max
-    values += 0.5
-    return values.astype(dtype)
-
-
-# --- names, streams, messages -----------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _byte_stream(source: Any, label: str) -> Iterator[BinaryIO]:
-    """A seekable stream of the source's bytes."""
-    if isinstance(source, bytes | bytearray):
-        yield io.BytesIO(source)
-    elif hasattr(source, "read"):
-        yield _buffered(source, label)
-    elif os.path.isdir(source):
-        raise ImageError(label, "is a folder, not a picture file")
-    else:
-        with open(source, "rb") as file:
-            yield file if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else _buffered(file, label)
-
-
-def _buffered(stream: BinaryIO, label: str) -> BinaryIO:
-    data = stream.read(MAX_STREAM_BYTES + 1)
-    if not isinstance(data, bytes):
-        raise ImageError(label, "gives text: open it in binary mode")
-    if len(data) > MAX_STREAM_BYTES:
-        raise ImageError(label, f"gives more than {MAX_STREAM_BYTES >> 20} MiB")
-    return io.BytesIO(data)
-
-
-_PILLOW_MODULES = re.compile(r"PIL\.")
-_quiet_lock = threading.Lock()
-_quiet_depth = 0
-
-
-@contextlib.contextmanager
-def _pillow_warnings_off() -> Iterator[None]:
-    """Keeps Pillow's warnings (damaged EXIF, many pixels) from the user, who gets notices and errors instead.
-    Where threads overlap `warnings.catch_warnings` may restore wrong filters; one counted filter cannot."""
-    global _quiet_depth
-    entry = ("ignore", None, Warning, _PILLOW_MODULES, 0)
-    filters = cast(list[Any], warnings.filters)
-    with _quiet_lock:
-        if _quiet_depth == 0 or entry not in filters:
-            filters.insert(0, entry)
-        _quiet_depth += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_depth -= 1
-            if _quiet_depth == 0:
-                with contextlib.suppress(ValueError):
-                    cast(list[Any], warnings.filters).remove(entry)
-
-
-def _label(place: Any, otherwise: str = "picture") -> str:
-    """A file's name for messages."""
-    if isinstance(place, str | os.PathLike):
-        return os.fspath(place) or "''"
-    if isinstance(place, np.ndarray):
-        return "array"
-    name = getattr(place, "name", None) or getattr(place, "filename", None)
-    if isinstance(name, int):
-        return {0: "<stdin>", 1: "<stdout>"}.get(name, otherwise)
-    return name if isinstance(name, str) else otherwise
-
-
-def _os_problem(error: OSError) -> str:
-    return error.strerror.lower() if error.strerror else f"cannot be read: {reason(error)}"
-
-
-def _one_line(text: str) -> str:
-    """`text` with line breaks and whatever else cannot be printed written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

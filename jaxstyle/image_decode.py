@@ -1,7 +1,7 @@
 """From a picture file to samples: 16 bits, colour profiles, transparency and EXIF in Pillow's many modes.
 
 The part of `jaxstyle.image` that knows the formats' peculiarities. Errors are whatever Pillow raises here;
-`jaxstyle.image` makes them `ImageError`.
+`jaxstyle.image_source.reading` makes them `ImageError`.
 """
 
 import io
@@ -15,12 +15,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
+from jaxstyle.image_source import reason
+
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # no remarks on standard error unless logging is set up
-
-
-def reason(error: BaseException) -> str:
-    """What an exception says, or its name where it says nothing."""
-    return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +91,14 @@ def _sniff(start: bytes) -> str:
     return f"unknown data (first bytes {start[:8].hex(' ')})"
 
 
+def unit(samples: np.ndarray) -> np.ndarray:
+    """Contiguous float32: uint8 and uint16 divided by their largest value, bool and floats as they are."""
+    out = samples.astype(np.float32, order="C")
+    if samples.dtype.kind == "u":
+        out /= np.float32(np.iinfo(samples.dtype).max)
+    return out
+
+
 def decode(image: Image.Image, low: Image.Image | None, short_side: int | None) -> Decoded:
     """The first frame of an opened image, upright, in sRGB.
 
@@ -103,7 +108,7 @@ def decode(image: Image.Image, low: Image.Image | None, short_side: int | None) 
         short_side: a JPEG may be decoded smaller as long as its shorter side keeps this many pixels.
     """
     notices: list[str] = []
-    frames = _count_frames(image)
+    frames = count_frames(image)
     if frames > 1:
         kind = "picture of {} pages" if image.format == "TIFF" else "animated picture of {} frames"
         notices.append(f"{kind.format(frames)}: the first is taken")
@@ -125,7 +130,7 @@ def decode(image: Image.Image, low: Image.Image | None, short_side: int | None) 
         samples = np.asarray(_to_srgb(opaque, icc, notices))
         if "16" in rawmode:
             notices.append(f"16-bit {image.format or 'picture'} of this kind is read at 8 bits")
-    orientation, exif = _exif(image, notices)
+    orientation, exif = read_exif(image, notices)
     return Decoded(
         samples=_orient(samples, orientation),
         alpha=None if alpha is None else _orient(alpha, orientation),
@@ -135,7 +140,8 @@ def decode(image: Image.Image, low: Image.Image | None, short_side: int | None) 
     )
 
 
-def _count_frames(image: Image.Image) -> int:
+def count_frames(image: Image.Image) -> int:
+    """Frames or pages of an opened file; 1 where the others are no pictures of their own, or cannot be counted."""
     if image.format in ("MPO", "PSD"):  # a phone's depth map, a drawing's layers: not frames
         return 1
     try:
@@ -298,8 +304,18 @@ _EXIF_PHOTO, _EXIF_GPS = 0x8769, 0x8825
 _EXIF_STALE = (0x927C, 0xA002, 0xA003, 0xA005)  # maker note (holds offsets), width, height, interoperability
 
 
-def _exif(image: Image.Image, notices: list[str]) -> tuple[int, bytes | None]:
-    """Orientation 1-8, and the block to write back."""
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of an opened image after its orientation, as far as that stands before the pixels: a PNG may
+    have it behind them, where Pillow's own `getexif` looks for it by decoding everything."""
+    try:
+        turned = Image.Image.getexif(image).get(0x0112) in (5, 6, 7, 8)
+    except Exception:  # damaged EXIF is no reason to refuse a picture
+        turned = False
+    return image.size if turned else (image.height, image.width)
+
+
+def read_exif(image: Image.Image, notices: list[str]) -> tuple[int, bytes | None]:
+    """Orientation 1-8, and the block to write back; what is lost is added to `notices`."""
     orientation = 1
     try:
         exif = image.getexif()

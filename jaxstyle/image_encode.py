@@ -5,13 +5,29 @@ import errno
 import io
 import os
 import secrets
+import shutil
 import stat
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from jaxstyle.image_decode import unit
+
+
+def quantise(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Floats in [0, 1], or unsigned samples, as samples of `dtype`: `floor(x * full + 1/2)`, clipped. Samples of
+    that type already are returned as they are, not copied."""
+    if values.dtype == dtype:
+        return values
+    out = unit(values)
+    np.clip(out, 0, 1, out=out)
+    out *= np.iinfo(dtype).max
+    out += 0.5
+    return out.astype(dtype)
 
 
 def encode(samples: np.ndarray, format: str, exif: bytes | None = None, quality: int | None = None) -> bytes:
@@ -85,7 +101,6 @@ def write_file(path: str, data: bytes, overwrite: bool = True) -> None:
         OSError: as the system says; FileExistsError where `overwrite` is False and the file exists.
     """
     path = os.path.realpath(path)  # a link stays a link
-    folder = os.path.dirname(path)
     if os.path.exists(path):
         if not overwrite:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
@@ -93,12 +108,21 @@ def write_file(path: str, data: bytes, overwrite: bool = True) -> None:
             with open(path, "wb") as device:
                 device.write(data)
             return
-    temporary = os.path.join(folder, f".jaxstyle-{secrets.token_hex(8)}.tmp")
-    try:
+    with temporary_beside(path) as temporary:
         with open(temporary, "xb") as file:
             file.write(data)
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+
+
+@contextlib.contextmanager
+def temporary_beside(path: str) -> Iterator[str]:
+    """A name in the folder of `path` for what is not finished; if a file or folder has it afterwards, that goes."""
+    name = os.path.join(os.path.dirname(path), f".jaxstyle-{secrets.token_hex(8)}.tmp")
+    try:
+        yield name
+    finally:
+        if os.path.isdir(name):
+            shutil.rmtree(name, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(name)

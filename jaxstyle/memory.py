@@ -10,6 +10,9 @@ import jax
 BYTES_PER_PIXEL = 1100
 """Of stylizing a picture whole, its own arrays included: the peak of two or three feature maps of 64 channels."""
 
+PICTURE_BYTES_PER_PIXEL = 40
+"""Of a picture that is read as a whole and resized: what the decoder holds, 32-bit pixels, and a copy of them."""
+
 _SHARE = 0.8  # of what is free: others need some too, and the estimate is one
 
 
@@ -29,6 +32,13 @@ def fits(height: int, width: int, available: int | None = None, *, batch: int = 
     if available is None:
         available = available_memory() or 4 << 30
     return untiled_bytes(height, width, batch) <= _SHARE * available
+
+
+def picture_fits(height: int, width: int, available: int | None = None) -> bool:
+    """Whether a picture of this size can be read as a whole; arguments as in `fits`, but of the host's memory."""
+    if available is None:
+        available = host_memory() or 4 << 30
+    return height * width * PICTURE_BYTES_PER_PIXEL <= _SHARE * available
 
 
 def available_memory() -> int | None:

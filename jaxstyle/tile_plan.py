@@ -5,19 +5,15 @@ Lengths are counted in positions of ``relu4_1``, 8 x 8 pixels each, unless they 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxstyle import adain, vgg
 from jaxstyle.arrays import ArrayLike, check_alpha
-from jaxstyle.bigimage import ArraySource, Source
+from jaxstyle.bigimage import ArraySource, Source, Window
 
 STRIDE = adain.STRIDE
-
-Window = Callable[[int, int, int, int], np.ndarray]
-"""What `Source.read` is: (top, bottom, left, right) in pixels -> values."""
 
 Values = float | ArrayLike | Source | Window
 """Numbers that hold everywhere, or a map of the pixels."""

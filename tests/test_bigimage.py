@@ -48,6 +48,36 @@ def test_what_is_no_picture(array):
         ArraySource(array)
 
 
+@pytest.mark.parametrize("value", [1.01, 255, -1, np.nan])
+def test_floats_of_another_scale_are_found_when_they_are_reached(value):
+    array = np.zeros((20, 10), np.float32)
+    array[15, 5] = value
+    source = ArraySource(array)
+    assert source.read(0, 15, 0, 10).shape == (15, 10)
+    with pytest.raises(ValueError, match=r"source: expected floats in \[0, 1\].* in rows 10 \.\. 19"):
+        source.read(10, 20, 0, 10)
+
+
+def test_a_small_overshoot_is_clipped():
+    array = np.array([[-0.0001, 0.5, 1.0001]], np.float32)
+    np.testing.assert_array_equal(ArraySource(array).read(0, 1, 0, 3), np.array([[0, 0.5, 1]], np.float32))
+
+
+@pytest.mark.parametrize("strip", [1, 2000, 1 << 20])
+@pytest.mark.parametrize("shape", [(HEIGHT, WIDTH), (HEIGHT, WIDTH, 3)])
+@pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (140, 31), (9, 260), (1, 1)])
+def test_resized_windows_are_those_of_the_whole(shape, size, strip, monkeypatch):
+    monkeypatch.setattr(bigimage, "STRIP_PIXELS", strip)
+    pixels = RNG.random(shape).astype(np.float32)
+    expected = image.resize(pixels, size)
+    source = bigimage.Resized(ArraySource(pixels), *size)
+    assert source.shape == expected.shape and isinstance(source, bigimage.Source)
+    for top, bottom in ((0, size[0]), (size[0] // 3, size[0] // 3 + 1), (size[0] // 2, size[0])):
+        for left, right in ((0, size[1]), (size[1] // 3, size[1])):
+            window = source.read(top, bottom, left, right)
+            np.testing.assert_allclose(window, expected[top:bottom, left:right], atol=2e-5)
+
+
 @pytest.mark.parametrize(
     ("mode", "name"), [("RGB", "a.png"), ("RGBA", "b.png"), ("L", "c.png"), ("CMYK", "d.jpg"), ("P", "e.gif")]
 )
@@ -62,6 +92,8 @@ def test_gives_what_read_gives(tmp_path, mode, name):
             np.testing.assert_array_equal(windows(picture.alpha), expected.alpha)
         assert (picture.bits, picture.format, picture.streamed) == (8, expected.format, False)
         assert picture.notices == expected.notices
+    with open_large(path.read_bytes()) as same:
+        np.testing.assert_array_equal(windows(same.pixels), expected.pixels)
 
 
 def test_sixteen_bits_orientation_and_exif(tmp_path):
@@ -98,6 +130,9 @@ def test_tiff_is_read_piece_by_piece(tmp_path, layout, channels, dtype, monkeypa
         assert (picture.alpha is not None) == (channels == 4)
         if picture.alpha is not None:
             np.testing.assert_array_equal(windows(picture.alpha), unit[..., 3])
+    with open_large(path.read_bytes()) as same:
+        assert same.streamed
+        np.testing.assert_array_equal(windows(same.pixels), expected)
 
 
 def test_tiff_of_other_kinds_is_decoded_as_a_whole(tmp_path):

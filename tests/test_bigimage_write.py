@@ -75,14 +75,14 @@ def test_exif_is_kept_where_rows_can_hold_it(tmp_path):
     with PIL.Image.open(tmp_path / "a.jpg") as found:
         assert found.getexif()[0x010E] == "a description"
     notices = write(tmp_path / "a.dzi", bands(), HEIGHT, WIDTH, exif=block)
-    assert notices == (".dzi is written in tiles without EXIF data: PNG keeps it",)
+    assert notices == ("DZI is written in tiles without EXIF data: PNG keeps it",)
 
 
 def test_what_a_format_cannot_hold_is_said(tmp_path):
     notices = write(tmp_path / "a.jpg", bands(), HEIGHT, WIDTH, alpha=ArraySource(MASK), bits=16, quality=100)
     assert [n.split(":")[0] for n in notices] == [
-        ".jpg is written at 8 bits per channel",
-        ".jpg has no transparency",
+        "JPEG is written at 8 bits per channel",
+        "JPEG has no transparency",
     ]
     assert np.abs(image.read(tmp_path / "a.jpg").pixels - PIXELS).mean() < 0.02
 
@@ -90,7 +90,7 @@ def test_what_a_format_cannot_hold_is_said(tmp_path):
 def test_tiff_without_tifffile(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tifffile", None)
     notices = write(tmp_path / "a.tif", bands(), HEIGHT, WIDTH, bits=16)
-    assert notices == (".tif is written at 8 bits per channel: PNG keeps 16",)
+    assert notices == ("TIFF is written at 8 bits per channel: PNG keeps 16",)
     np.testing.assert_allclose(image.read(tmp_path / "a.tif").pixels, PIXELS, atol=0.51 / 255)
 
 
@@ -163,6 +163,34 @@ def test_targets(tmp_path):
     check_target(tmp_path / "a.dzi", overwrite=True)
     (tmp_path / "b.dzi").mkdir()
     with pytest.raises(ImageError, match="is a folder"):
+        check_target(tmp_path / "b.dzi", overwrite=True)
+
+
+def test_the_format_may_be_given(tmp_path):
+    for format, suffix in (("png", ".x"), ("jpg", ""), ("TIFF", ".png")):
+        path = tmp_path / f"a{suffix}"
+        check_target(path, format=format)
+        write(path, bands(), HEIGHT, WIDTH, format=format)
+        assert image.read(path).format == image.format_of(path, format)
+    with pytest.raises(ImageError, match="unknown format 'dzi'"):
+        check_target(tmp_path / "b", format="dzi")
+
+
+def test_a_pyramid_replaces_only_pyramids_and_never_a_source(tmp_path):
+    (tmp_path / "a_files").mkdir()
+    (tmp_path / "a_files" / "0").mkdir()
+    check_target(tmp_path / "a.dzi", overwrite=True)
+    for source in ("a.dzi", "a_files/0/photo.png"):
+        (tmp_path / source).touch()
+        with pytest.raises(ImageError, match=r"a\.dzi: would replace the source .*, which is never done"):
+            check_target(tmp_path / "a.dzi", overwrite=True, keep=[tmp_path / source])
+    check_target(tmp_path / "a.dzi", overwrite=True, keep=[tmp_path / "a_files.png"])
+    (tmp_path / "a_files" / "thesis.doc").touch()
+    with pytest.raises(ImageError, match=r"a_files holds something else than tiles \(thesis\.doc\)"):
+        write(tmp_path / "a.dzi", bands(), HEIGHT, WIDTH, overwrite=True)
+    assert (tmp_path / "a_files" / "thesis.doc").exists()
+    (tmp_path / "b_files").touch()
+    with pytest.raises(ImageError, match=r"b_files is in the way: it is no folder of tiles"):
         check_target(tmp_path / "b.dzi", overwrite=True)
 
 

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from jaxstyle import image as module
+from jaxstyle import image_source
 from jaxstyle.image import READ_SUFFIXES, ImageError, Picture, read, resize, resize_short_side, to_pil, write
 
 RNG = np.random.default_rng(2)
@@ -119,6 +120,11 @@ def test_arrays(dtype: Any, channels: int | None) -> None:
         assert picture.alpha is None
 
 
+def test_a_small_overshoot_is_clipped() -> None:
+    pixels = read(np.array([[-0.0001, 0.5, 1.0001]], np.float32)).pixels[..., 0]
+    np.testing.assert_array_equal(pixels, np.array([[0, 0.5, 1]], np.float32))
+
+
 def test_array_is_not_shared() -> None:
     array = RNG.random((2, 2, 3)).astype(np.float32)
     read(array).pixels[:] = 0
@@ -132,7 +138,9 @@ def test_array_is_not_shared() -> None:
         (np.zeros((2, 2, 5)), "(2, 2, 5)"),
         (np.zeros(3), "(3,)"),
         (np.zeros((0, 4, 3)), "no pixels"),
-        (np.full((2, 2), 255.0), "to 255"),
+        (np.full((2, 2), 255.0), "from 255 to 255: expected floats in [0, 1], or uint8 or uint16 samples"),
+        (np.array([[0, 1.01]], np.float32), "from 0 to 1.01"),
+        (np.array([[-0.01, 1]], np.float16), "from -0.0100"),
         (np.full((2, 2), np.nan), "not finite"),
         (np.array([["a"]]), "<U1"),
         (None, "object"),
@@ -217,7 +225,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*_: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(module, "open", refuse, raising=False)
+    monkeypatch.setattr(image_source, "open", refuse, raising=False)
     assert one_line_error(path) == f"{path}: permission denied"
 
 
@@ -226,7 +234,7 @@ def test_streams_that_are_no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.BytesIO()
     closed.close()
     assert "closed" in one_line_error(closed)
-    monkeypatch.setattr(module, "MAX_STREAM_BYTES", 1 << 20)
+    monkeypatch.setattr(image_source, "MAX_STREAM_BYTES", 1 << 20)
     assert one_line_error(io.BytesIO(bytes((1 << 20) + 1))) == "picture: gives more than 1 MiB"
 
 
@@ -321,6 +329,28 @@ def test_short_side_lets_a_jpeg_be_decoded_smaller() -> None:
     assert read(encoded("PNG"), short_side=2).pixels.shape == (32, 48, 3)
 
 
+def test_dimensions_are_those_of_the_upright_picture(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    (tmp_path / "a.jpg").write_bytes(encoded("JPEG", exif=turned)[:-60])  # the header is enough
+    (tmp_path / "b.png").write_bytes(png_header(60000, 50000))
+    assert module.dimensions(tmp_path / "a.jpg") == (48, 32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert module.dimensions(tmp_path / "b.png") == (50000, 60000)
+    turned_png = Image.new("L", (5, 3))
+    buffer = io.BytesIO()
+    turned_png.save(buffer, "PNG", exif=turned)
+    assert module.dimensions(buffer.getvalue()) == read(buffer.getvalue()).pixels.shape[:2] == (5, 3)
+    data = encoded("JPEG", exif=turned)
+    for source in (data, io.BytesIO(data), Image.open(io.BytesIO(data)), read(data).pixels):
+        assert module.dimensions(source) == read(data).pixels.shape[:2] == (48, 32)
+    for source, found in ((tmp_path / "none.png", "no such file"), (b"x", "it is text"), (np.zeros(3), "(3,)")):
+        with pytest.raises(ImageError) as caught:
+            module.dimensions(source)
+        assert found in str(caught.value)
+
+
 def test_read_suffixes_are_those_pillow_reads() -> None:
     Image.init()
     assert set(Image.registered_extensions()) >= READ_SUFFIXES
@@ -367,6 +397,15 @@ def test_resize_channels_by_themselves_and_clipped() -> None:
     np.testing.assert_array_equal(resize(pixels, (9, 8)), pixels)
 
 
+def test_a_box_is_resized_as_a_part_of_the_whole() -> None:
+    pixels = RNG.random((60, 40, 3)).astype(np.float32)
+    for height, width in ((90, 30), (25, 80)):
+        whole = resize(pixels, (height, width))
+        box = (10 * 60 / height, 20 * 60 / height, 5 * 40 / width, 25 * 40 / width)
+        np.testing.assert_allclose(resize(pixels, (10, 20), box), whole[10:20, 5:25], atol=1e-5)
+    np.testing.assert_allclose(resize(pixels, (3, 4), (7, 10, 9, 13)), pixels[7:10, 9:13], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("size", "length", "expected"),
     [
@@ -378,6 +417,7 @@ def test_resize_channels_by_themselves_and_clipped() -> None:
 )
 def test_resize_short_side(size: tuple[int, int], length: int, expected: tuple[int, int]) -> None:
     assert resize_short_side(np.zeros((*size, 3), np.float32), length).shape == (*expected, 3)
+    assert module.short_side_size(size, length) == expected
 
 
 def test_resize_refuses() -> None:
@@ -561,6 +601,62 @@ def test_format_from_a_stream_name_and_by_argument(tmp_path: Path) -> None:
     assert read(tmp_path / "b.out").format == "JPEG"
     with pytest.raises(ImageError, match="output: no suffix"):
         write(io.BytesIO(), smooth(5, 4))
+
+
+def test_format_of() -> None:
+    for target, format, source, expected in (
+        ("a.JPG", None, "PNG", "JPEG"),
+        ("a.png", "tif", "PNG", "TIFF"),
+        ("-", None, "WEBP", "WEBP"),
+        ("-", None, "MPO", "JPEG"),
+        (Path("-"), None, "GIF", "PNG"),
+        ("-", "jpg", "PNG", "JPEG"),
+        (io.BytesIO(), "bmp", "PNG", "BMP"),
+    ):
+        assert module.format_of(target, format, source) == expected
+    for target, format, found in (
+        ("a", None, "a: no suffix to tell the format by: expected one of .bmp"),
+        ("-", "gif", "-: unknown format 'gif': expected one of BMP, JPEG"),
+    ):
+        with pytest.raises(ImageError) as caught:
+            module.format_of(target, format)
+        assert found in str(caught.value)
+
+
+def test_a_stream_gets_all_or_nothing() -> None:
+    writes: list[bytes] = []
+
+    class Stream(io.BytesIO):
+        def write(self, data: Any) -> int:
+            writes.append(data)
+            return len(data)
+
+    write(Stream(), smooth(5, 4), format="PNG")
+    assert len(writes) == 1 and read(writes[0]).pixels.shape == (5, 4, 3)
+    with pytest.raises(ImageError, match="not finite"):
+        write(Stream(), np.full((4, 4, 3), np.nan), format="PNG")
+    assert len(writes) == 1
+
+
+def test_errors_of_a_stream_come_when_it_is_flushed() -> None:
+    class Stream(io.BytesIO):
+        error = OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise self.error
+
+    with pytest.raises(ImageError, match=r"^output: cannot be written: no space left on device$"):
+        write(Stream(), smooth(5, 4), format="PNG")
+    Stream.error = BrokenPipeError()
+    with pytest.raises(BrokenPipeError):
+        write(Stream(), smooth(5, 4), format="PNG")
+
+
+def test_check_target_of_standard_output() -> None:
+    module.check_target("-")
+    with pytest.raises(ImageError, match="unknown format"):
+        module.check_target("-", format="xcf")
+    module.check_target("picture.out", format="png")
 
 
 def test_to_pil() -> None:

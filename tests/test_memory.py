@@ -62,6 +62,11 @@ def test_fits():
     assert memory.untiled_bytes(1000, 2000, 3) == 6 * memory.untiled_bytes(1000, 1000)
 
 
+def test_picture_fits():
+    assert memory.picture_fits(10_000, 4000, 2 * GIB) and not memory.picture_fits(10_000, 5000, 2 * GIB)
+    assert memory.picture_fits(16, 16) and not memory.picture_fits(10**6, 10**6)
+
+
 class Device:
     def __init__(self, stats):
         self.memory_stats = lambda: stats
