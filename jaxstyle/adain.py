@@ -23,17 +23,19 @@ from flax import struct
 
 from jaxstyle import vgg, weights
 from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params, as_images, check_alpha
-from jaxstyle.layers import Conv3x3
+from jaxstyle.layers import Conv3x3, mirror_beyond
 from jaxstyle.losses import Norm, content_loss, style_loss
-from jaxstyle.stats import Moments, adain, moments
+from jaxstyle.stats import Moments, adain, inside, moments, standardise
 
 Fusion = Literal["adain", "concat"]
 DecoderNorm = Literal["none", "batch", "instance"]
+ContentTerm = Literal["features", "standardised"]
 
 STRIDE = 8  # of relu4_1
 SMALLEST = 2 * STRIDE  # reflect padding needs two pixels at relu4_1
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # Eq. 13
 _DEEPEST = "conv4_1"
+_STANDARDISE_EPS = 1e-3  # the scale of the normalised features is 1: channels that hardly respond say nothing
 
 
 class Decoder(nn.Module):
@@ -50,10 +52,11 @@ class Decoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, t: Features, *, train: bool = False) -> Image:
+    def __call__(self, t: Features, *, train: bool = False, size: Array | None = None) -> Image:
         """Features ``(N, H, W, C)`` -> images ``(N, 8 H, 8 W, 3)``, about [0, 1], not clipped.
 
-        ``train`` makes batch normalisation use the batch's statistics and update the running ones.
+        ``train`` makes batch normalisation use the batch's statistics and update the running ones. ``size``: (2,), what
+        lies beyond so many rows and columns of ``t`` has no influence on what lies inside.
         """
         if self.norm not in ("none", "batch", "instance"):
             raise ValueError(f"norm: expected 'none', 'batch' or 'instance', got {self.norm!r}")
@@ -62,12 +65,15 @@ class Decoder(nn.Module):
         plan += [(128, True), (64, False), (64, True)]
         x = t
         for i, (width, upsample) in enumerate(plan):
+            x = x if size is None else mirror_beyond(x, size, repeat=upsample)
             x = Conv3x3(width, upsample=upsample, dtype=self.dtype, name=f"conv{i}")(x)
+            size = 2 * size if upsample and size is not None else size
             if self.norm == "batch":
                 x = nn.BatchNorm(use_running_average=not train, momentum=0.99, name=f"norm{i}")(x)
             elif self.norm == "instance":
-                x = nn.InstanceNorm(name=f"norm{i}")(x)
+                x = nn.InstanceNorm(name=f"norm{i}")(x, mask=None if size is None else inside(x.shape, size))
             x = nn.relu(x)
+        x = x if size is None else mirror_beyond(x, size)
         return Conv3x3(3, dtype=self.dtype, name=f"conv{len(plan)}")(x).astype(jnp.float32)
 
 
@@ -103,21 +109,26 @@ class Style:
     features: Features | None = None
 
 
-def encode(model: Model, images: Image, taps: Sequence[str] = ("relu4_1",)) -> dict[str, Features]:
+def encode(
+    model: Model, images: Image, taps: Sequence[str] = ("relu4_1",), *, size: Array | None = None
+) -> dict[str, Features]:
     """f of Eq. 8: ``{tap: (N, H', W', C)}`` of images ``(N, H, W, 3)`` at least 16 pixels high and wide.
+
+    ``size``: (2,), height and width of the pictures where ``images`` are larger, see `jaxstyle.vgg.features`.
 
     Raises:
       ValueError: ``images`` are too small or no images, or a tap is unknown.
     """
-    return vgg.features(model.encoder, images, taps, arch=model.arch, padding="reflect", dtype=model.dtype)
+    net, dtype = model.encoder, model.dtype
+    return vgg.features(net, images, taps, arch=model.arch, padding="reflect", dtype=dtype, size=size)
 
 
-def decode(model: Model, t: Features) -> Image:
-    """g of Eq. 10: features ``(N, H, W, 512)`` -> images ``(N, 8 H, 8 W, 3)``, not clipped."""
-    return Decoder(model.arch, model.norm, model.dtype).apply(model.decoder, t)  # type: ignore[return-value]
+def decode(model: Model, t: Features, *, size: Array | None = None) -> Image:
+    """g of Eq. 10: features ``(N, H, W, 512)`` -> images ``(N, 8 H, 8 W, 3)``, not clipped; ``size``: see `Decoder`."""
+    return Decoder(model.arch, model.norm, model.dtype).apply(model.decoder, t, size=size)  # type: ignore[return-value]
 
 
-def fuse(model: Model, content: Features, style: Style) -> Features:
+def fuse(model: Model, content: Features, style: Style, *, size: Array | None = None) -> Features:
     """What the decoder sees at alpha = 1: AdaIN(f(c), f(s)) (Eq. 9).
 
     With ``fusion="concat"`` (Sec. 7.2) the style's features are laid beside the content's, resized where the
@@ -127,6 +138,7 @@ def fuse(model: Model, content: Features, style: Style) -> Features:
       model: only its static configuration is looked at.
       content: f(c), ``(N, H, W, 512)``.
       style: N encoded styles, or one for all.
+      size: (2,), how many rows and columns of ``content`` are of the pictures; by default all.
 
     Returns:
       The fused features, in the type of ``content``.
@@ -135,13 +147,17 @@ def fuse(model: Model, content: Features, style: Style) -> Features:
       ValueError: an unknown fusion, or a style without the features that concatenation needs.
     """
     if model.fusion == "adain":
-        return adain(content, style.moments)
+        return adain(content, style.moments, source=moments(content, size=size))
     if model.fusion != "concat":
         raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
     if style.features is None:
         raise ValueError("style: fusion='concat' needs the style's features; encode it with the same model")
     beside = style.features
-    if beside.shape[1:3] != content.shape[1:3]:
+    if size is not None:
+        scale = size / jnp.asarray(beside.shape[1:3], jnp.float32)
+        shape = (beside.shape[0], *content.shape[1:3], beside.shape[3])
+        beside = jax.image.scale_and_translate(beside, shape, (1, 2), scale, jnp.zeros(2), "linear")
+    elif beside.shape[1:3] != content.shape[1:3]:
         beside = jax.image.resize(beside, (beside.shape[0], *content.shape[1:3], beside.shape[3]), "linear")
     beside = jnp.broadcast_to(beside, (content.shape[0], *beside.shape[1:]))
     return jnp.concatenate([content, beside.astype(content.dtype)], axis=-1)
@@ -183,8 +199,16 @@ def objective(
     identity: Array | None = None,
     identity_weight: float = 0.0,
     norm: Norm = "squared",
+    content_term: ContentTerm = "features",
+    relative_style: bool = False,
+    train: bool = True,
 ) -> tuple[Array, dict[str, Array]]:
     """The training loss ``Lc + lambda Ls`` (Eq. 11-13), with an optional identity term.
+
+    Differs from the paper: with ``content_term="standardised"`` Lc compares f(g(t)) and f(c) after each channel got
+    mean 0 and deviation 1. Eq. 12 compares with t, whose channels are as wide as the style's, so that a few channels
+    decide; standardised, all channels have the same say in where things are, and the style term has the rest.
+    ``relative_style`` makes Ls relative, see `jaxstyle.losses.style_loss`.
 
     Args:
       decoder: the decoder's variables, what is trained; ``model.decoder`` is not looked at.
@@ -196,6 +220,9 @@ def objective(
         and the decoder has to give the content back.
       identity_weight: weight of ``mean(identity * |g(t) - c|)``; the paper has no such term.
       norm: ``"squared"`` (the authors' code) or ``"plain"`` (the paper's text).
+      content_term: ``"features"`` (Eq. 12) or ``"standardised"``.
+      relative_style: Eq. 13 relative to the style's own statistics.
+      train: batch normalisation takes the batch's statistics; else the running ones.
 
     Returns:
       ``(loss, terms)``: a scalar, and the unweighted ``content``, ``style`` and, if asked for, ``identity``.
@@ -209,19 +236,28 @@ def objective(
     targets = {tap: moments(f) for tap, f in f_s.items()}
     t = fuse(model, f_c, Style(targets["relu4_1"], f_s["relu4_1"] if model.fusion == "concat" else None))
     t, f_c, targets = jax.lax.stop_gradient((t, f_c, targets))
-    net, train = Decoder(model.arch, model.norm, model.dtype), model.norm == "batch"
-    images, _ = net.apply(decoder, t, train=train, mutable=["batch_stats"] if train else [])
+    net = Decoder(model.arch, model.norm, model.dtype)
+    images, _ = net.apply(decoder, t, train=train, mutable=["batch_stats"] if train and model.norm == "batch" else [])
     f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
-    wanted = t if model.fusion == "adain" else f_c  # concatenated features are no target (Sec. 7.2)
     terms = {
-        "content": content_loss(f_o["relu4_1"], wanted, norm=norm),
-        "style": style_loss(f_o, targets, norm=norm),
+        "content": _content_term(model, f_o["relu4_1"], f_c, t, content_term, norm),
+        "style": style_loss(f_o, targets, norm=norm, relative=relative_style),
     }
     loss = terms["content"] + style_weight * terms["style"]
     if identity is not None:
         terms["identity"] = (identity * jnp.abs(images - content).mean((1, 2, 3))).mean()
         loss += identity_weight * terms["identity"]
     return loss, terms
+
+
+def _content_term(model: Model, found: Features, f_c: Features, t: Features, term: ContentTerm, norm: Norm) -> Array:
+    """Lc of f(g(t)), or its standardised form."""
+    if term == "features":  # concatenated features are no target (Sec. 7.2)
+        return content_loss(found, t if model.fusion == "adain" else f_c, norm=norm)
+    if term != "standardised":
+        raise ValueError(f"content_term: expected 'features' or 'standardised', got {term!r}")
+    alike = (standardise(f, eps=_STANDARDISE_EPS) for f in (found, f_c))
+    return content_loss(*alike, norm=norm)
 
 
 def running_statistics(decoder: Params, model: Model, content: Image, style: Image) -> Params:
@@ -264,18 +300,21 @@ def _pad(images: Array, height: int, width: int) -> Array:
 
 
 @jax.jit
-def _encode_style(model: Model, images: Array) -> Style:
+def _encode_style(model: Model, images: Array, size: Array | None) -> Style:
     h, w = images.shape[1:3]
-    f = encode(model, _pad(images, max(h, SMALLEST), max(w, SMALLEST)))["relu4_1"]
-    return Style(moments(f), f if model.fusion == "concat" else None)
+    size = None if size is None else jnp.maximum(size, SMALLEST)
+    f = encode(model, _pad(images, max(h, SMALLEST), max(w, SMALLEST)), size=size)["relu4_1"]
+    found = moments(f, size=None if size is None else size // STRIDE)
+    return Style(found, f if model.fusion == "concat" else None)
 
 
-def encode_style(model: Model, style: ArrayLike) -> Style:
+def encode_style(model: Model, style: ArrayLike, *, size: ArrayLike | None = None) -> Style:
     """Everything that stylization needs to know of a style image.
 
     Args:
       model: see `load`.
       style: ``(H, W, 3)`` or a batch ``(N, H, W, 3)``, in [0, 1], any size.
+      size: as in `stylize`; features, where a style has them, are as many as those of the larger array.
 
     Returns:
       A `Style`, a pytree: moments ``(N, 512)``.
@@ -284,7 +323,7 @@ def encode_style(model: Model, style: ArrayLike) -> Style:
       ValueError: ``style`` is not an image.
     """
     images, _ = as_images(style, "style")
-    return _encode_style(model, images)
+    return _encode_style(model, images, size)
 
 
 def stack(styles: Sequence[Style]) -> Style:
@@ -318,20 +357,25 @@ def _weights(alpha: Array, shares: Array, shape: tuple[int, int, int]) -> Array:
 
 
 @jax.jit
-def _stylize(model: Model, content: Array, style: Style, alpha: Array, shares: Array | None = None) -> Array:
+def _stylize(
+    model: Model, content: Array, style: Style, alpha: Array, shares: Array | None, size: Array | None
+) -> Array:
     n, h, w, _ = content.shape
-    f_c = encode(model, _pad(content, _reach(h), _reach(w)))["relu4_1"]
+    grid = None if size is None else -(-jnp.maximum(size, SMALLEST) // STRIDE)  # how many features are the picture's
+    whole = _pad(content, _reach(h), _reach(w))
+    f_c = encode(model, whole, size=None if grid is None else STRIDE * grid)["relu4_1"]
     if shares is not None:
-        t = blend(f_c, style.moments, _weights(alpha, shares, (n, h, w)))
-        return jnp.clip(decode(model, t)[:, :h, :w], 0.0, 1.0)
+        source = None if grid is None else moments(f_c, size=grid)
+        t = blend(f_c, style.moments, _weights(alpha, shares, (n, h, w)), source=source)
+        return jnp.clip(decode(model, t, size=grid)[:, :h, :w], 0.0, 1.0)
     if alpha.ndim > 1:
         alpha = _per_position(jnp.broadcast_to(alpha, (n, h, w)))[..., None]
     else:
         alpha = jnp.broadcast_to(alpha, (n,))[:, None, None, None]
     # concatenated features have no content-only point: there alpha starts from the content fused with itself
     plain = f_c if model.fusion == "adain" else fuse(model, f_c, Style(moments(f_c), f_c))
-    t = (1 - alpha) * plain + alpha * fuse(model, f_c, style)
-    return jnp.clip(decode(model, t.astype(f_c.dtype))[:, :h, :w], 0.0, 1.0)
+    t = (1 - alpha) * plain + alpha * fuse(model, f_c, style, size=grid)
+    return jnp.clip(decode(model, t.astype(f_c.dtype), size=grid)[:, :h, :w], 0.0, 1.0)
 
 
 def stylize(
@@ -341,6 +385,7 @@ def stylize(
     alpha: float | ArrayLike = 1.0,
     *,
     shares: ArrayLike | None = None,
+    size: ArrayLike | None = None,
 ) -> Array:
     """Renders the content images in the style (Eq. 14), or in several styles at once (Eq. 15).
 
@@ -353,9 +398,12 @@ def stylize(
       shares: what part each of K styles has: ``style`` then stands for K styles that all content images share, see
         `stack` and `blend`. ``(K,)`` or ``(N, K)`` for whole pictures, ``(H, W, K)`` or ``(N, H, W, K)`` for every
         pixel. Not negative, with sums of at most 1; what is missing to 1 is content.
+      size: (2,), height and width of the pictures where ``content`` is larger; may be traced. A picture is then the
+        top left corner of its array, mirrored (edge repeated) at least up to a multiple of 8 and to 16 pixels; what
+        lies beyond that has no influence. Maps are of the array's size and mirrored alike. See `jaxstyle.buckets`.
 
     Returns:
-      Images of the content's shape, float32 in [0, 1].
+      Images of the content's shape, float32 in [0, 1]; beyond ``size`` they mean nothing.
 
     Raises:
       ValueError: ``content``, ``style``, ``alpha`` or ``shares`` has a wrong shape or range, or the model's fusion
@@ -375,7 +423,7 @@ def stylize(
     if degree.shape not in ((), (1,), (n,), (h, w), (1, h, w), (n, h, w)):
         accepted = f"a number, ({n},), ({h}, {w}) or ({n}, {h}, {w})"
         raise ValueError(f"alpha: expected {accepted}, got shape {degree.shape}")
-    out = _stylize(model, images, encoded, degree, shares)
+    out = _stylize(model, images, encoded, degree, shares, size)
     return out[0] if single else out
 
 

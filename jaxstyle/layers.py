@@ -140,6 +140,30 @@ def _bare(v: Array) -> Array:
     return jnp.pad(v, ((0, 0), (1, 1), (0, 0)))
 
 
+def mirror_beyond(x: Array, size: Array, *, repeat: bool = False) -> Array:
+    """Lets an array that is larger than its picture end where the picture ends, for one 3x3 convolution.
+
+    Writes the row and the column just beyond the picture that reflect padding would put there. Only these are seen
+    from within, so the convolution gives inside ``size`` what it gives of the picture alone. Where the picture fills
+    the array nothing is changed: there it is the convolution that pads.
+
+    Args:
+      x: ``(N, H, W, C)``; the picture is its top left corner.
+      size: (2,) integers, height and width of the picture, 2 to H and 2 to W; traced, so that one compiled program
+        serves pictures of all sizes.
+      repeat: repeat the last row and column, which is what reflection means after `upsample2x`.
+
+    Returns:
+      ``(N, H, W, C)``.
+    """
+    for axis, end in ((1, size[0]), (2, size[1])):
+        inside = lax.dynamic_index_in_dim(x, end - (1 if repeat else 2), axis)
+        place = jnp.minimum(end, x.shape[axis] - 1)
+        there = lax.dynamic_index_in_dim(x, place, axis)
+        x = lax.dynamic_update_slice_in_dim(x, jnp.where(end < x.shape[axis], inside, there), place, axis)
+    return x
+
+
 def upsample2x(x: Array) -> Array:
     """Nearest-neighbour up-sampling: (N, H, W, C) -> (N, 2H, 2W, C)."""
     n, h, w, c = x.shape

@@ -23,39 +23,62 @@ class Moments(NamedTuple):
     std: Array  # (N, C)
 
 
-def moments(features: Features, *, eps: float = EPS) -> Moments:
+def moments(features: Features, *, eps: float = EPS, size: Array | None = None) -> Moments:
     """Mean and standard deviation of every channel over all positions (Eq. 5-6 of arXiv:1703.06868).
 
     Args:
       features: ``(N, H, W, C)``.
       eps: added to the variance before the root.
+      size: (2,), how many rows and columns count, from the top left; by default all. May be traced.
 
     Returns:
       ``Moments(mean, std)``, each ``(N, C)`` float32.
     """
-    x = features.astype(jnp.float32)
-    mean = x.mean((1, 2))
-    var = jnp.square(x - mean[:, None, None]).mean((1, 2))  # two passes: exact also where mean >> std
+    x = jnp.asarray(features, jnp.float32)
+    where = None if size is None else inside(x.shape, size)
+    mean = x.mean((1, 2), where=where)
+    var = jnp.square(x - mean[:, None, None]).mean((1, 2), where=where)  # two passes: exact also where mean >> std
     return Moments(mean, jnp.sqrt(var + eps))
 
 
-def adain(content: Features, style: Features | Moments, *, eps: float = EPS) -> Features:
+def inside(shape: tuple[int, ...], size: Array) -> Array:
+    """Which positions of ``(N, H, W, C)`` lie within the first ``size`` rows and columns: bool ``(1, H, W, 1)``."""
+    rows, columns = (jnp.arange(n) < end for n, end in zip(shape[1:3], size, strict=True))
+    return (rows[:, None] & columns[None, :])[None, :, :, None]
+
+
+def adain(content: Features, style: Features | Moments, *, eps: float = EPS, source: Moments | None = None) -> Features:
     """Gives the content features the channel statistics of the style (Eq. 8 of arXiv:1703.06868).
 
     Args:
       content: ``(N, H, W, C)``.
       style: features ``(N, H', W', C)`` of any size, or their moments. A batch of 1 serves every content.
       eps: added to the variances; the paper leaves it out.
+      source: the content's moments ``(N, C)``, where ``content`` is not just it; by default its own.
 
     Returns:
       ``(N, H, W, C)`` in the type of ``content``.
     """
-    source = moments(content, eps=eps)
+    own = moments(content, eps=eps) if source is None else source
     target = style if isinstance(style, Moments) else moments(style, eps=eps)
-    scale = target.std / source.std
-    shift = target.mean - source.mean * scale
+    scale = target.std / own.std
+    shift = target.mean - own.mean * scale
     x = content.astype(jnp.float32)
     return (x * scale[:, None, None] + shift[:, None, None]).astype(content.dtype)
+
+
+def standardise(features: Features, *, eps: float = EPS) -> Features:
+    """Gives every channel mean 0 and standard deviation 1 over all positions (instance normalisation).
+
+    Args:
+      features: ``(N, H, W, C)``.
+      eps: added to the variance before the root.
+
+    Returns:
+      ``(N, H, W, C)`` float32.
+    """
+    own = moments(features, eps=eps)
+    return (features.astype(jnp.float32) - own.mean[:, None, None]) / own.std[:, None, None]
 
 
 def gram(features: Features) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from flax import linen as nn
 
 from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params
-from jaxstyle.layers import Padding, avg_pool2x2, conv3x3, max_pool2x2
+from jaxstyle.layers import Padding, avg_pool2x2, conv3x3, max_pool2x2, mirror_beyond
 
 Arch = Literal["vgg16", "vgg19"]
 Pool = Literal["max", "avg"]
@@ -80,8 +80,8 @@ class VGG(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Image) -> dict[str, Features]:
-        """Returns ``{tap: (N, H', W', C)}`` for images ``(N, H, W, 3)`` in [0, 1]."""
+    def __call__(self, images: Image, size: Array | None = None) -> dict[str, Features]:
+        """Returns ``{tap: (N, H', W', C)}`` for images ``(N, H, W, 3)`` in [0, 1]; ``size`` as in `features`."""
         names = conv_names(self.arch)
         _check(images.shape, self.taps, self.arch, self.padding, self.pool)
         shrink = max_pool2x2 if self.pool == "max" else avg_pool2x2
@@ -91,11 +91,12 @@ class VGG(nn.Module):
         for name in names:
             if name.endswith("_1") and name != "conv1_1":
                 x = shrink(x)
+                size = None if size is None else size // 2
             kernel, bias = (
                 p.astype(self.dtype)
                 for p in _Weights(kernel_shape(name), name=name)()  # type: ignore[misc]
             )
-            x = conv3x3(x, kernel, bias, padding=self.padding)
+            x = conv3x3(x if size is None else mirror_beyond(x, size), kernel, bias, padding=self.padding)
             tap = name.replace("conv", "relu")
             if name in self.taps:
                 found[name] = x
@@ -127,6 +128,7 @@ def features(
     padding: Padding = "zero",
     pool: Pool = "max",
     dtype: jnp.dtype = jnp.float32,
+    size: Array | None = None,
 ) -> dict[str, Features]:
     """Activations of VGG at the named layers; nothing deeper than the deepest one is computed.
 
@@ -140,20 +142,24 @@ def features(
       padding: ``"zero"`` or ``"reflect"``.
       pool: ``"max"`` or ``"avg"``.
       dtype: type of the convolutions.
+      size: (2,), height and width of the pictures where ``images`` are larger, see `jaxstyle.layers.mirror_beyond`:
+        what lies beyond has no influence on what lies inside. Only with reflect padding.
 
     Returns:
       ``{tap: (N, H', W', C)}``.
 
     Raises:
       ValueError: an unknown architecture, tap, padding or pool; ``params`` end before the deepest tap;
-        ``images`` have another shape or are too small.
+        ``images`` have another shape or are too small; ``size`` with zero padding.
     """
+    if size is not None and padding != "reflect":
+        raise ValueError(f"size: needs padding='reflect', got {padding!r}")
     _check(images.shape, taps, arch, padding, pool)
     missing = [tap for tap in taps if tap.replace("relu", "conv") not in params]
     if missing:
         raise ValueError(f"taps: {missing[0]} is not in params, which hold {', '.join(params) or 'nothing'}")
     module = VGG(arch=arch, taps=tuple(taps), padding=padding, pool=pool, dtype=dtype)
-    return module.apply({"params": params}, images)  # type: ignore[return-value]
+    return module.apply({"params": params}, images, size)  # type: ignore[return-value]
 
 
 def from_arrays(arrays: Mapping[str, ArrayLike], arch: Arch = "vgg16", *, through: str | None = None) -> Params:

@@ -466,6 +466,21 @@ def test_a_style_of_another_size_than_the_content():
     assert float(loss) == pytest.approx(float(terms["content"] + 2 * terms["style"]), rel=1e-6)
 
 
+@pytest.mark.slow
+def test_the_standardised_content_term():
+    m, (contents, styles) = model(), PAIR
+    run = jax.jit(adain.objective, static_argnames="content_term")
+    _, terms = run(m.decoder, m, contents, styles, content_term="standardised")
+    f_c = encode(m, contents)["relu4_1"]
+    t = adain.fuse(m, f_c, adain.Style(moments(encode(m, styles)["relu4_1"])))
+    f_o = encode(m, decode(m, t))["relu4_1"]
+    a, b = (np.asarray(f, np.float64).reshape(2, -1, f.shape[-1]) for f in (f_o, f_c))
+    a, b = ((f - f.mean(1, keepdims=True)) / np.sqrt(f.var(1, keepdims=True) + 1e-3) for f in (a, b))
+    assert float(terms["content"]) == pytest.approx(((a - b) ** 2).mean(), rel=1e-4)
+    with pytest.raises(ValueError, match="content_term: expected 'features' or 'standardised', got 'both'"):
+        adain.objective(m.decoder, m, contents, styles, content_term="both")  # type: ignore[arg-type]
+
+
 def test_the_identity_term():
     contents, styles = PAIR
     styles = np.stack([styles[0], contents[1]])

@@ -7,7 +7,15 @@ import pytest
 from jax import lax
 
 from jaxstyle import layers
-from jaxstyle.layers import Conv3x3, avg_pool2x2, conv3x3, max_pool2x2, upsample2x, upsample_conv3x3
+from jaxstyle.layers import (
+    Conv3x3,
+    avg_pool2x2,
+    conv3x3,
+    max_pool2x2,
+    mirror_beyond,
+    upsample2x,
+    upsample_conv3x3,
+)
 
 # (N, H, W, Cin, Cout): tiny, odd with few outputs, more positions than a strip (2048), a row longer than a
 # strip, more images than strips
@@ -309,3 +317,20 @@ def test_module_types_and_padding(key):
     assert float(jnp.abs(edge[:, 1:-1, 1:-1]).max()) < 1e-6 < float(jnp.abs(edge[:, 0]).min())
     with pytest.raises(ValueError, match=r"^padding: expected 'reflect' together with upsample, got 'zero'"):
         Conv3x3(7, upsample=True, padding="zero").init(key, x)
+
+
+@pytest.mark.parametrize("upsample", [False, True])
+def test_a_picture_in_a_larger_array_ends_where_it_ends(upsample):
+    """One program for all sizes, and inside each the convolution of the picture alone."""
+    x, kernel, bias, _ = arguments((2, 6, 7, 4, 3))
+    conv = upsample_conv3x3 if upsample else conv3x3
+
+    @jax.jit
+    def laid(x, size):
+        return conv(mirror_beyond(x, size, repeat=upsample), kernel, bias)
+
+    for h, w in ((2, 7), (5, 4), (6, 7)):
+        found = laid(x, np.int32([h, w]))[:, : h + h * upsample, : w + w * upsample]
+        assert_close(found, jax.jit(conv)(x[:, :h, :w], kernel, bias))
+    assert laid._cache_size() == 1
+    np.testing.assert_array_equal(mirror_beyond(x, np.int32([6, 7])), x)

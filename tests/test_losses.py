@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.losses import content_loss, style_loss
-from jaxstyle.stats import Moments, moments
+from jaxstyle.losses import content_loss, gram_loss, style_loss
+from jaxstyle.stats import Moments, gram, moments
 
 
 def random(shape, seed=0):
@@ -92,3 +92,46 @@ def test_errors_name_the_argument():
         style_loss({"t": f}, {"u": moments(f)})
     with pytest.raises(ValueError, match=r"^style: expected statistics \(2, 4\) for t, got \(3, 4\)$"):
         style_loss({"t": f}, {"t": moments(random((3, 2, 2, 4)))})
+
+
+def test_gram_loss_by_hand():
+    """Ones have a Gram matrix of 1 / C everywhere."""
+    ones = {"a": jnp.ones((2, 3, 5, 4)), "b": jnp.ones((2, 6, 2, 2)), "not a target": jnp.ones((2, 1, 1, 1))}
+    zeros = {"a": jnp.zeros((1, 4, 4)), "b": jnp.zeros((2, 2, 2))}
+    assert float(gram_loss(ones, zeros)) == pytest.approx(1 / 16 + 1 / 4, rel=1e-6)
+    own = {tap: gram(f) for tap, f in ones.items()}
+    loss, gradient = jax.value_and_grad(lambda f: gram_loss(f, own))(ones)
+    assert float(loss) == 0 and all(np.isfinite(g).all() for g in gradient.values())
+
+
+def test_gram_loss_equals_numpy_in_float64():
+    f, target = random((3, 5, 4, 6)), random((2, 7, 6), seed=1)
+    grams = np.einsum("nhwc,nhwd->ncd", np.float64(f), np.float64(f)) / f[0].size
+    wanted = np.float64(target[:1, :6])
+    np.testing.assert_allclose(gram_loss({"t": f}, {"t": target[:1, :6]}), ((grams - wanted) ** 2).mean(), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"^grams: expected \(3, 6, 6\) for t, got \(2, 6, 6\)"):
+        gram_loss({"t": f}, {"t": target[:, :6]})
+    with pytest.raises(ValueError, match=r"^features: none for u; found t"):
+        gram_loss({"t": f}, {"u": target})
+
+
+def test_relative_style_is_blind_to_the_scale_of_a_layer():
+    """Scaling a layer scales its plain distance by the square, its relative one not at all; 0 features cost 1."""
+    f, s = ({tap: random((2, 6, 5, 4), seed=i) for tap in ("a", "b")} for i in range(2))
+    targets = {tap: moments(x, eps=0.0) for tap, x in s.items()}
+    plain, relative = (float(style_loss({"a": f["a"]}, {"a": targets["a"]}, relative=r)) for r in (False, True))
+    both = float(style_loss(f, targets, relative=True))
+    scaled = {"a": f["a"], "b": 10 * f["b"]}
+    wanted = targets | {"b": moments(10 * s["b"], eps=0.0)}
+    assert float(style_loss(scaled, wanted, relative=True)) == pytest.approx(both, rel=1e-3)
+    energy = np.square(targets["a"].mean).mean(-1) + np.square(targets["a"].std).mean(-1)
+    assert plain != pytest.approx(relative, rel=0.01)
+    one = [
+        float(style_loss({"a": f["a"][i : i + 1]}, {"a": Moments(*(m[i : i + 1] for m in targets["a"]))}))
+        for i in (0, 1)
+    ]
+    assert relative == pytest.approx(np.mean(one / energy), rel=1e-5)
+    black = {"a": jnp.zeros((2, 6, 5, 4))}
+    assert float(style_loss(black, {"a": targets["a"]}, relative=True)) == pytest.approx(1, rel=0.01)
+    with pytest.raises(ValueError, match="norm: expected 'squared' with relative, got 'plain'"):
+        style_loss(f, targets, relative=True, norm="plain")

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.stats import EPS, Moments, adain, gram, moments
+from jaxstyle.stats import EPS, Moments, adain, gram, moments, standardise
 
 
 def features(shape, seed=0, mean=0.0, std=1.0):
@@ -27,6 +27,17 @@ def test_moments_by_hand():
     f = jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1)
     found = moments(f, eps=3.0)  # variance 1, divided by the number of positions
     assert (float(found.mean[0, 0]), float(found.std[0, 0])) == (2.0, 2.0)
+
+
+@pytest.mark.parametrize("size", [(9, 7), (4, 7), (1, 1), (8, 3)])
+def test_moments_of_a_part(size):
+    f = features((2, 9, 7, 5), mean=100.0)
+    found, expected = moments(f, size=np.int32(size)), moments(f[:, : size[0], : size[1]])
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-6)
+    np.testing.assert_allclose(found.std, expected.std, rtol=1e-4)
+    style = features((2, 3, 3, 5), seed=1)
+    part = adain(f, style, source=found)[:, : size[0], : size[1]]
+    np.testing.assert_allclose(part, adain(f[:, : size[0], : size[1]], style), rtol=1e-3, atol=1e-3)
 
 
 def test_bfloat16_features_have_float32_statistics():
@@ -86,6 +97,15 @@ def test_flat_features_have_finite_values_and_gradients():
         lambda f: gram(f).sum(),
     ):
         assert np.isfinite(jax.grad(function)(flat)).all()
+
+
+def test_standardised_channels_have_mean_0_and_deviation_1():
+    f = features((2, 9, 7, 5), mean=3.0, std=4.0)
+    found = standardise(f, eps=0.0)
+    np.testing.assert_allclose(found.mean((1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(found.std((1, 2)), 1, rtol=1e-5)
+    np.testing.assert_allclose(standardise(5 * f + 2, eps=0.0), found, atol=1e-4)  # blind to AdaIN
+    np.testing.assert_array_equal(standardise(np.full((1, 4, 4, 2), 0.5, np.float32)), 0)
 
 
 def test_gram_of_ones():

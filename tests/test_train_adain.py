@@ -356,7 +356,7 @@ def test_validation_is_the_objective_with_the_averaged_weights(pictures: Path) -
     pairs = {name: np.random.default_rng(len(name)).random((3, 16, 16, 3), np.float32) for name in ("a", "bc")}
     content, style = pairs.values()
     model = trainer.create_model(config(pictures, Path("unused")))
-    terms, _ = trainer._evaluate(model, content, style, 7.0)
+    terms, _ = trainer._evaluate(model, content, style, style_weight=7.0)
     loss, expected = jax.jit(adain.objective, static_argnames="style_weight")(
         model.decoder, model, content, style, style_weight=7.0
     )
@@ -372,8 +372,8 @@ def test_validation_takes_the_running_statistics_of_batch_normalisation(pictures
     noise = iter(np.random.default_rng(1).uniform(0.5, 2.0, (99, 512)).astype(np.float32))
     stats = jax.tree.map(lambda a: next(noise)[: len(a)], model.decoder["batch_stats"])
     model = model.replace(decoder={**model.decoder, "batch_stats": stats})  # type: ignore[attr-defined]
-    _, found = trainer._evaluate(model, content, style, 1.0)
-    alone = [trainer._evaluate(model, content[i : i + 1], style[i : i + 1], 1.0)[1] for i in range(3)]
+    _, found = trainer._evaluate(model, content, style)
+    alone = [trainer._evaluate(model, content[i : i + 1], style[i : i + 1])[1] for i in range(3)]
     np.testing.assert_allclose(found, np.concatenate(alone), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(np.clip(found, 0, 1), adain.stylize(model, content, style), atol=1e-5)
 

@@ -277,3 +277,19 @@ def test_floor_scales():
 def test_bad_scales(scales, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         vgg.normalise(tiny(through="conv1_2"), scales)
+
+
+# ---- pictures in larger arrays -----------------------------------------------------------------------------
+
+
+def test_what_lies_beyond_a_picture_has_no_influence():
+    """The features of the picture alone, an odd last row or column of each block left out as there."""
+    params, taps = tiny(through="conv3_1"), ("relu1_2", "relu2_1", "conv3_1")
+    x = images((1, 16, 24, 3))
+    features = jax.jit(lambda x, size: vgg.features(params, x, taps, padding="reflect", size=size))
+    found = features(x, np.int32([11, 18]))
+    for tap, expected in features(x[:, :11, :18], None).items():
+        rows, columns = expected.shape[1:3]
+        assert relative_error(found[tap][:, :rows, :columns], expected) < 1e-5
+    with pytest.raises(ValueError, match="size: needs padding='reflect', got 'zero'"):
+        vgg.features(params, x, taps, size=np.int32([16, 16]))

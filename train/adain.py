@@ -35,7 +35,6 @@ from jax.sharding import Mesh
 
 from jaxstyle import adain, image, weights
 from jaxstyle.arrays import Array, Params
-from jaxstyle.losses import content_loss, style_loss
 from jaxstyle.stats import moments
 from train import checkpoints, data, devices, flags, loop
 
@@ -73,6 +72,8 @@ class Config:
     lr: float = _flag(1e-4, "learning rate of Adam")
     schedule: Literal["inverse", "cosine"] = _flag("inverse", "lr / (1 + 5e-5 t), or a cosine to 1 % of lr")
     style_weight: float = _flag(10.0, "lambda of Eq. 11")
+    content_term: adain.ContentTerm = _flag("features", "what Lc compares: f(g(t)) with t, or both standardised")  # noqa: RUF009
+    relative_style: bool = _flag(False, "Ls relative to the style's own statistics")
     identity_weight: float = _flag(0.0, "weight of the identity term")
     identity_share: float = _flag(0.25, "share of pairs that get the identity term, if it has a weight")
     fusion: adain.Fusion = _flag("adain", "how content and style features meet (Sec. 7.2)")  # noqa: RUF009
@@ -154,6 +155,12 @@ def create_state(config: Config, model: adain.Model) -> State:
     return State(jnp.zeros((), jnp.int32), decoder, average, optimizer(config).init(average))
 
 
+def _objective_options(config: Config) -> dict[str, Any]:
+    """What Eq. 11 is made of, for training and validation."""
+    names = ("style_weight", "content_term", "relative_style")
+    return {name: getattr(config, name) for name in names}
+
+
 def train_step(
     state: State,
     batch: dict[str, Array],
@@ -184,9 +191,9 @@ def train_step(
             model,
             batch["content"],
             batch["style"],
-            style_weight=config.style_weight,
             identity=batch.get("identity"),
             identity_weight=config.identity_weight or 1.0,  # without a weight: the reconstruction's
+            **_objective_options(config),
         )
 
     (loss, terms), grads = jax.value_and_grad(loss_of, has_aux=True)(state.decoder["params"])
@@ -226,22 +233,13 @@ def mark_identity(batch: data.Batch, config: Config, step: int, first_row: int =
     return {"content": batch["content"], "style": style, "identity": mask.astype(np.float32)}
 
 
-@jax.jit
-def _evaluate(model: adain.Model, content: Array, style: Array, style_weight: float) -> tuple[dict[str, Array], Array]:
-    """Terms of Eq. 11 and the pictures, with the decoder as it is used after training.
-
-    `adain.objective` is for training: there batch normalisation takes the batch's statistics.
-    """
-    f_c, f_s = adain.encode(model, content)["relu4_1"], adain.encode(model, style, adain.STYLE_TAPS)
-    targets = {tap: moments(f) for tap, f in f_s.items()}
-    t = adain.fuse(model, f_c, adain.Style(targets["relu4_1"], f_s["relu4_1"]))
-    pictures = adain.decode(model, t)
-    f_o = adain.encode(model, pictures, adain.STYLE_TAPS)
-    terms = {
-        "val/content": content_loss(f_o["relu4_1"], t if model.fusion == "adain" else f_c),
-        "val/style": style_loss(f_o, targets),
-    }
-    return {"val/loss": terms["val/content"] + style_weight * terms["val/style"], **terms}, pictures
+@partial(jax.jit, static_argnames=("content_term", "relative_style"))
+def _evaluate(model: adain.Model, content: Array, style: Array, **options: Any) -> tuple[dict[str, Array], Array]:
+    """Terms of Eq. 11 and the pictures, with the decoder as it is used after training; options of `objective`."""
+    loss, terms = adain.objective(model.decoder, model, content, style, train=False, **options)
+    f_c, f_s = (adain.encode(model, images)["relu4_1"] for images in (content, style))
+    pictures = adain.decode(model, adain.fuse(model, f_c, adain.Style(moments(f_s), f_s)))
+    return {f"val/{name}": value for name, value in {"loss": loss, **terms}.items()}, pictures
 
 
 def _averaged(state: State, model: adain.Model) -> adain.Model:
@@ -344,9 +342,9 @@ def _log(logs: _Logs, step: int, terms: Mapping[str, Any]) -> None:
     logs.events.scalars(step, values | {"images_per_second": logs.progress.images_per_second})
 
 
-def _validate(logs: _Logs, step: int, model: adain.Model, pairs: data.Batch, style_weight: float) -> dict[str, float]:
+def _validate(logs: _Logs, step: int, model: adain.Model, pairs: data.Batch, config: Config) -> dict[str, float]:
     """Writes and returns the validation terms, and draws the sheet content | style | result."""
-    terms, pictures = _evaluate(model, pairs["content"], pairs["style"], style_weight)
+    terms, pictures = _evaluate(model, pairs["content"], pairs["style"], **_objective_options(config))
     values = loop.check_finite(terms, step)
     logs.validation.write(step, values)
     logs.events.scalars(step, values)
@@ -422,7 +420,7 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
                     loop.check_finite(terms, step)
                     averaged = _averaged(state, model)
                     # being stopped leaves no trace in the curves
-                    values = _validate(logs, step, averaged, pairs, config.style_weight) if due else None
+                    values = _validate(logs, step, averaged, pairs, config) if due else None
                     _save(saved, step, state, effective, values)
                 if stopping:
                     break
