@@ -1,7 +1,7 @@
 """The command ``jaxstyle``: thin, every verb a function of the library.
 
-Exit codes: 0 done, 1 a run that failed, 2 something wrong with an argument or a file (one line on stderr), 130
-interrupted.
+Exit codes: 0 done, 1 a run or some of its pictures failed, 2 something wrong with an argument or a file (one line on
+stderr), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from jaxstyle import Controls
 
 EPILOG = "Compiled code is kept in the user's cache folder; JAXSTYLE_CACHE_DIR=FOLDER moves it, =off switches it off."
+STYLIZE_EPILOG = """\
+folders: OUT/jaxstyle-manifest.jsonl tells of every picture. A command that was stopped does the rest when it is given
+again; pictures that cannot be made are listed at the end. Results of other commands are refused, not replaced.
+
+examples:
+  jaxstyle stylize photo.jpg --style painting.jpg -o out.png --alpha 0.8
+  jaxstyle stylize photo.jpg --style one.jpg two.jpg --weights 2,1
+  jaxstyle stylize photos/ --style painting.jpg -o out/
+  jaxstyle stylize photos/ --recursive --style paintings/ --pair random --seed 1 -o out/"""
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow", "safetensors")
 
 
@@ -101,7 +110,9 @@ def add_controls(verb: argparse.ArgumentParser) -> None:
         help="strokes as in a preview whose short side has N pixels, whatever the result's size: smaller means larger "
         "strokes (default: painted at the result's size)",
     )
-    group.add_argument("--seed", type=_seed, metavar="N", help="for methods that draw at random; AdaIN does not")
+    group.add_argument(
+        "--seed", type=_seed, metavar="N", help="of --pair random, and for methods that draw at random; AdaIN does not"
+    )
 
 
 def controls(args: argparse.Namespace) -> Controls:
@@ -119,19 +130,46 @@ def parser() -> argparse.ArgumentParser:
     """The command line of all verbs."""
     top = _Parser(prog="jaxstyle", description="Neural style transfer in JAX, offline.", epilog=EPILOG)
     top.add_argument("--version", action="version", version=f"jaxstyle {importlib.metadata.version('jaxstyle')}")
+    from jaxstyle import compare, convert_vgg, large, sheet
+
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
 
     verb = verbs.add_parser(
         "stylize",
-        help="repaint a photo in the style of a painting",
-        description="Repaints a photo in the style of a painting (AdaIN).",
-        epilog="example: jaxstyle stylize photo.jpg --style painting.jpg -o out.png --alpha 0.8",
+        help="repaint photos in the style of paintings",
+        description="Repaints a photo, or folders of them, in the style of a painting, or of several (AdaIN).",
+        epilog=STYLIZE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verb.add_argument("content", metavar="CONTENT", help="the photo")
     verb.add_argument(
-        "--style", required=True, nargs="+", action="extend", metavar="STYLE", help="the painting, or several to mix"
+        "content",
+        nargs="+",
+        metavar="CONTENT",
+        help="the photo (-: standard input); or several, folders, quoted patterns ('photos/*.jpg')",
     )
-    verb.add_argument("-o", "--output", metavar="OUT", help="file to write (default: CONTENT_stylized_STYLE here)")
+    verb.add_argument(
+        "--style",
+        required=True,
+        nargs="+",
+        action="extend",
+        metavar="STYLE",
+        help="the painting; several files are mixed, those of folders and patterns are taken one by one",
+    )
+    verb.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="file to write (.dzi: DeepZoom; -: standard output), or folder to put it in (default: "
+        "CONTENT_stylized_STYLE here); of several photos, folders or patterns the folder, made if missing (default: "
+        "stylized)",
+    )
+    verb.add_argument(
+        "--pair",
+        choices=("product", "zip", "random"),
+        help="which photo with which style: each with each; first with first, second with second; or one style for "
+        "each photo, drawn by --seed and the photo's name",
+    )
+    verb.add_argument("--recursive", action="store_true", help="folders in folders too; OUT gets the same sub-folders")
     add_controls(verb)
     verb.add_argument(
         "--weights-file",
@@ -139,10 +177,34 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the model: name of shipped weights, or a file (default: %(default)s)",
     )
+    verb.add_argument("--format", metavar="F", help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix")
     verb.add_argument("--max-pixels", type=_pixels, metavar="N", help="largest picture that is read")
-    verb.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    large.add_arguments(verb)
+    verb.add_argument(
+        "--overwrite", action="store_true", help="replace OUT, or what was made otherwise in it; never what is read"
+    )
     verb.add_argument("--json", action="store_true", help="print a machine-readable report")
     verb.set_defaults(run=_stylize)
+
+    verb = verbs.add_parser(
+        "sheet",
+        help="contact sheet of photos in many styles",
+        description="Paints photos in many styles and lays them out on one page, with names.",
+        epilog="example: jaxstyle sheet photo.jpg --styles paintings/ -o sheet.png",
+    )
+    sheet.add_arguments(verb)
+    add_controls(verb)
+    verb.add_argument("--json", action="store_true", help="print a machine-readable report")
+    verb.set_defaults(run=_sheet)
+
+    verb = verbs.add_parser(
+        "metrics",
+        help="how much of content and style results have",
+        description="Measures stylized pictures: style, Gram and content losses, LPIPS, SSIM, PSNR.",
+        epilog="example: jaxstyle metrics --content photo.jpg --style painting.jpg out.png",
+    )
+    compare.add_arguments(verb)
+    verb.set_defaults(run=_metrics)
 
     verb = verbs.add_parser(
         "info",
@@ -152,8 +214,6 @@ def parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("--json", action="store_true", help="print it machine-readable")
     verb.set_defaults(run=_info)
-
-    from jaxstyle import convert_vgg
 
     verb = verbs.add_parser(
         "convert-vgg",
@@ -167,27 +227,103 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _stylize(args: argparse.Namespace) -> dict[str, Any]:
-    from jaxstyle import cache, image, stylize_file
+def _stylize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from jaxstyle import batch, cache, image, pairs, progress, stylize_file
 
     cache.enable()
-    report = stylize_file(
-        args.content,
-        args.style,
-        args.output,
-        controls(args),
-        weights_file=args.weights_file,
-        overwrite=args.overwrite,
-        max_pixels=args.max_pixels or image.MAX_PIXELS,
-    )
+    mixed = len(args.style) > 1 and not (args.pair or args.weights or args.mask or any(map(pairs.is_group, args.style)))
+    if mixed:
+        print("jaxstyle: the styles are mixed in equal parts; --pair product takes them one by one", file=sys.stderr)
+    if batch.is_batch(args.content, args.style, args.pair):
+        return _stylize_folder(args)
+    if args.recursive:
+        raise ValueError("--recursive: there is no folder to descend into")
+    _check_standard_output(args)
+    with progress.Bar(what="tiles") as bar:
+        report = stylize_file(
+            args.content[0],
+            args.style,
+            args.output,
+            controls(args),
+            weights_file=args.weights_file,
+            format=args.format,
+            overwrite=args.overwrite,
+            max_pixels=args.max_pixels or image.MAX_PIXELS,
+            tile=args.tile,
+            scratch=args.scratch,
+            progress=lambda done, total: bar(progress.Progress(total, 0, done, 0)),
+        )
     for notice in report.notices:
         print(f"jaxstyle: {notice}", file=sys.stderr)
+    _say(args, f"{report.output}: {report.width} x {report.height} pixels in {report.seconds:.1f} s")
+    return dataclasses.asdict(report), 0
+
+
+def _check_standard_output(args: argparse.Namespace) -> None:
+    """Raises ValueError where both the picture and the report would go to standard output."""
+    if args.json and args.output == "-":
+        raise ValueError("--json: standard output is taken by the picture; give --output a file")
+
+
+def _say(args: argparse.Namespace, text: str) -> None:
+    """Prints what was done, unless a report or a picture goes to standard output."""
     if not args.json:
-        print(f"{report.output}: {report.width} x {report.height} pixels in {report.seconds:.1f} s")
-    return dataclasses.asdict(report)
+        print(text, file=sys.stderr if args.output == "-" else sys.stdout)
 
 
-def _info(args: argparse.Namespace) -> dict[str, Any]:
+def _stylize_folder(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from jaxstyle import batch, image, progress
+
+    for name in ("format", "tile", "scratch"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name}: is for a single picture, not for several or a folder")
+    with progress.Bar() as bar:
+        report = batch.stylize_folder(
+            args.content,
+            args.style,
+            batch.OUTPUT if args.output is None else args.output,
+            controls(args),
+            pair=args.pair,
+            recursive=args.recursive,
+            weights_file=args.weights_file,
+            overwrite=args.overwrite,
+            max_pixels=args.max_pixels or image.MAX_PIXELS,
+            progress=bar,
+        )
+    for failure in report.failed:
+        _fail(1, failure.error if failure.error.startswith(failure.source) else f"{failure.source}: {failure.error}")
+    if report.stopped is not None:
+        _fail(1, f"stopped: {report.stopped}")
+    if not args.json:
+        words = [f"{report.done} done", f"{len(report.failed)} failed", f"{report.kept} were there"]
+        words += [f"{report.ignored} other files ignored"] if report.ignored else []
+        words += [f"{report.notices} with notices in the manifest"] if report.notices else []
+        speed = f"{report.seconds:.1f} s ({report.pictures_per_second:.3g} pictures/s)"
+        print(f"{report.folder}: of {report.pictures} pictures {', '.join(words)}, in {speed}")
+    return dataclasses.asdict(report), 1 if report.failed or report.stopped else 0
+
+
+def _sheet(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from jaxstyle import cache, progress, sheet
+
+    cache.enable()
+    _check_standard_output(args)
+    with progress.Bar() as bar:
+        report, code = sheet.run(args, controls(args), lambda done, total: bar(progress.Progress(total, 0, done, 0)))
+    for line in (*report.failed, *report.notices):
+        print(f"jaxstyle: {line}", file=sys.stderr)
+    _say(args, f"{report.output}: {report.width} x {report.height} pixels in {report.seconds:.1f} s")
+    return dataclasses.asdict(report), code
+
+
+def _metrics(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from jaxstyle import cache, compare
+
+    cache.enable()
+    return compare.run(args), 0
+
+
+def _info(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     import jax
 
     from jaxstyle import cache, weights
@@ -204,40 +340,34 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
         for file in shipped:
             print(f"weights {file['name']}: {file['parameters']:,} parameters, {file['bytes'] / 1e6:.1f} MB")
             print(f"  licence {file['licence']}\n  sha256 {file['sha256']}")
-    return {
-        "version": version,
-        "python": python,
-        "packages": packages,
-        "devices": devices,
-        "cache": None if folder is None else str(folder),
-        "weights": shipped,
-    }
+    found = {"version": version, "python": python, "packages": packages, "devices": devices}
+    return {**found, "cache": None if folder is None else str(folder), "weights": shipped}, 0
 
 
-def _convert_vgg(args: argparse.Namespace) -> dict[str, Any]:
+def _convert_vgg(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from jaxstyle import convert_vgg, weights
 
     path = convert_vgg.run(args)
     checksum = weights.load(path).metadata["sha256"]
     if not args.json:
         print(f"{path}: {args.arch}, {args.dtype}, sha256 {checksum}")
-    return {"output": str(path), "arch": args.arch, "dtype": args.dtype, "sha256": checksum}
+    return {"output": str(path), "arch": args.arch, "dtype": args.dtype, "sha256": checksum}, 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit code; what a verb found out is printed, as JSON with ``--json``."""
     args = parser().parse_args(argv)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a command takes no more of a GPU than it needs
-    run: Callable[[argparse.Namespace], dict[str, Any]] = args.run
+    run: Callable[[argparse.Namespace], tuple[dict[str, Any], int]] = args.run
     try:
-        found = run(args)
+        found, code = run(args)
         if args.json:
             print(json.dumps(found))
         sys.stdout.flush()
     except ValueError as error:  # every error that the library raises about an argument or a file
         return _fail(2, str(error))
-    except KeyboardInterrupt:
-        return _fail(130, "interrupted")
+    except KeyboardInterrupt as error:
+        return _fail(130, str(error) or "interrupted")
     except MemoryError:
         return _fail(1, "out of memory; a smaller --size needs less")
     except RuntimeError as error:  # jax reports a device without memory this way
@@ -247,7 +377,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return 0
+    return code
 
 
 def _fail(code: int, message: str) -> int:

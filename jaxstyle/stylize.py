@@ -10,22 +10,24 @@ import dataclasses
 import functools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
-from jaxstyle import adain, colors, image, memory, tiles, weights
+from jaxstyle import adain, bigimage_write, buckets, colors, image, large, memory, tiles, weights
 from jaxstyle.controls import Controls, Fields, Maps, Size, degree, read_maps, resize_map, shares, stretched
+from jaxstyle.pairs import PathLike, default_output
 
 STYLE_SIZE = 512
 """Short side, in pixels, at which a style picture is looked at where `Controls.style_size` is not given."""
 
 DEFAULT_WEIGHTS = "adain_vgg16"
 
-PathLike: TypeAlias = str | os.PathLike[str]
+OUT_OF_MEMORY = "the device is out of memory; a smaller size needs less"
+"""What is said where a picture does not fit in memory after all."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def stylize(
       ImageError: a picture cannot be read.
       ValueError: a control is out of range, does not fit the styles, or means nothing to the method.
     """
-    chosen, sources = _chosen(controls, fields), _several(style)
+    chosen, sources = chosen_controls(controls, fields), _several(style)
     check(chosen, len(sources))
     picture, looks = image.read(content), [image.read(source) for source in sources]
     return image.to_pil(render(picture, looks, chosen, read_maps(chosen), model or default_model()))
@@ -102,19 +104,30 @@ def stylize_file(
     controls: Controls | None = None,
     *,
     weights_file: str = DEFAULT_WEIGHTS,
+    format: str | None = None,
     overwrite: bool = False,
     max_pixels: int = image.MAX_PIXELS,
+    tile: int | None = None,
+    scratch: PathLike | None = None,
+    progress: Callable[[int, int], None] | None = None,
     **fields: Unpack[Fields],
 ) -> Report:
     """Like `stylize`, from file to file; 16-bit depth, transparency and EXIF data are kept where the format allows.
 
+    A picture that does not fit in memory is read, painted and written piece by piece, see `jaxstyle.large`.
+
     Args:
-      content, style, controls, fields: see `stylize`.
-      output: the file to write, the suffix gives the format; by default ``<content>_stylized_<style>`` in the current
-        folder, with the content's suffix if that can be written, else ``.png``.
+      content, style, controls, fields: see `stylize`; ``"-"`` as content is standard input.
+      output: the file to write, the suffix gives the format, or an existing folder for it; by default in the current
+        one. In a folder its name is ``<content>_stylized_<style>``, with the content's suffix if that can be written,
+        else ``.png``. ``"-"`` is standard output, ``.dzi`` a DeepZoom pyramid.
       weights_file: name of shipped weights, or the path of a file that ``train.adain`` wrote.
+      format: of the result, instead of the suffix; for standard output by default the content's.
       overwrite: replace ``output`` if it is there. The files that are read are never replaced.
       max_pixels: the largest picture that is read.
+      tile: side of the tiles in pixels; painted in tiles also if it would fit as a whole.
+      scratch: folder for temporary files of pictures in tiles.
+      progress: called with the number of tiles done and their total.
 
     Returns:
       A `Report`.
@@ -125,21 +138,40 @@ def stylize_file(
       ValueError: as `stylize`.
     """
     start = time.perf_counter()
-    chosen, sources = _chosen(controls, fields), _several(style)
+    chosen, sources = chosen_controls(controls, fields), _several(style)
     check(chosen, len(sources))
-    target = Path(output) if output is not None else default_output(content, sources)
-    image.check_target(target, overwrite=overwrite, keep=(content, *sources, *chosen.files()))
-    picture = image.read(content, max_pixels=max_pixels)
+    target = _target(content, sources, output)
+    files = [path for path in (content, *sources, *chosen.files()) if not image.is_standard(path)]
+    bigimage_write.check_target(target, format=format, overwrite=overwrite, keep=files)
+    model, photo = load_model(str(weights_file)), image.source_of(content)
     looks = [image.read(source, max_pixels=max_pixels) for source in sources]
-    maps = read_maps(chosen, max_pixels=max_pixels)
-    result = render(picture, looks, chosen, maps, _load(str(weights_file)))
-    read = zip((content, *sources), (picture, *looks), strict=True)
-    notices = [f"{name}: {notice}" for name, decoded in read for notice in decoded.notices]
-    notices += [*maps.notices, *result.notices]
-    notices += image.write(
-        target, result.pixels, alpha=result.alpha, bits=result.bits, exif=result.exif, overwrite=overwrite
-    )
-    height, width = result.pixels.shape[:2]
+    names = ["<stdin>" if image.is_standard(content) else os.fspath(content), *map(os.fspath, sources)]
+    notices = [f"{name}: {notice}" for name, look in zip(names[1:], looks, strict=True) for notice in look.notices]
+    if (tile is not None or large.needed(photo, target, chosen)) and model.norm != "instance":
+        style_of = functools.partial(encode_styles, looks, chosen, model)
+        painting = large.stylize_large(
+            photo,
+            style_of if chosen.preserve_color in ("match", "histogram") else style_of(),
+            target,
+            chosen,
+            model=model,
+            tile=tile,
+            scratch=scratch,
+            format=format,
+            overwrite=overwrite,
+            keep=files,
+            max_pixels=max_pixels,
+            progress=progress,
+        )
+        (height, width), more = (painting.height, painting.width), painting.notices
+    else:
+        picture = image.read(photo, max_pixels=max_pixels)
+        maps = read_maps(chosen, max_pixels=max_pixels)
+        result = render(picture, looks, chosen, maps, model)
+        own = [f"{names[0]}: {notice}" for notice in picture.notices]
+        more = (*own, *maps.notices, *result.notices, *save(result, target, format=format, overwrite=overwrite))
+        height, width = result.pixels.shape[:2]
+    notices += more
     return Report(
         output=str(target),
         content=os.fspath(content),
@@ -148,43 +180,51 @@ def stylize_file(
         height=height,
         controls=chosen.as_dict(),
         weights_file=str(weights_file),
-        weights_sha256=_checksum(str(weights_file)),
+        weights_sha256=checksum(str(weights_file)),
         seconds=round(time.perf_counter() - start, 3),
         notices=tuple(notices),
     )
 
 
-def default_output(content: PathLike, style: PathLike | Sequence[PathLike]) -> Path:
-    """``photo.jpg`` in the style of ``night.png`` -> ``photo_stylized_night.jpg`` in the current folder.
-
-    Of several styles the first three are named.
-    """
-    source = Path(content)
-    suffix = source.suffix if source.suffix.lower() in image.WRITE_FORMATS else ".png"
-    names = [Path(path).stem for path in _several(style)]
-    if len(names) > 3:
-        names[3:] = [f"{len(names) - 3}_more"]
-    return Path(f"{source.stem}_stylized_{'_'.join(names)}{suffix}")
+def _target(content: PathLike, styles: Sequence[PathLike], output: PathLike | None) -> PathLike:
+    """Where the result goes."""
+    if image.is_standard(output):
+        return image.STANDARD
+    if image.is_standard(content) and (output is None or Path(output).is_dir()):
+        raise ValueError("output: a file, or - for standard output, is needed where the content is standard input")
+    if output is None:
+        return default_output(content, styles)
+    return Path(output) / default_output(content, styles) if Path(output).is_dir() else Path(output)
 
 
-def check(controls: Controls, styles: int) -> None:
+def check(controls: Controls, styles: int, model: adain.Model | None = None) -> None:
     """Checks what can be known of the controls before any picture is read.
 
     Args:
       controls: to be checked.
       styles: how many styles they are for.
+      model: for which.
 
     Raises:
-      ValueError: there are no styles, or not as many weights or masks, or a control that means nothing to AdaIN.
+      ValueError: there are no styles, or not as many weights or masks; a control that means nothing to AdaIN; or
+        several styles for a model whose fusion cannot mix them.
     """
     if styles < 1:
         raise ValueError("style: expected at least one picture, got none")
     controls.check_styles(styles)
     if controls.seed is not None:
         raise ValueError("seed: AdaIN draws nothing at random, its result is always the same; leave the seed out")
+    if styles > 1 and model is not None and model.fusion != "adain":
+        raise ValueError(f"style: a model with fusion={model.fusion!r} takes one style, got {styles}")
 
 
-def _chosen(controls: Controls | None, fields: Fields) -> Controls:
+def chosen_controls(controls: Controls | None, fields: Fields) -> Controls:
+    """Controls with some fields replaced.
+
+    Raises:
+      TypeError: there is no such field.
+      ValueError: a field is out of range.
+    """
     unknown = set(fields) - {field.name for field in dataclasses.fields(Controls)}
     if unknown:
         raise TypeError(f"unexpected keyword argument {sorted(unknown)[0]!r}")
@@ -198,16 +238,37 @@ def _several(style: Any) -> tuple[Any, ...]:
 
 def default_model() -> adain.Model:
     """The shipped AdaIN model, loaded at the first call and kept."""
-    return _load(DEFAULT_WEIGHTS)
+    return load_model(DEFAULT_WEIGHTS)
 
 
 @functools.lru_cache(maxsize=2)
-def _load(name: str) -> adain.Model:
+def load_model(name: str) -> adain.Model:
+    """A model by the name of shipped weights or the path of a file; the last two are kept.
+
+    Raises:
+      WeightsError: there is no such file, or it cannot be used.
+    """
     return adain.load(name)
 
 
-def _checksum(name: str) -> str:
+def checksum(name: str) -> str:
+    """SHA-256 of shipped weights or of a weight file."""
     return weights.load(name).metadata["sha256"] if name not in weights.shipped() else weights.info(name)["sha256"]
+
+
+def save(
+    result: image.Picture, target: PathLike, *, format: str | None = None, overwrite: bool = False
+) -> tuple[str, ...]:
+    """Writes a result with all that it has, see `jaxstyle.image.write`; ``"-"`` is standard output."""
+    return image.write(
+        image.target_of(target),
+        result.pixels,
+        alpha=result.alpha,
+        bits=result.bits,
+        exif=result.exif,
+        format=image.format_of(target, format, result.format),
+        overwrite=overwrite,
+    )
 
 
 def encode_styles(
@@ -226,10 +287,9 @@ def encode_styles(
       One `adain.Style` with a batch axis of ``len(looks)``.
 
     Raises:
-      ValueError: several styles for a model whose fusion cannot mix them.
+      ValueError: as `check`.
     """
-    if len(looks) > 1 and model.fusion != "adain":
-        raise ValueError(f"style: a model with fusion={model.fusion!r} takes one style, got {len(looks)}")
+    check(controls, len(looks), model)
     recolour = {"match": colors.match_covariance, "histogram": colors.match_histogram}.get(
         controls.preserve_color or ""
     )
@@ -238,7 +298,7 @@ def encode_styles(
         pixels = image.resize_short_side(look.pixels, controls.style_size or STYLE_SIZE)
         if recolour is not None and content is not None:
             pixels = recolour(pixels, content)
-        encoded.append(adain.encode_style(model, pixels))
+        encoded.append(buckets.encode_style(model, pixels))
     return adain.stack(encoded)
 
 
@@ -276,7 +336,7 @@ def render(
     if controls.preserve_color == "luminance":
         result = colors.keep_chroma(result, pixels)
     notices = stretched(maps, height, width)
-    if not memory.fits(height, width):
+    if not _fits(height, width):
         notices = (*notices, f"{width} x {height} pixels are too many for the free memory as a whole: done in tiles")
     return image.Picture(result, opacity, picture.bits, picture.exif, format=picture.format, notices=notices)
 
@@ -305,9 +365,13 @@ def _painted(pixels: np.ndarray, style: adain.Style, controls: Controls, maps: M
     mixed = part if count > 1 else None
     if count == 1 and masks is not None:  # one style: its mask is a map of the degree of style
         alpha = np.float32(alpha) * part[..., 0]
-    if memory.fits(height, width) or model.norm == "instance":  # which tiles cannot serve
-        return np.asarray(adain.stylize(model, pixels, style, alpha, shares=mixed))
+    if _fits(height, width) or model.norm == "instance":  # which tiles cannot serve
+        return buckets.stylize(model, pixels, style, alpha, shares=mixed)
     return np.concatenate(list(tiles.stylize(model, pixels, style, alpha, shares=mixed)))
+
+
+def _fits(height: int, width: int) -> bool:
+    return memory.fits(*buckets.bucket(height, width))
 
 
 def output_size(shape: tuple[int, ...], size: Size | None) -> tuple[int, int]:

@@ -1,6 +1,9 @@
+import errno
 import functools
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +15,7 @@ import PIL.Image
 import pytest
 
 import jaxstyle
-from jaxstyle import cli, image
+from jaxstyle import adain, batch, cli, image, manifest, workers
 
 
 @pytest.fixture
@@ -50,6 +53,57 @@ def test_stylize_json(pictures, capsys):
     assert report["controls"]["alpha"] == 0.5 and report["controls"]["size"] == [13, 19]
 
 
+class Stream:
+    """Standard input or output that is no terminal."""
+
+    def __init__(self, data=b""):
+        self.buffer = io.BytesIO(data)
+
+    def isatty(self):
+        return False
+
+    def flush(self):
+        pass
+
+
+def test_standard_input_and_output(pictures, capsys, monkeypatch):
+    assert cli.main([*STYLIZE, "-o", "out.png"]) == 0
+    capsys.readouterr()
+    out = Stream()
+    monkeypatch.setattr(sys, "stdin", Stream(Path("photo.png").read_bytes()))
+    monkeypatch.setattr(sys, "stdout", out)
+    assert cli.main(["stylize", "-", *STYLIZE[2:], "-o", "-"]) == 0
+    assert capsys.readouterr().err.startswith("-: 26 x 19 pixels in ")
+    assert out.buffer.getvalue() == Path("out.png").read_bytes()
+    assert cli.main([*STYLIZE, "-o", "-", "--json"]) == 2
+    assert cli.main(["stylize", "-", *STYLIZE[2:]]) == 2
+    captured = capsys.readouterr().err.splitlines()
+    assert captured[0] == "jaxstyle: --json: standard output is taken by the picture; give --output a file"
+    assert captured[1].startswith("jaxstyle: output: a file, or - for standard output, is needed")
+
+
+def test_the_format_may_be_named(pictures):
+    assert cli.main([*STYLIZE, "-o", "out.data", "--format", "tiff"]) == 0
+    with PIL.Image.open("out.data") as found:
+        assert found.format == "TIFF" and found.size == (26, 19)
+
+
+@pytest.mark.slow
+def test_tiles_and_a_pyramid(pictures, capsys):
+    assert cli.main([*STYLIZE[:4], "-o", "whole.png"]) == 0
+    assert cli.main([*STYLIZE[:4], "-o", "tiled.png", "--tile", "16"]) == 0
+    whole, tiled = image.read("whole.png").pixels, image.read("tiled.png").pixels
+    np.testing.assert_allclose(tiled, whole, atol=1.1 / 255)
+    assert cli.main([*STYLIZE[:4], "-o", "out.dzi"]) == 0
+    assert Path("out.dzi").is_file() and Path("out_files").is_dir()
+
+
+def test_a_sheet(pictures, capsys):
+    assert cli.main(["sheet", "photo.png", "--styles", "painting.png", "photo.png", "--cell", "32", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert image.read("sheet.png").pixels.shape == (report["height"], report["width"], 3)
+
+
 def test_stylize_with_all_controls(pictures, capsys):
     image.write("left.png", np.repeat(np.float32([[1, 0]]), 13, axis=1))
     image.write("white.png", np.ones((19, 26), np.float32))
@@ -77,6 +131,122 @@ def test_styles_may_be_given_one_by_one(pictures):
     args = cli.parser().parse_args([*STYLIZE, *several])
     assert args.style == ["painting.png", "photo.png", "painting.png"]
     assert cli.controls(args) == jaxstyle.Controls(weights=(0, 1, 1), style_size=19)
+
+
+# ---- folders -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folders(pictures, monkeypatch):
+    """Three pictures in ``photos``, one of them broken, two ``styles``, and a cheap method in the place of AdaIN."""
+    for name in ("photos/a.png", "photos/b.png", "photos/deep/a.png", "styles/x.png", "styles/y.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        image.write(name, np.random.default_rng(0).random((4, 5, 3), np.float32))
+
+    def render(picture, looks, controls, maps, model, *, style=None):
+        return image.Picture(picture.pixels / 2 + style / 2)
+
+    monkeypatch.setattr(workers, "render", render)
+    monkeypatch.setattr(workers, "encode_styles", lambda looks, controls, model: np.float32(looks[0].pixels.mean()))
+    monkeypatch.setattr(batch, "load_model", lambda name: adain.Model({}, {}))
+    return pictures
+
+
+def made(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.png"))
+
+
+def test_a_folder(folders, capsys):
+    assert cli.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("stylized: of 2 pictures 2 done, 0 failed, 0 were there, in ") and captured.err == ""
+    assert made("stylized") == ["a_stylized_x.png", "b_stylized_x.png"] and Path("stylized", manifest.NAME).is_file()
+    assert cli.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
+    assert "0 done, 0 failed, 2 were there" in capsys.readouterr().out
+
+
+def test_patterns_folders_in_folders_and_pairs(folders, capsys):
+    arguments = ["stylize", "photos/*.png", "photos/deep", "--recursive", "--style", "styles/*", "-o", "out"]
+    assert cli.main([*arguments, "--pair", "random", "--seed", "4", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["pictures"], report["done"], report["failed"], report["stopped"]) == (3, 3, [], None)
+    assert {line["seed"] for line in manifest.read(report["manifest"]) if line["status"] == "done"} == {4}
+
+
+def test_some_failed(folders, capsys):
+    Path("photos/b.png").write_text("no picture")
+    Path("photos/notes.txt").touch()
+    assert cli.main(["stylize", "photos", "--style", "styles", "-o", "out"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == ["jaxstyle: photos/b.png: cannot be read: it is text ('no picture'...)"] * 2
+    assert "out: of 4 pictures 2 done, 2 failed, 0 were there, 1 other files ignored, in " in captured.out
+    Path("styles/y.png").write_text("no picture")
+    assert cli.main(["stylize", "photos/a.png", "--style", "styles", "-o", "more", "--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("jaxstyle: photos/a.png: styles/y.png: ") and captured.err.count("\n") == 1
+    assert [failure["style"] for failure in json.loads(captured.out)["failed"]] == [["styles/y.png"]]
+
+
+def test_a_full_disk(folders, capsys, monkeypatch):
+    def write(target, *args, **options):
+        raise image.ImageError(str(target), "cannot be written: no space left on device") from OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr(image, "write", write)
+    assert cli.main(["stylize", "photos", "--style", "styles", "-o", "out"]) == 1
+    assert re.search(r"jaxstyle: stopped: out/.*\.png: cannot be written: no space left", capsys.readouterr().err)
+
+
+def test_files_are_mixed_and_that_is_said(folders, capsys):
+    styles = ["--style", "styles/x.png", "styles/y.png", "-o", "out"]
+    assert cli.main(["stylize", "photos", *styles]) == 0
+    assert "the styles are mixed in equal parts; --pair product takes them one by one" in capsys.readouterr().err
+    assert made("out") == ["a_stylized_x_y.png", "b_stylized_x_y.png"]
+    assert cli.main(["stylize", "photos", *styles, "--pair", "zip"]) == 0
+    assert capsys.readouterr().err == "" and made("out")[2:] == ["b_stylized_x_y.png", "b_stylized_y.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("photos nowhere.png", "nowhere.png: no such file or folder"),
+        ("photos/*.gif", "photos/*.gif: matches no picture"),
+        ("photos -o photo.png", "photo.png: is a file; the results need a folder"),
+        ("photos -o new.png", "new.png: has the name of a picture"),
+        ("photos -o /proc/jaxstyle", "/proc/jaxstyle: cannot be made"),
+        ("photos --pair zip", "pair: zip needs as many styles as contents, found 2 contents and 1"),
+        ("photos --pair each", "--pair: invalid choice: 'each'"),
+        ("photos --weights 1,2", "weights: 2 are for several styles to be mixed; one file gives one to each picture"),
+        ("photos --seed 1", "seed: AdaIN draws nothing at random"),
+        ("photo.png --recursive", "recursive: there is no folder to descend into"),
+        ("photo.png photos/a.png --recursive", "recursive: there is no folder to descend into"),
+        ("photos --weights-file nothing", "nothing: no such weight file"),
+        ("photos --alpha-map nowhere.png", "nowhere.png: no such file"),
+        ("photos --style broken.png --pair product", "broken.png: cannot be read"),
+    ],
+)
+def test_a_wrong_argument_for_a_folder_is_one_line_and_code_2(folders, capsys, monkeypatch, arguments, words):
+    monkeypatch.setattr(
+        batch, "load_model", lambda name: adain.load(name) if name == "nothing" else adain.Model({}, {})
+    )
+    Path("broken.png").write_text("no picture")
+    before = sorted(Path().rglob("*"))
+    style = [] if "--style" in arguments else ["--style", "styles/x.png"]
+    try:
+        code = cli.main(["stylize", *arguments.split(), *style])
+    except SystemExit as exit_:
+        code = exit_.code
+    captured = capsys.readouterr()
+    assert code == 2 and captured.out == "" and captured.err.count("\n") == 1
+    assert captured.err.startswith("jaxstyle") and words in captured.err
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_other_results_are_not_replaced_unasked(folders, capsys):
+    arguments = ["stylize", "photos", "--style", "styles/x.png", "-o", "out"]
+    assert cli.main(arguments) == 0
+    assert cli.main([*arguments, "--alpha", "0.5"]) == 2
+    assert "out/a_stylized_x.png: was made with alpha = 1.0, not 0.5" in capsys.readouterr().err
+    assert cli.main([*arguments, "--alpha", "0.5", "--overwrite"]) == 0
 
 
 def test_info(pictures, capsys):
@@ -173,7 +343,7 @@ def test_help(argv, capsys):
         cli.main(argv)
     assert exit_.value.code == (0 if argv else 2)
     if argv[1:]:
-        assert "example: jaxstyle " in capsys.readouterr().out
+        assert re.search(r"examples?:\s+jaxstyle ", capsys.readouterr().out)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 import jaxstyle
 from jaxstyle import Controls, adain, colors, image, memory, weights
 from jaxstyle.controls import Maps, read_maps
-from jaxstyle.stylize import default_model, default_output, encode_styles, render, stylize, stylize_file
+from jaxstyle.stylize import default_model, encode_styles, render, stylize, stylize_file
 
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 19, 26
@@ -100,11 +100,12 @@ def test_report(photo, painting, tmp_path):
     assert (report.width, report.height) == (WIDTH, HEIGHT) and report.seconds > 0
 
 
-def test_default_output():
-    assert str(default_output("a/photo.jpg", "b/night.png")) == "photo_stylized_night.jpg"
-    assert str(default_output("a/photo.gif", "b/night.png")) == "photo_stylized_night.png"
-    assert str(default_output("photo.png", ["a.png", "x/b.jpg"])) == "photo_stylized_a_b.png"
-    assert str(default_output("photo.png", ["a", "b", "c", "d", "e"])) == "photo_stylized_a_b_c_2_more.png"
+def test_a_folder_for_the_result(photo, painting, tmp_path):
+    (tmp_path / "out").mkdir()
+    report = stylize_file(photo, painting, tmp_path / "out", style_size=HEIGHT)
+    assert report.output == str(tmp_path / "out/photo_stylized_painting.png")
+    with pytest.raises(jaxstyle.ImageError, match=r"photo_stylized_painting\.png: exists already"):
+        stylize_file(photo, painting, tmp_path / "out", style_size=HEIGHT)
 
 
 def test_never_replaces_what_it_should_not(photo, painting, tmp_path):

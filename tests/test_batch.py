@@ -1,0 +1,551 @@
+"""Folders in, folders out. Most tests put a cheap method in the place of AdaIN: they are about what is around it."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxstyle
+from jaxstyle import Controls, adain, batch, image, manifest, workers
+from jaxstyle.batch import is_batch, stylize_folder
+from jaxstyle.manifest import Manifest, ManifestError
+from jaxstyle.pairs import Job
+from jaxstyle.progress import Progress
+from jaxstyle.resume import BatchError
+
+RNG = np.random.default_rng(0)
+
+
+def noise(path, height=5, width=7):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    image.write(path, RNG.random((height, width, 3), np.float32))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Five pictures of all shapes in ``in``, two styles, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for i, size in enumerate([(5, 7), (16, 3), (1, 1), (40, 20)]):
+        noise(f"in/p{i}.png", *size)
+    noise("in/sub/p0.png")
+    noise("styles/x.png")
+    noise("styles/y.png")
+    return tmp_path
+
+
+class Cheap:
+    """In the place of AdaIN: the content plus the mean of the styles, with what was called and where."""
+
+    def __init__(self):
+        self.rendered, self.encoded, self.devices = [], 0, set()
+        self.before = lambda picture: None
+
+    def encode_styles(self, looks, controls, model, content=None):
+        self.encoded += 1
+        return np.mean([look.pixels.mean() for look in looks], dtype=np.float32)
+
+    def render(self, picture, looks, controls, maps, model, *, style=None):
+        self.before(picture)
+        self.rendered.append(picture.pixels.shape[:2])
+        self.devices |= model.decoder["place"].devices()
+        mean = self.encode_styles(looks, controls, model) if style is None else style
+        pixels = (1 - controls.alpha) * picture.pixels + controls.alpha * (picture.pixels / 2 + mean / 2)
+        return image.Picture(pixels.astype(np.float32), picture.alpha, picture.bits, picture.exif)
+
+
+@pytest.fixture
+def cheap(monkeypatch):
+    method = Cheap()
+    monkeypatch.setattr(workers, "render", method.render)
+    monkeypatch.setattr(workers, "encode_styles", method.encode_styles)
+    monkeypatch.setattr(batch, "load_model", lambda name: adain.Model({}, {"place": jax.numpy.zeros(1)}))
+    return method
+
+
+def records(folder="out"):
+    return list(manifest.read(Path(folder, manifest.NAME)))
+
+
+def contents(folder="out"):
+    """{name: bytes} of the results."""
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != manifest.NAME]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+# ---- what is made ------------------------------------------------------------------------------------------
+
+
+def test_a_folder_in_one_style(folder, cheap):
+    Path("in/notes.txt").touch()
+    report = stylize_folder("in", "styles/x.png", "out", recursive=True, alpha=0.5)
+    names = {f"p{i}_stylized_x.png" for i in range(4)} | {"sub/p0_stylized_x.png"}
+    assert contents().keys() == names
+    assert (report.pictures, report.done, report.kept, report.failed, report.stopped) == (5, 5, 0, (), None)
+    assert (report.folder, report.manifest, report.ignored) == ("out", f"out/{manifest.NAME}", 1)
+    assert report.seconds > 0 and report.pictures_per_second > 0 and cheap.encoded == 1
+    expected = 0.75 * image.read("in/p3.png").pixels + 0.25 * image.read("styles/x.png").pixels.mean()
+    np.testing.assert_allclose(image.read("out/p3_stylized_x.png").pixels, expected, atol=0.51 / 255)
+    done = {record["output"]: record for record in records() if record["status"] == "done"}
+    assert done.keys() == names
+    found = done["sub/p0_stylized_x.png"]
+    assert found["source"] == str(folder / "in/sub/p0.png") and found["style"] == [str(folder / "styles/x.png")]
+    assert found["controls"] == Controls(alpha=0.5).as_dict() and found["seed"] is None
+    assert (found["width"], found["height"]) == (7, 5) and found["seconds"] >= 0
+    assert found["weights"] == "adain_vgg16" and found["weights_sha256"] == report.weights_sha256
+
+
+def test_each_with_each_encodes_each_style_and_reads_each_content_once(folder, cheap, monkeypatch):
+    read = []
+    plain = image.read
+    monkeypatch.setattr(image, "read", lambda path, **options: read.append(path) or plain(path, **options))
+    report = stylize_folder("in", "styles", "out", devices=jax.devices()[:1])
+    assert contents().keys() == {f"p{i}_stylized_{style}.png" for i in range(4) for style in "xy"}
+    assert report.done == 8 and cheap.encoded == 2
+    assert all(read.count(f"styles/{style}.png") == 1 for style in "xy") and len(read) < 2 + 8
+
+
+@pytest.mark.parametrize("way", ["match", "histogram"])
+def test_styles_that_take_on_colours_are_read_once_and_encoded_for_each(folder, cheap, monkeypatch, way):
+    read = []
+    plain = image.read
+    monkeypatch.setattr(image, "read", lambda path, **options: read.append(path) or plain(path, **options))
+    stylize_folder("in", "styles/x.png", "out", preserve_color=way)
+    assert cheap.encoded == 4 and read.count("styles/x.png") == 1
+
+
+def test_files_are_mixed_and_pairs_are_paired(folder, cheap):
+    mixed = stylize_folder(["in/p0.png", "in/p1.png"], ["styles/x.png", "styles/y.png"], "mixed", weights=(2, 1))
+    assert contents("mixed").keys() == {"p0_stylized_x_y.png", "p1_stylized_x_y.png"} and mixed.done == 2
+    stylize_folder(["in/p0.png", "in/p1.png"], ["styles/x.png", "styles/y.png"], "zip", pair="zip")
+    assert contents("zip").keys() == {"p0_stylized_x.png", "p1_stylized_y.png"}
+
+
+def test_random_pairs_and_their_seed(folder, cheap):
+    report = stylize_folder("in", "styles", "out", pair="random", seed=3)
+    assert report.done == 4 and {record["seed"] for record in records() if record["status"] == "done"} == {3}
+    stylize_folder(["in/p2.png", "in/p1.png"], "styles", "part", pair="random", seed=3)
+    assert contents("part").items() <= contents().items()
+    with pytest.raises(ValueError, match="seed: AdaIN draws nothing at random"):
+        stylize_folder("in", "styles", "other", seed=3)
+    assert not Path("other").exists()
+
+
+def test_progress(folder, cheap):
+    Path("in/bad.png").write_text("text")
+    seen = []
+    stylize_folder("in", "styles/x.png", "out", progress=seen.append)
+    assert seen[0] == Progress(5, 0, 0, 0) and seen[-1] == Progress(5, 0, 4, 1)
+    assert [p.done + p.failed for p in seen] == list(range(6))
+    seen.clear()
+    stylize_folder("in", "styles/x.png", "out", progress=seen.append)
+    assert seen == [Progress(5, 4, 0, 0), Progress(5, 4, 0, 1)]
+
+
+def test_several_devices_share_the_work(folder, cheap):
+    devices, together = jax.devices(), threading.Barrier(4)
+    assert len(devices) == 4
+    cheap.before = lambda picture: together.wait(10)  # passes when four pictures are being computed
+    stylize_folder("in", "styles", "many")
+    assert cheap.devices == set(devices)
+    cheap.before = lambda picture: None
+    cheap.devices.clear()
+    stylize_folder("in", "styles", "one", devices=devices[1:2])
+    assert cheap.devices == {devices[1]} and contents("many") == contents("one")
+
+
+def test_few_pictures_are_in_memory_at_a_time(folder, cheap, monkeypatch):
+    for i in range(40):
+        noise(f"in/more{i}.png")
+    alive, most, mutex = 0, 0, threading.Lock()
+    plain, save = image.read, workers.save
+
+    def read(path, **options):
+        nonlocal alive, most
+        with mutex:
+            alive += "in/" in str(path)
+            most = max(most, alive)
+        return plain(path, **options)
+
+    def written(*args, **options):
+        nonlocal alive
+        with mutex:
+            alive -= 1
+        return save(*args, **options)
+
+    monkeypatch.setattr(image, "read", read)
+    monkeypatch.setattr(workers, "save", written)
+    assert stylize_folder("in", "styles/x.png", "out", devices=jax.devices()[:1]).done == 44
+    assert 1 < most <= 3
+
+
+def test_reading_and_writing_go_on_while_a_device_computes(folder, cheap, monkeypatch):
+    """The first computation waits until another picture is read, the first writing until another is computed."""
+    read, computed = threading.Semaphore(0), threading.Semaphore(0)
+    waited = {}
+
+    def wait(name, semaphore):
+        if name not in waited:
+            waited[name] = None
+            waited[name] = all(semaphore.acquire(timeout=10) for _ in range(2))
+
+    def before(picture):
+        computed.release()
+        wait("computation", read)
+
+    def write(*args, **options):
+        wait("writing", computed)
+        return save(*args, **options)
+
+    plain, save = image.read, workers.save
+    monkeypatch.setattr(image, "read", lambda path, **o: ("in/" in path and read.release()) or plain(path, **o))
+    monkeypatch.setattr(workers, "save", write)
+    cheap.before = before
+    assert stylize_folder("in", "styles/x.png", "out", devices=jax.devices()[:1]).done == 4
+    assert waited == {"computation": True, "writing": True}
+
+
+def test_is_batch(folder):
+    assert not is_batch(["in/p0.png"], ["styles/x.png", "styles/y.png"]) and not is_batch(["missing"], ["styles/x.png"])
+    assert is_batch(["in/p0.png", "in/p1.png"], ["styles/x.png"]) and is_batch(["in"], ["styles/x.png"])
+    assert is_batch(["in/p0.png"], ["styles"]) and is_batch(["in/*.png"], ["styles/x.png"])
+    assert is_batch(["in/p0.png"], ["styles/x.png"], "zip")
+
+
+# ---- what cannot be made -----------------------------------------------------------------------------------
+
+
+def test_broken_pictures_do_not_stop_the_others(folder, cheap):
+    Path("in/p1.png").write_bytes(Path("in/p3.png").read_bytes()[:200])
+    Path("in/p2.png").write_text("no picture")
+    report = stylize_folder("in", "styles", "out")
+    assert report.done == 4 and len(report.failed) == 4
+    assert {failure.source for failure in report.failed} == {"in/p1.png", "in/p2.png"}
+    assert all(failure.error.startswith(f"{failure.source}: ") for failure in report.failed)
+    assert not any("\n" in failure.error for failure in report.failed)
+    failed = [record for record in records() if record["status"] == "failed"]
+    assert {record["output"] for record in failed} == {failure.output for failure in report.failed}
+    assert {record["error"] for record in failed} == {failure.error for failure in report.failed}
+    noise("in/p1.png")  # mended
+    report = stylize_folder("in", "styles", "out")
+    assert (report.done, report.kept, len(report.failed)) == (2, 4, 2)
+
+
+def test_a_broken_style_is_read_once(folder, cheap, monkeypatch):
+    Path("styles/x.png").write_text("no picture")
+    read = []
+    plain = image.read
+    monkeypatch.setattr(image, "read", lambda path, **options: read.append(path) or plain(path, **options))
+    report = stylize_folder("in", "styles", "out")
+    assert report.done == 4 and len(report.failed) == 4 and read.count("styles/x.png") == 1
+    assert all(failure.error.startswith("styles/x.png: ") for failure in report.failed)
+
+
+def test_the_only_style_or_a_map_being_broken_is_found_before_any_work(folder, cheap):
+    Path("broken.png").write_text("no picture")
+    for styles, options in (("broken.png", {}), ("styles/x.png", {"alpha_map": "broken.png"})):
+        with pytest.raises(jaxstyle.ImageError, match=r"^broken\.png: cannot be read"):
+            stylize_folder("in", styles, "out", **options)
+        assert not Path("out").exists() and cheap.rendered == []
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating")])
+def test_a_device_without_memory_is_a_failure(folder, cheap, error):
+    def before(picture):
+        if picture.pixels.shape[:2] == (40, 20):
+            raise error
+
+    cheap.before = before
+    report = stylize_folder("in", "styles/x.png", "out")
+    (failure,) = report.failed
+    assert failure.source == "in/p3.png" and "out of memory" in failure.error and report.done == 3
+
+
+def test_a_mistake_in_the_program_is_not_swallowed(folder, cheap):
+    def before(picture):
+        raise RuntimeError("a mistake")
+
+    cheap.before = before
+    with pytest.raises(RuntimeError, match="a mistake"):
+        stylize_folder("in", "styles/x.png", "out")
+    cheap.before = lambda picture: None
+    assert stylize_folder("in", "styles/x.png", "out").done == 4  # and the folder is free again
+
+
+def test_a_full_disk_stops_the_run(folder, cheap, monkeypatch):
+    plain, count = image.write, 0
+
+    def write(target, *args, **options):
+        nonlocal count
+        count += 1
+        if count > 2:
+            raise image.ImageError(str(target), "cannot be written: no space left on device") from OSError(
+                errno.ENOSPC, os.strerror(errno.ENOSPC)
+            )
+        return plain(target, *args, **options)
+
+    monkeypatch.setattr(image, "write", write)
+    for i in range(20):
+        noise_bytes = Path("in/p0.png").read_bytes()
+        Path(f"in/more{i}.png").write_bytes(noise_bytes)
+    report = stylize_folder("in", "styles/x.png", "out", devices=jax.devices()[:1])
+    assert report.done == 2 and report.failed == () and len(cheap.rendered) < 10
+    assert report.stopped.endswith("cannot be written: no space left on device")
+    monkeypatch.undo()
+
+
+def test_a_manifest_that_cannot_grow_stops_the_run(folder, cheap, monkeypatch):
+    plain = Manifest.append
+
+    def append(self, record):
+        if record["status"] == "done" and "p2" in record["output"]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        plain(self, record)
+
+    monkeypatch.setattr(Manifest, "append", append)
+    report = stylize_folder("in", "styles/x.png", "out")
+    assert report.stopped == f"out/{manifest.NAME}: cannot be written: no space left on device"
+    monkeypatch.setattr(Manifest, "append", plain)
+    report = stylize_folder("in", "styles/x.png", "out")  # what was written but not recorded is ours all the same
+    assert report.done + report.kept == 4 and report.done >= 1
+
+
+def test_a_folder_that_cannot_be_used(folder, cheap):
+    Path("file").touch()
+    for output in ("file", "file/under", "out.png", "/proc/jaxstyle"):
+        with pytest.raises(BatchError, match=f"^{output}: "):
+            stylize_folder("in", "styles/x.png", output)
+    assert cheap.rendered == [] and cheap.encoded == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(folder, cheap):
+    Path("out").mkdir(mode=0o500)
+    with pytest.raises(ManifestError, match="cannot be written: permission denied"):
+        stylize_folder("in", "styles/x.png", "out")
+
+
+def test_two_runs_do_not_share_a_folder(folder, cheap):
+    started, go_on = threading.Event(), threading.Event()
+    cheap.before = lambda picture: started.set() or go_on.wait(10)
+    first = threading.Thread(target=stylize_folder, args=("in", "styles/x.png", "out"))
+    first.start()
+    assert started.wait(10)
+    with pytest.raises(ManifestError, match=r"^out: another process is writing its results there$"):
+        stylize_folder("in", "styles/y.png", "out")
+    go_on.set()
+    first.join()
+    assert contents().keys() == {f"p{i}_stylized_x.png" for i in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (("nowhere", "styles/x.png"), {}, "nowhere: no such file or folder"),
+        (("in/*.gif", "styles/x.png"), {}, r"in/\*.gif: matches no picture"),
+        (("in", ["styles/x.png", "gone.png"]), {}, "gone.png: no such file or folder"),
+        (("in/p0.png", "styles/x.png"), {"recursive": True}, "recursive: there is no folder to descend into"),
+        (("in", "styles"), {"weights": (1, 2)}, "weights: 2 are for several styles to be mixed"),
+        (("in", ["styles/x.png", "styles/y.png"]), {"weights": (1, 2, 3)}, "weights: expected 2, one per style, got 3"),
+        (("in", "styles"), {"pair": "zip"}, "pair: zip needs as many styles as contents, found 4 contents and 2"),
+        (("in", "styles/x.png"), {"alpha": 2}, "alpha: expected a number in"),
+    ],
+)
+def test_mistakes_are_found_before_any_work(folder, cheap, arguments, options, words):
+    with pytest.raises(ValueError, match=words):
+        stylize_folder(*arguments, "out", **options)
+    assert not Path("out").exists()
+
+
+def test_a_model_that_cannot_mix(folder, cheap, monkeypatch):
+    model = adain.Model({}, {"place": jax.numpy.zeros(1)}, fusion="concat")
+    monkeypatch.setattr(batch, "load_model", lambda name: model)
+    with pytest.raises(ValueError, match="style: a model with fusion='concat' takes one style, got 2"):
+        stylize_folder("in", ["styles/x.png", "styles/y.png"], "out")
+
+
+# ---- again -------------------------------------------------------------------------------------------------
+
+
+def test_again_nothing_is_done(folder, cheap):
+    stylize_folder("in", "styles", "out")
+    before, size = contents(), Path("out", manifest.NAME).stat().st_size
+    times = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    cheap.rendered.clear()
+    report = stylize_folder("in", "styles", "out")
+    assert (report.done, report.kept, report.pictures_per_second) == (0, 8, 0) and cheap.rendered == []
+    assert contents() == before and Path("out", manifest.NAME).stat().st_size == size
+    assert {path: path.stat().st_mtime_ns for path in Path("out").iterdir()} == times
+
+
+def test_new_pictures_are_added(folder, cheap):
+    stylize_folder("in", "styles/x.png", "out")
+    noise("in/new.png")
+    report = stylize_folder("in", "styles/x.png", "out")
+    assert (report.done, report.kept) == (1, 4)
+
+
+def test_a_changed_picture_is_made_anew(folder, cheap):
+    stylize_folder("in", "styles/x.png", "out")
+    before = contents()
+    noise("in/p3.png", 40, 20)
+    report = stylize_folder("in", "styles/x.png", "out")
+    assert (report.done, report.kept) == (1, 3)
+    assert {name for name, data in contents().items() if before[name] != data} == {"p3_stylized_x.png"}
+
+
+def test_other_controls_are_refused_or_replace(folder, cheap):
+    stylize_folder("in", "styles/x.png", "out")
+    before = contents()
+    with pytest.raises(BatchError, match=r"out/p0_stylized_x\.png: was made with alpha = 1\.0, not 0\.5"):
+        stylize_folder("in", "styles/x.png", "out", alpha=0.5)
+    assert contents() == before
+    assert stylize_folder("in", "styles/x.png", "out", alpha=0.5, overwrite=True).done == 4
+    assert all(data != before[name] for name, data in contents().items() if name != "p2_stylized_x.png")
+    assert stylize_folder("in", "styles/x.png", "out", alpha=0.5, overwrite=True).kept == 4  # done, not done again
+
+
+def test_results_inside_the_folder_are_no_pictures(folder, cheap):
+    for output in ("in/out", "in"):
+        for _ in range(3):
+            report = stylize_folder("in", "styles/x.png", output, recursive=True)
+            assert (report.pictures, report.failed) == (5, ())
+        assert report.kept == 5
+    (Path("in/p0_stylized_x.png")).unlink()
+    with Manifest(Path("in", manifest.NAME)) as file:  # as if killed after writing, before that was on record
+        file.append({"output": "p0_stylized_x.png", "status": "writing"})
+    noise("in/p0_stylized_x.png")
+    assert stylize_folder("in", "styles/x.png", "in", recursive=True).done == 1
+
+
+def test_leftovers_of_a_killed_run_go(folder, cheap):
+    for name in ("out/.jaxstyle-00.tmp", "out/sub/.jaxstyle-11.tmp"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    stylize_folder("in", "styles/x.png", "out", recursive=True)
+    assert contents().keys() == {f"p{i}_stylized_x.png" for i in range(4)} | {"sub/p0_stylized_x.png"}
+
+
+def test_any_list_of_jobs(folder, cheap):
+    """What other ways to choose pictures build on: jobs with names, controls and a manifest of their own."""
+    soft = Controls(alpha=0.5)
+    jobs = [
+        Job("in/p0.png", ("styles/x.png",), "train/a.png", Controls()),
+        Job("in/p0.png", ("styles/x.png",), "train/b.png", soft),
+        Job("in/p1.png", ("styles/x.png", "styles/y.png"), "test/c.png", soft),
+    ]
+    name = "jaxstyle-manifest-1-of-2.jsonl"
+    assert batch.run(jobs[:2], "out", seed=5, name=name).done == 2
+    assert batch.run(jobs, "out", seed=5, name=name).done == 1
+    found = [record for record in manifest.read(f"out/{name}") if record["status"] == "done"]
+    assert [(r["output"], r["controls"]["alpha"], r["seed"]) for r in found][2:] == [("test/c.png", 0.5, 5)]
+
+
+# ---- stopped -----------------------------------------------------------------------------------------------
+
+
+RUN = """
+import json, os, signal, sys, time
+import jax, numpy as np
+from jaxstyle import adain, batch, image, workers
+
+def render(picture, looks, controls, maps, model, *, style=None):
+    time.sleep(0.02)
+    return image.Picture(picture.pixels / 2 + style / 2)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore it
+workers.render = render
+workers.encode_styles = lambda looks, controls, model: np.float32(looks[0].pixels.mean())
+batch.load_model = lambda name: adain.Model({}, {})
+print("ready", flush=True)
+try:
+    report = batch.stylize_folder("in", "styles", sys.argv[1], recursive=True)
+    print(json.dumps([report.done, report.kept, len(report.failed)]))
+except KeyboardInterrupt as error:
+    print(error, flush=True)
+    os._exit(130)
+"""
+
+
+def start(output):
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, output],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(jaxstyle.__file__).parents[1])},
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.slow
+def test_killed_five_times_nothing_is_lost_and_nothing_done_twice(folder):
+    for i in range(55):
+        noise(f"in/more{i:02}.png", 90, 90)  # some milliseconds to be written
+    Path("in/more20.png").write_text("broken")
+    pictures = 60 * 2
+    draw = random.Random(0)
+    for kill in range(5):
+        with start("out") as process:
+            while len(contents()) < (kill + 1) * pictures // 8 and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(draw.random() * 0.05)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    with start("out") as process:
+        done, kept, failed = json.loads(process.communicate()[0])
+    assert (done + kept, failed) == (pictures - 2, 2) and 0 < done < pictures / 2
+    with start("whole") as process:
+        assert json.loads(process.communicate()[0]) == [pictures - 2, 0, 2]
+    assert contents("out") == contents("whole")  # byte for byte, and no temporary file
+    finished = [record["output"] for record in records() if record["status"] == "done"]
+    assert len(finished) == len(set(finished)) == pictures - 2
+
+
+@pytest.mark.slow
+def test_interrupted_it_can_go_on(folder):
+    for i in range(55):
+        noise(f"in/more{i:02}.png", 90, 90)
+    with start("out") as process:
+        while len(contents()) < 20:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[0]
+    assert process.returncode == 130
+    done = [record["output"] for record in records() if record["status"] == "done"]
+    how, number, rest = said.split(" ", 2)
+    assert how == "interrupted:" and rest == "of 120 pictures are done, the same command does the rest\n"
+    assert 0 < int(number) <= len(done)
+    assert contents().keys() == set(done)  # nothing half done, nothing unrecorded
+    with start("out") as process:
+        assert json.loads(process.communicate()[0]) == [120 - len(done), len(done), 0]
+
+
+# ---- the method itself -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_alone_and_in_a_folder_and_on_any_device(folder):
+    """The same pixels, with one program for each of the two buckets."""
+    noise("in/p4.png", 30, 18)
+    controls = Controls(style_size=16, alpha=0.8)
+    report = stylize_folder("in", "styles/x.png", "one", controls, recursive=True, devices=jax.devices()[:1])
+    assert report.done == 6
+    programs = adain._stylize._cache_size()
+    stylize_folder("in", "styles/x.png", "two", controls, recursive=True, devices=jax.devices()[:2])
+    for name in contents("one"):
+        source = Path("in", name.replace("_stylized_x", ""))
+        alone = np.asarray(jaxstyle.stylize(source, "styles/x.png", controls), np.int32)
+        for place in ("one", "two"):
+            found = np.rint(image.read(Path(place, name)).pixels * 255).astype(np.int32)
+            assert np.abs(found - alone).max() <= 1
+    assert adain._stylize._cache_size() - programs <= 3  # on the second device

@@ -1,0 +1,42 @@
+import io
+
+import pytest
+
+from jaxstyle.progress import Bar, Progress, describe
+
+
+def test_the_line_says_how_far_how_fast_and_how_long():
+    text = describe(Progress(total=130, kept=30, done=18, failed=2), seconds=10, width=100)
+    assert text == "[" + "#" * 11 + " " * 19 + "] 50/130  2 pictures/s  0:00:40 left  2 failed"
+    assert describe(Progress(3, 0, 0, 0), 0, 100).endswith("] 0/3")
+    assert describe(Progress(3, 3, 0, 0), 1, 100).endswith("##] 3/3")
+    assert describe(Progress(7201, 0, 1, 0), 1, 100).endswith("1 pictures/s  2:00:00 left")
+
+
+@pytest.mark.parametrize("width", [5, 20, 40, 60, 80, 200])
+def test_the_line_fits_the_terminal(width):
+    assert len(describe(Progress(100_000, 0, 50_000, 3), 12345, width)) < width
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_it_is_drawn_now_and_then_and_at_the_end():
+    stream, now = Terminal(), [0.0]
+    with Bar(stream, lambda: now[0]) as bar:
+        for i in range(101):
+            bar(Progress(100, 0, i, 0))
+            now[0] += 0.01
+    drawn = stream.getvalue().split("\r")[1:]
+    assert 9 <= len(drawn) <= 12 and "100/100" in drawn[-1] and stream.getvalue().endswith("\n")
+
+
+def test_nothing_where_there_is_no_terminal(capsys):
+    stream = io.StringIO()
+    with Bar(stream) as bar:
+        bar(Progress(1, 0, 1, 0))
+    with Bar() as bar:
+        bar(Progress(1, 0, 1, 0))
+    assert stream.getvalue() == capsys.readouterr().err == ""
