@@ -1,0 +1,136 @@
+"""The verb ``jaxstyle metrics``: measures stylized picture files against their photo and painting."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxstyle import image, memory, metrics
+
+MEANING = {
+    "psnr": "dB to the photo (inf = the same)",
+    "ssim": "structural similarity to the photo (1 = the same)",
+    "lpips": "perceptual distance to the photo (0 = the same)",
+    "content_ratio": "loss of the photo's structure (0 = kept, 2 = nothing in common)",
+    "content_loss": "features to the photo's, AdaIN Fig. 3",
+    "style_ratio": "statistics to the painting's, relative to the photo's (0 = reached, 1 = untouched)",
+    "gram_ratio": "Gram matrices likewise (0 = reached, 1 = untouched)",
+    "style_loss": "statistics to the painting's, AdaIN Eq. 13",
+    "gram_distance": "Gram matrices to the painting's, five shallow layers",
+    "gram_style_loss": "Gram matrices to the painting's, relu1_1 .. relu5_1",
+}
+"""What `measure_files` finds, in the order in which it is printed."""
+
+BYTES_PER_PIXEL = 3400
+"""Memory that `metrics.measure` takes for a pixel of the photo, features of three pictures included."""
+
+
+def measure_files(
+    content: str, style: str, outputs: Sequence[str], *, size: int | tuple[int, int] | None = None
+) -> dict[str, dict[str, float]]:
+    """Measures stylized pictures against the photo and the painting they were made of.
+
+    Args:
+      content: file of the photo.
+      style: file of the painting.
+      outputs: files of stylized pictures.
+      size: bring all pictures to this first: the short side, or (width, height) whatever their shape. By default
+        they are compared as they are, and the stylized ones must have the photo's size.
+
+    Returns:
+      For every output, `metrics.measure` as numbers; see `MEANING`.
+
+    Raises:
+      ImageError: a picture cannot be read.
+      MetricsError: a picture is too small or too large, or an output has another size than the photo.
+    """
+    photo, painting = _read(content, size), _read(style, size)
+    networks = metrics.load_networks()
+    found = {}
+    for name in outputs:
+        output = _read(name, size)
+        if output.shape != photo.shape:
+            sizes = f"{_size(output)} pixels; {content} has {_size(photo)}"
+            raise metrics.MetricsError(f"{name}: {sizes} (--size WxH brings all to one size)")
+        values = metrics.measure(networks, photo, painting, output)
+        found[name] = {metric: float(values[metric]) for metric in MEANING}
+    return found
+
+
+def _size(pixels: np.ndarray) -> str:
+    return f"{pixels.shape[1]} x {pixels.shape[0]}"
+
+
+def _read(file: str, size: int | tuple[int, int] | None) -> np.ndarray:
+    """The pixels, brought to ``size``.
+
+    Raises:
+      ImageError: it cannot be read.
+      MetricsError: it is too small, or too large for the memory.
+    """
+    pixels = image.read(file, short_side=size if isinstance(size, int) else None).pixels
+    if size is not None:
+        pixels = image.resize_short_side(pixels, size) if isinstance(size, int) else image.resize(pixels, size[::-1])
+    height, width = pixels.shape[:2]
+    if min(height, width) < 2 * metrics.SMALLEST:
+        raise metrics.MetricsError(f"{file}: {_size(pixels)} pixels; expected sides of at least {2 * metrics.SMALLEST}")
+    needed, free = height * width * BYTES_PER_PIXEL, memory.available_memory()
+    if free is not None and needed > free:
+        short = f"needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
+        raise metrics.MetricsError(f"{file}: {_size(pixels)} pixels: {short}; a smaller --size needs less")
+    return pixels
+
+
+def table(found: Mapping[str, Mapping[str, float]]) -> str:
+    """What `measure_files` returned, as lines for people: a row for every metric, a column for every output."""
+    names = [Path(name).name for name in found]
+    widths = [max(8, len(name)) for name in names]
+    label = max(map(len, MEANING))
+    rows = ["  ".join([" " * label, *(name.rjust(width) for name, width in zip(names, widths, strict=True))])]
+    for metric, meaning in MEANING.items():
+        numbers = [f"{values[metric]:{width}.4g}" for values, width in zip(found.values(), widths, strict=True)]
+        rows.append("  ".join([metric.ljust(label), *numbers, meaning]))
+    return "\n".join(rows)
+
+
+def _sides(text: str) -> int | tuple[int, int]:
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected N (short side) or WIDTHxHEIGHT in pixels, got {text!r}")
+    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``jaxstyle metrics`` to a parser."""
+    parser.add_argument("outputs", nargs="+", metavar="OUTPUT", help="stylized pictures")
+    parser.add_argument("--content", required=True, metavar="PHOTO", help="the photo that they were made from")
+    parser.add_argument("--style", required=True, metavar="PAINTING", help="the painting whose style they have")
+    parser.add_argument(
+        "--size",
+        type=_sides,
+        metavar="N",
+        help="bring all pictures to this short side first, or to WxH (default: as they are)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the numbers machine-readable")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measures as parsed arguments say, and prints the table unless ``--json`` is asked for.
+
+    Returns:
+      What JSON can hold: ``content``, ``style`` and ``outputs``, for each of these `measure_files`' numbers, with
+      None for the infinite PSNR of equal pictures.
+    """
+    found = measure_files(args.content, args.style, args.outputs, size=args.size)
+    if not args.json:
+        print(table(found))
+    finite = {
+        name: {metric: value if math.isfinite(value) else None for metric, value in values.items()}
+        for name, values in found.items()
+    }
+    return {"content": args.content, "style": args.style, "outputs": finite}

@@ -1,0 +1,98 @@
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from jaxstyle import compare, image, metrics
+
+SIZES = {"photo": (32, 40), "painting": (32, 40), "tall": (36, 32), "out": (32, 40), "wrong": (32, 48)}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A photo, two paintings, a result, and a result of a wrong size."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, (h, w) in SIZES.items():
+        pixels = np.repeat(np.repeat(rng.random((h // 4, w // 4, 3)), 4, 0), 4, 1)
+        found[name] = str(folder / f"{name}.png")
+        image.write(found[name], pixels.astype(np.float32))
+    return found
+
+
+def parse(*arguments):
+    parser = argparse.ArgumentParser()
+    compare.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_every_metric_of_every_output(files, capsys):
+    outputs = [files["out"], files["photo"]]
+    args = parse("--content", files["photo"], "--style", files["painting"], *outputs)
+    found = compare.run(args)
+    pixels = {name: image.read(file).pixels for name, file in files.items()}
+    networks = metrics.load_networks()
+    expected = metrics.measure(networks, pixels["photo"], pixels["painting"], pixels["out"])
+    assert set(expected) == set(compare.MEANING)
+    assert list(found["outputs"]) == outputs
+    assert found["outputs"][outputs[0]] == pytest.approx({name: float(v) for name, v in expected.items()})
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    same = found["outputs"][outputs[1]]
+    assert same["psnr"] is None and same["ssim"] == 1 and same["lpips"] < 1e-6 and same["content_loss"] < 1e-6
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["out.png", "photo.png"]
+    assert [line.split()[0] for line in lines[1:]] == list(compare.MEANING)
+    assert lines[1].split()[2] == "inf" and float(lines[2].split()[1]) == pytest.approx(
+        float(expected["ssim"]), abs=1e-3
+    )
+
+
+def test_json_prints_no_table(files, capsys, monkeypatch):
+    monkeypatch.setattr(metrics, "measure", lambda *args: dict.fromkeys(compare.MEANING, np.float32(0.25)))
+    args = parse("--json", "--content", files["photo"], "--style", files["painting"], files["out"])
+    found = compare.run(args)
+    assert capsys.readouterr().out == "" and found["outputs"][files["out"]]["ssim"] == 0.25
+    assert found["content"] == files["photo"] and found["style"] == files["painting"]
+
+
+@pytest.mark.parametrize(
+    ("size", "shapes"),
+    [("64x48", [(48, 64)] * 3), ("64", [(64, 80), (72, 64), (64, 80)]), (None, [(32, 40), (36, 32), (32, 40)])],
+)
+def test_size_brings_all_pictures_to_one_size(files, monkeypatch, size, shapes):
+    seen = []
+
+    def measure(networks, *pictures):
+        seen.extend(p.shape[:2] for p in pictures)
+        return dict.fromkeys(compare.MEANING, 0.0)
+
+    monkeypatch.setattr(metrics, "measure", measure)
+    sizes = [] if size is None else ["--size", size]
+    compare.run(parse(*sizes, "--content", files["photo"], "--style", files["tall"], files["out"]))
+    assert seen == shapes
+
+
+def test_pictures_that_cannot_be_measured_are_named(files, tmp_path, monkeypatch):
+    small = str(tmp_path / "small.png")
+    image.write(small, np.zeros((31, 50, 3), np.float32))
+    photo, painting = files["photo"], files["painting"]
+    for arguments, words in {
+        (photo, painting, files["wrong"]): f"{files['wrong']}: 48 x 32 pixels; {photo} has 40 x 32",
+        (photo, small, photo): f"{small}: 50 x 31 pixels; expected sides of at least 32",
+        (photo, painting, small + "x"): f"{small}x: no such file",
+    }.items():
+        with pytest.raises(ValueError) as found:
+            compare.measure_files(arguments[0], arguments[1], [arguments[2]])
+        assert str(found.value).startswith(words) and "\n" not in str(found.value)
+    monkeypatch.setattr(compare.memory, "available_memory", lambda: 1 << 20)
+    with pytest.raises(metrics.MetricsError, match=r"photo.png: 40 x 32 pixels: needs about .* --size needs less"):
+        compare.measure_files(photo, painting, [photo])
+
+
+@pytest.mark.parametrize("text", ["0", "12x", "ax3", "1x2x3", "-4"])
+def test_sizes_that_are_none(text, capsys):
+    with pytest.raises(SystemExit):
+        parse(f"--size={text}", "--content", "c", "--style", "s", "o")
+    assert "expected N (short side) or WIDTHxHEIGHT" in capsys.readouterr().err

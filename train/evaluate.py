@@ -1,0 +1,308 @@
+"""The tables of the papers, for shipped weights or your own: ``python -m train.evaluate --output FILE ...``.
+
+Four parts of AdaIN's evaluation (arXiv:1703.06868), each switched on by its flag and kept in one file of results,
+``FILE.json``, with ``FILE.md`` for people. The same command goes on where an interrupted one stopped; other parts may
+be added by later runs.
+
+* scores: style, Gram, content and LPIPS of the results, and PSNR at alpha = 0, on pairs of pictures;
+* ``--yardstick-steps``: the same for pixels optimised under the decoder's own loss, which no decoder should beat;
+* ``--figure3-pairs``: style and content loss beside those of Gatys et al.'s optimisation, by iterations (Fig. 3);
+* ``--table1-repeats``: time by size, with and without encoding the style (Table 1).
+
+Pairs are the centre squares of pictures held out of training, the first photo with the first painting and so on, as
+the trainer validates on; or those of a file.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from jaxstyle import adain, cache, gatys, image, metrics, weights
+from jaxstyle.arrays import ArrayLike
+from train import data, flags, pairs, results, tables
+from train.pairs import Pair
+from train.results import Results, Row, Task
+
+SCORES = ("style_ratio", "gram_ratio", "content_ratio", "lpips")
+
+
+class EvaluateError(ValueError):
+    """Something that was asked for cannot be evaluated; the message is one line."""
+
+
+def _flag(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to evaluate; the flags of the command are made from it."""
+
+    output: str = field(metadata={"help": "results to make or complete: OUTPUT.json and OUTPUT.md"})
+    weights: str = _flag("adain_vgg16", "AdaIN weights: a shipped name, or a file of the trainer")
+    vgg: str = _flag("vgg16", "their encoder: vgg16 (shipped), or a file that convert_vgg --calibrate wrote")
+    content: str | None = _flag(None, "photos: a folder, or tfds:NAME/CONFIG:SPLIT; the held-out part is used")
+    style: str | None = _flag(None, "paintings: likewise")
+    pairs: int = _flag(32, "pairs to evaluate")
+    holdout: int = _flag(40, "pictures of each set that training held out")
+    seed: int = _flag(0, "seed of that training, which decides the held-out pictures")
+    pairs_file: str | None = _flag(None, "instead: lines of PHOTO tab PAINTING; further columns are not looked at")
+    size: int = _flag(256, "side in pixels of the squares that pictures are cut to, a multiple of 8")
+    scores: bool = _flag(True, "score the results")
+    yardstick_steps: int = _flag(0, "also score pixels optimised for so many steps under Eq. 11; 0: do not")
+    yardstick_optimizer: Literal["adam", "lbfgs"] = _flag("adam", "how they are optimised")
+    figure3_pairs: int = _flag(0, "make Fig. 3 with the first so many pairs; 0: do not")
+    figure3_iterations: str = _flag("10,50,100,300", "iterations of Gatys et al.'s optimisation to show")
+    table1_repeats: int = _flag(0, "make Table 1 with so many timed calls; 0: do not")
+    table1_sizes: str = _flag("256,512,1024", "sides in pixels to time")
+    pictures: str | None = _flag(None, "folder for the scored pictures, and scores.tsv that lists them")
+
+    def __post_init__(self) -> None:
+        """Raises EvaluateError for values that no evaluation can have."""
+        least = {"pairs": 1, "holdout": 1} | dict.fromkeys(
+            ("seed", "yardstick_steps", "figure3_pairs", "table1_repeats"), 0
+        )
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise EvaluateError(f"{name}: {getattr(self, name)}; expected at least {value}")
+        if self.size % 8 or self.size < 2 * metrics.SMALLEST:
+            raise EvaluateError(f"size: {self.size}; expected 32, 40, 48, ... (a multiple of 8)")
+        if (self.content is None) != (self.style is None) or (self.content and self.pairs_file):
+            raise EvaluateError("content, style: give both, or --pairs-file instead of them")
+        if self.pair_count and not (self.content or self.pairs_file):
+            raise EvaluateError("content, style: needed for the scores; give folders, --pairs-file, or --no-scores")
+        if self.content and self.pair_count > self.holdout:
+            raise EvaluateError(f"pairs: {self.pair_count}; only {self.holdout} of each set are held out")
+        for name in ("figure3_iterations", "table1_sizes"):
+            whole_numbers(getattr(self, name), name)
+
+    @property
+    def pair_count(self) -> int:
+        """How many pairs the parts need."""
+        return max(self.pairs if self.scores or self.yardstick_steps else 0, self.figure3_pairs)
+
+
+def whole_numbers(text: str, name: str) -> tuple[int, ...]:
+    """``"10,50"`` -> ``(10, 50)``, ascending.
+
+    Raises:
+        EvaluateError: not positive whole numbers separated by commas.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise EvaluateError(f"{name}: {text!r}; expected positive whole numbers such as 10,50")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def load_pairs(config: Config) -> list[Pair]:
+    """As many pairs as the parts need.
+
+    Raises:
+        ValueError: pictures are missing or cannot be read; the message is one line.
+    """
+    if config.pair_count == 0:
+        return []
+    if config.pairs_file is not None:
+        return pairs.from_file(config.pairs_file, size=config.size, count=config.pair_count)
+    folders, count = (str(config.content), str(config.style)), config.pair_count
+    return pairs.held_out(*folders, holdout=config.holdout, seed=config.seed, size=config.size, count=count)
+
+
+# ---- parts -------------------------------------------------------------------------------------------------
+
+
+def _as_file(picture: Any) -> np.ndarray:
+    """The picture as a file of 8 bit would keep it."""
+    return data.to_float([data.to_uint8(np.asarray(picture))])[0]
+
+
+def _rounded(value: Any) -> float:
+    """Six significant digits: what float32 knows."""
+    return float(f"{float(value):.6g}")
+
+
+def _score(networks: metrics.Networks, pair: Pair, output: np.ndarray) -> Row:
+    found = metrics.scores(networks, pair.content, pair.style, output)
+    return {name: _rounded(found[name]) for name in SCORES}
+
+
+def score(model: adain.Model, networks: metrics.Networks, pair: Pair, save: Callable[[np.ndarray], None]) -> Row:
+    """`metrics.scores` of a pair at alpha = 1, and the PSNR of alpha = 0 to the photo."""
+    style = adain.encode_style(model, pair.style)
+    output, plain = (_as_file(adain.stylize(model, pair.content, style, alpha)) for alpha in (1.0, 0.0))
+    save(output)
+    return _score(networks, pair, output) | {"psnr_alpha0": _rounded(metrics.psnr(plain, pair.content))}
+
+
+def yardstick(networks: metrics.Networks, pair: Pair, config: Config, save: Callable[[np.ndarray], None]) -> Row:
+    """`metrics.scores` of pixels optimised under Eq. 11, starting from the photo."""
+    steps, optimizer = config.yardstick_steps, config.yardstick_optimizer
+    found = gatys.optimise(networks, pair.content, pair.style, steps=steps, loss="adain", optimizer=optimizer)
+    output = _as_file(found.picture)
+    save(output)
+    return _score(networks, pair, output)
+
+
+def figure3(model: adain.Model, networks: metrics.Networks, pair: Pair, iterations: Sequence[int]) -> Row:
+    """Style and content loss of the decoder's result, of the photo, and of optimised pixels after some iterations.
+
+    The optimisation is that of Gatys et al. with means and deviations instead of Gram matrices, as in the paper, by
+    L-BFGS from the photo. ``reached`` is the first iteration whose style loss is not above the decoder's, or None.
+    """
+    found = gatys.optimise(
+        networks, pair.content, pair.style, steps=max(iterations), loss="moments", optimizer="lbfgs", keep=iterations
+    )
+    ours = adain.stylize(model, pair.content, adain.encode_style(model, pair.style))
+    pictures: list[ArrayLike] = [pair.content, ours, *(found.kept[i] for i in iterations)]
+    styles = [_rounded(metrics.style_loss(networks, picture, pair.style)) for picture in pictures]
+    contents = [_rounded(metrics.content_loss(networks, picture, pair.content)) for picture in pictures]
+    names = ("photo", "decoder", *map(str, iterations))
+    below = np.flatnonzero(found.curve["style"] <= styles[1])
+    return {
+        "style_loss": dict(zip(names, styles, strict=True)),
+        "content_loss": dict(zip(names, contents, strict=True)),
+        "reached": int(below[0]) if len(below) else None,
+    }
+
+
+def table1(model: adain.Model, size: int, repeats: int) -> Row:
+    """Median seconds to stylize a square picture, without and with encoding the style, compilation left out."""
+    photo, painting = np.random.default_rng(0).random((2, size, size, 3), np.float32)
+    content, style = jax.device_put((photo, painting))
+    encoded = adain.encode_style(model, style)
+
+    def seconds(run: Callable[[], jax.Array]) -> float:
+        run().block_until_ready()
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            run().block_until_ready()
+            times.append(time.perf_counter() - start)
+        return _rounded(statistics.median(times))
+
+    return {
+        "without": seconds(lambda: adain.stylize(model, content, encoded)),
+        "with": seconds(lambda: adain.stylize(model, content, adain.encode_style(model, style))),
+    }
+
+
+# ---- all of it ---------------------------------------------------------------------------------------------
+
+
+def _saver(config: Config, found: Results, part: str, number: int, pair: Pair) -> Callable[[np.ndarray], None]:
+    """What writes the result of a pair, and the pair, into the folder of pictures; nothing if there is none.
+
+    A row whose picture is not there yet is made anew.
+    """
+    if config.pictures is None:
+        return lambda output: None
+    folder, letter = Path(config.pictures), {"scores": "o", "yardstick": "y"}[part]
+    files = {name: folder / f"{number:03d}{name}.png" for name in ("c", "s", letter)}
+    if not files[letter].exists():
+        found["parts"].get(part, {}).get("rows", {}).pop(pair.name, None)
+
+    def save(output: np.ndarray) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, pixels in zip(files.values(), (pair.content, pair.style, output), strict=True):
+            image.write(file, pixels)
+
+    return save
+
+
+def _scored(
+    config: Config, found: Results, path: Path, part: str, scored: Sequence[Pair], make: Callable[..., Row], **more: Any
+) -> None:
+    """Completes a part that has a row, and a picture, for every pair."""
+    tasks = {
+        pair.name: Task(pair.fingerprint, partial(make, pair=pair, save=_saver(config, found, part, number, pair)))
+        for number, pair in enumerate(scored)
+    }
+    results.complete(found, path, part, _origin(config) | more, tasks)
+    if config.pictures is not None:
+        letter = {"scores": "o", "yardstick": "y"}[part]
+        lines = ["\t".join(f"{config.pictures}/{i:03d}{x}.png" for x in ("c", "s", letter)) for i in range(len(scored))]
+        results.write(Path(config.pictures) / f"{part}.tsv", "\n".join(lines) + "\n")
+
+
+def _origin(config: Config) -> dict[str, Any]:
+    """Where the pairs come from, without the folders of this machine."""
+    if config.pairs_file is not None:
+        return {"pairs": Path(config.pairs_file).name, "size": config.size}
+    sets = {"content": Path(str(config.content)).name, "style": Path(str(config.style)).name}
+    return sets | {"holdout": config.holdout, "seed": config.seed, "size": config.size}
+
+
+def evaluate(config: Config) -> Path:
+    """Makes or completes the results, and returns the path of the Markdown.
+
+    Raises:
+        ValueError: something in the configuration cannot work; the message is one line.
+        OSError: something cannot be written.
+    """
+    file = weights.load(config.weights, kind="adain")
+    model = adain.load(config.weights, encoder=config.vgg)
+    subject = {"weights": file.name, "sha256": file.metadata["sha256"], "encoder": Path(config.vgg).stem}
+    path = Path(f"{config.output}.json")
+    found = results.load(path, subject)
+    chosen = load_pairs(config)
+    networks = metrics.load_networks()
+    scored = chosen[: config.pairs]
+    if config.scores:
+        _scored(config, found, path, "scores", scored, partial(score, model, networks))
+    if config.yardstick_steps:
+        more = {"steps": config.yardstick_steps, "optimizer": config.yardstick_optimizer}
+        _scored(config, found, path, "yardstick", scored, partial(yardstick, networks, config=config), **more)
+    if config.figure3_pairs:
+        iterations = whole_numbers(config.figure3_iterations, "figure3_iterations")
+        make = partial(figure3, model, networks, iterations=iterations)
+        tasks = {pair.name: Task(pair.fingerprint, partial(make, pair)) for pair in chosen[: config.figure3_pairs]}
+        results.complete(found, path, "figure3", _origin(config) | {"iterations": iterations}, tasks)
+    if config.table1_repeats:
+        sizes = whole_numbers(config.table1_sizes, "table1_sizes")
+        make = partial(table1, model, repeats=config.table1_repeats)
+        tasks = {str(size): Task("", partial(make, size)) for size in sizes}
+        results.complete(found, path, "table1", {"repeats": config.table1_repeats}, tasks)
+    page = Path(f"{config.output}.md")
+    results.write(page, tables.markdown(found))
+    return page
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
+    description = (__doc__ or "").partition("\n")[0]
+    config = flags.parse_flags(Config, argv, prog="python -m train.evaluate", description=description)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    cache.enable()
+    try:
+        print(evaluate(config))
+    except KeyboardInterrupt:
+        return _fail(130, "interrupted; the same command goes on from there")
+    except OSError as error:
+        return _fail(1, str(error))
+    except ValueError as error:
+        return _fail(2, str(error))
+    except RuntimeError as error:  # jax reports a device without memory this way
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return _fail(1, "the device is out of memory; a smaller --size, or smaller --table1-sizes, needs less")
+    return 0
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"train.evaluate: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

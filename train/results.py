@@ -1,0 +1,145 @@
+"""Results that are kept: a JSON file that grows row by row, so that an interrupted run goes on, and facts of the run.
+
+A file holds one ``subject`` (what was measured) and any number of parts, each with its settings, the machine it was
+made on, and its rows by name. Rows are reused while settings, machine and pictures are the same.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+import jaxstyle
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+
+Results = dict[str, Any]
+Row = dict[str, Any]
+
+
+class ResultsError(ValueError):
+    """A file of results that is damaged or of another subject; the message is one line and names the file."""
+
+
+class Task(NamedTuple):
+    """How to make one row."""
+
+    of: str  # fingerprint of what it is made from; another one makes the row anew
+    run: Callable[[], Row]
+
+
+def environment() -> dict[str, str]:
+    """The device that computes, and versions: what numbers and times depend on."""
+    device = jax.devices()[0]
+    name = f"{device.device_kind}" if device.platform != "cpu" else f"{_processor()}, {os.cpu_count()} cores"
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {
+        "device": f"{device.platform}: {name}",
+        "jaxstyle": jaxstyle.__version__,
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def load(path: Path, subject: Mapping[str, Any]) -> Results:
+    """The results so far of ``subject``; empty ones if there is no such file.
+
+    Raises:
+        ResultsError: the file is damaged or holds results of something else.
+    """
+    if not path.exists():
+        return {"subject": dict(subject), "parts": {}}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        other, _ = found["subject"], found["parts"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsError(f"{path}: not a file of results: {error}") from None
+    if other != dict(subject):
+        names = ", ".join(f"{key} {value}" for key, value in other.items() if subject.get(key) != value)
+        raise ResultsError(f"{path}: holds results of {names}; give another --output")
+    return found  # type: ignore[no-any-return]
+
+
+def complete(
+    results: Results, path: Path, part: str, settings: Mapping[str, Any], tasks: Mapping[str, Task]
+) -> dict[str, Row]:
+    """Makes the rows of a part that are missing, and writes the file after each.
+
+    Args:
+        results: from `load`; changed in place.
+        path: the JSON file.
+        part: name of the part.
+        settings: what the rows depend on beside their own pictures; JSON values.
+        tasks: how to make the rows, by name, in their order. Rows of other names are dropped.
+
+    Returns:
+        The rows, all of them.
+    """
+    settings, machine = json.loads(json.dumps(settings)), environment()
+    old = results["parts"].get(part, {})
+    rows: dict[str, Row] = {}
+    if old.get("settings") == settings and old.get("environment") == machine:
+        rows = {n: r for n, r in old["rows"].items() if n in tasks and r.get("of") == tasks[n].of}
+    for number, (name, task) in enumerate(tasks.items(), 1):
+        if name not in rows:
+            print(f"{part} {number}/{len(tasks)}: {name}", file=sys.stderr, flush=True)
+            rows[name] = {**task.run(), "of": task.of}
+            rows = {n: rows[n] for n in tasks if n in rows}
+            results["parts"][part] = {"settings": settings, "environment": machine, "rows": rows}
+            write(path, json.dumps(results, indent=1) + "\n")
+    results["parts"][part] = {"settings": settings, "environment": machine, "rows": rows}
+    write(path, json.dumps(results, indent=1) + "\n")
+    return rows
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all, its folders made where missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table: numbers with three significant digits, None as an empty cell, the first column to the left.
+
+    Args:
+        head: the columns' names.
+        rows: as many cells each.
+    """
+    lines = [list(head), ["---", *["---:"] * (len(head) - 1)], *([_cell(cell) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        digits = f"{value:#.3g}"
+        return f"{value:.0f}" if "e" in digits and abs(value) >= 1 else digits.rstrip(".")
+    return str(value).replace("|", "\\|")
