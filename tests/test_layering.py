@@ -9,26 +9,38 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only modules of an earlier line. So methods do not import each other.
 LIBRARY = (
-    ("arrays", "cache", "colors", "image_decode", "image_encode", "memory", "safe_pickle", "scratch"),
+    ("arrays", "cache", "colors", "image_source", "manifest", "memory", "progress", "safe_pickle", "scratch"),
+    ("image_decode", "coords"),
+    ("image_encode", "image_text"),
     ("image", "deepzoom"),
+    ("sheet_page",),
     ("stats", "layers", "bigimage"),
     ("vgg", "bigimage_write"),
     ("losses", "weights"),
-    ("adain", "controls", "convert_vgg"),
-    ("tile_plan",),
+    ("adain", "controls", "convert_vgg", "inr_network", "perceptual"),
+    ("buckets", "map_windows", "metrics", "pairs", "tile_plan"),
+    ("inr_render", "compare", "gatys"),
+    ("inr",),
+    ("inr_schedule",),
+    ("inr_fit",),
     ("tiles",),
-    ("stylize",),
+    ("large",),
+    ("resume", "stylize"),
+    ("sheet", "workers"),
+    ("batch",),
+    ("fitting",),
     ("__init__",),
     ("cli",),
 )
 TRAINING = (
     ("__init__",),
-    ("checkpoints", "devices", "flags", "loop", "sources"),
-    ("data",),
-    ("adain",),
+    ("checkpoints", "devices", "flags", "loop", "results", "sources"),
+    ("data", "tables"),
+    ("adain", "pairs"),
+    ("evaluate",),
 )
 ONLY_IN = {
-    "PIL": {"image", "image_decode", "image_encode"},
+    "PIL": {"image", "image_decode", "image_encode", "image_text"},
     "torch": {"convert_vgg"},
     "torchvision": {"convert_vgg"},
 }

@@ -1,0 +1,267 @@
+import dataclasses
+import itertools
+import json
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxstyle import coords as places
+from jaxstyle import inr_network, weights
+from jaxstyle.inr_network import InrParams, Network, Spec, init
+from jaxstyle.weights import WeightsError
+
+SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
+
+evaluate = jax.jit(inr_network.evaluate, static_argnames=("dtype",))
+evaluate_grid = jax.jit(inr_network.evaluate_grid)
+
+
+def plain(params, points, alpha):
+    """The network as the paper draws it, with its a = 1 - alpha."""
+    a = 1 - jnp.asarray(alpha, jnp.float32)[..., None]
+    rank = a.ndim - 1
+    z_c, z_s = (z.reshape((1,) * rank + (-1,)) for z in (params.z_c, params.z_s))
+    z = jnp.broadcast_to(a * z_c + (1 - a) * z_s, (*points.shape[:-1], params.spec.latent))
+    return Network(params.spec).apply({"params": params.network}, points, z)
+
+
+def points(shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, (*shape, 2)), jnp.float32)
+
+
+def alphas(shape, seed=1):
+    return jnp.asarray(np.random.default_rng(seed).random(shape), jnp.float32)
+
+
+# ---- the function ------------------------------------------------------------------------------------------
+
+
+def test_the_default_network_is_the_papers(key):
+    params = init(key)
+    shapes = jax.tree.map(jnp.shape, params.network)
+    entry = 26 + 16
+    wanted = {"layer0": (entry, 256), "layer5": (256 + entry, 256), "linear": (256, 128), "rgb": (128, 3)}
+    wanted |= {f"layer{i}": (256, 256) for i in (1, 2, 3, 4, 6, 7)}
+    assert {name: layer["kernel"] for name, layer in shapes.items()} == wanted
+    assert all(layer["bias"] == layer["kernel"][1:] for layer in shapes.values())
+    assert params.z_c.shape == params.z_s.shape == (16,)
+    for layer in params.network.values():
+        fan_in, fan_out = layer["kernel"].shape
+        bound = (6 / (fan_in + fan_out)) ** 0.5  # Xavier
+        assert 0.9 * bound < jnp.abs(layer["kernel"]).max() <= bound
+        assert jnp.abs(layer["bias"]).max() <= fan_in**-0.5
+
+
+def test_latents_are_normal_and_everything_comes_from_the_key(key):
+    spec = dataclasses.replace(SMALL, latent=4000)
+    a, b, other = init(key, spec), init(key, spec), init(jax.random.key(1), spec)
+    for z in (a.z_c, a.z_s):
+        assert abs(float(z.mean())) < 0.05 and abs(float(z.std()) - 1) < 0.05
+    assert not np.array_equal(a.z_c, a.z_s)
+    for same, found, different in zip(*map(jax.tree.leaves, (a, b, other)), strict=True):
+        np.testing.assert_array_equal(same, found)
+        assert not np.array_equal(same, different)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Spec(),
+        dataclasses.replace(SMALL, skip=0),
+        dataclasses.replace(SMALL, skip=1, octaves=0, omega=3.0),
+        dataclasses.replace(SMALL, skip=3, omega=np.pi),
+        dataclasses.replace(SMALL, depth=1, skip=0),
+    ],
+    ids=str,
+)
+def test_the_savings_change_nothing_but_rounding(spec, key):
+    @jax.jit
+    def both(params, at, mixed, index):
+        """(found, wanted) of every way to compute, with one alpha and with many."""
+        x, y, one = at[0, :, 0], at[:, 0, 1], jnp.float32(0.3)
+        grid = jnp.stack(jnp.meshgrid(x, y), axis=-1)
+        whole = inr_network.evaluate_grid(params, x, y, one)
+        return [
+            (inr_network.evaluate(params, at, mixed), plain(params, at, mixed)),
+            (inr_network.evaluate(params, at, one), plain(params, at, one)),
+            (inr_network.evaluate_grid(params, x, y, mixed), plain(params, grid, mixed)),
+            (whole, plain(params, grid, one)),
+            (inr_network.evaluate_sparse(params, x, y, one, index), whole.reshape(-1, 3)[index]),
+        ]
+
+    for found, wanted in both(init(key, spec), points((5, 4)), alphas((5, 4)), jnp.array([7, 0, 19, 7])):
+        assert found.dtype == jnp.float32 and found.shape == wanted.shape
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_gradients_are_those_of_the_plain_network(key):
+    x, y = jnp.linspace(-1, 1, 4), jnp.linspace(-1, 1, 5)
+    grid = jnp.stack(jnp.meshgrid(x, y), axis=-1)
+    probe = jnp.asarray(np.random.default_rng(2).normal(size=(5, 4, 3)), jnp.float32)
+
+    @jax.jit
+    def gradients(params, mixed):
+        found = []
+        for alpha in (jnp.float32(0.7), mixed):
+            functions = (
+                lambda p, alpha=alpha: plain(p, grid, alpha),
+                lambda p, alpha=alpha: inr_network.evaluate_grid(p, x, y, alpha),
+                lambda p, alpha=alpha: inr_network.evaluate(p, grid, alpha),
+            )
+            found.append([jax.grad(lambda p, f=f: (f(p) * probe).sum())(params) for f in functions])
+        return found
+
+    for wanted, *ways in gradients(init(key, SMALL), alphas((5, 4))):
+        for found in ways:
+            jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), found, wanted)
+
+
+def test_the_ends_know_nothing_of_each_other(key):
+    """At alpha 0 the style's latent, at alpha 1 the content's, changes not a bit."""
+    params, at = init(key, SMALL), points((9,))
+    x, y = at[:, 0], at[:, 1]
+    for alpha, other in ((0.0, "z_s"), (1.0, "z_c")):
+        changed = dataclasses.replace(params, **{other: 1e3 * getattr(params, other) + 7})
+        degree = jnp.full((9,), alpha)
+        np.testing.assert_array_equal(evaluate(params, at, degree), evaluate(changed, at, degree))
+        degree = jnp.float32(alpha)
+        np.testing.assert_array_equal(evaluate_grid(params, x, y, degree), evaluate_grid(changed, x, y, degree))
+    content, style = (evaluate(params, at, jnp.full((9,), end)) for end in (0.0, 1.0))
+    assert np.abs(content - style).max() > 1e-3
+
+
+def test_hidden_layers_in_bfloat16_are_close(key):
+    params, at = init(key), points((50,))
+    exact, rough = (evaluate(params, at, jnp.float32(0.4), dtype=t) for t in (jnp.float32, jnp.bfloat16))
+    assert rough.dtype == jnp.float32
+    assert 0 < np.abs(exact - rough).max() < 0.02
+
+
+def test_vmap_over_pictures_equals_a_loop():
+    several = [init(jax.random.key(i), SMALL) for i in range(3)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *several)
+    assert stacked.spec == SMALL
+    x = y = jnp.linspace(-1, 1, 4)
+    found = jax.vmap(lambda p: evaluate_grid(p, x, y, jnp.float32(0.4)))(stacked)
+    for one, wanted in zip(found, several, strict=True):
+        np.testing.assert_allclose(one, evaluate_grid(wanted, x, y, jnp.float32(0.4)), atol=1e-6)
+
+
+def test_a_picture_is_a_pytree_with_a_static_spec(key):
+    params = init(key, SMALL, size=(30, 20))
+    assert len(jax.tree.leaves(params)) == 2 * (SMALL.depth + 2) + 2
+    same = jax.jit(lambda p: p)(params)
+    assert (type(same), same.spec, same.size) == (InrParams, SMALL, (30, 20))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("octaves", -1, "octaves: expected a whole number of at least 0, got -1"),
+        ("width", 2.5, "width: expected a whole number of at least 1, got 2.5"),
+        ("depth", 0, "depth: expected a whole number of at least 1, got 0"),
+        ("skip", 8, "skip: expected a layer from 1 to 7, or 0 for none, got 8"),
+        ("omega", float("nan"), "omega: expected a positive number, got nan"),
+        ("omega", "1", "omega: expected a positive number, got '1'"),
+    ],
+)
+def test_a_spec_that_no_network_can_have_is_refused(field, value, message):
+    with pytest.raises(ValueError) as error:
+        Spec(**{field: value})
+    assert str(error.value) == message
+
+
+# ---- files -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(key, tmp_path):
+    inr_network.save(tmp_path / "fit.safetensors", init(key, SMALL, size=(30, 20)))
+    return tmp_path / "fit.safetensors"
+
+
+def test_a_file_gives_back_every_bit(file, key):
+    wanted, found = init(key, SMALL, size=(30, 20)), inr_network.load(file)
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(found))
+
+
+def test_the_same_picture_gives_the_same_bytes(file, tmp_path):
+    inr_network.save(tmp_path / "again", inr_network.load(file))
+    assert (tmp_path / "again").read_bytes() == file.read_bytes()
+
+
+def test_a_file_says_what_it_is(file, tmp_path):
+    metadata = weights.load(file).metadata
+    assert (metadata["kind"], metadata["licence"], metadata["size"]) == ("inr", "your own", "30x20")
+    assert json.loads(metadata["spec"]) == dataclasses.asdict(SMALL)
+    inr_network.save(tmp_path / "mine", inr_network.load(file), licence="CC0-1.0", seed="3", kind="something else")
+    metadata = weights.load(tmp_path / "mine").metadata
+    assert (metadata["kind"], metadata["licence"], metadata["seed"]) == ("inr", "CC0-1.0", "3")
+
+
+def test_every_byte_of_a_file_counts(file):
+    data = bytearray(file.read_bytes())
+    for place in (len(data) - 1, len(data) // 2):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        file.write_bytes(changed)
+        with pytest.raises(WeightsError, match=r"fit\.safetensors: damaged: sha256"):
+            inr_network.load(file)
+    for length in (0, 7, 100, len(data) - 1):
+        file.write_bytes(data[:length])
+        with pytest.raises(WeightsError, match=r"fit\.safetensors: not a complete safetensors file"):
+            inr_network.load(file)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "arrays", "message"),
+    [
+        ({"kind": "adain"}, {}, "holds weights of kind 'adain'; needed is 'inr'"),
+        ({"spec": ""}, {}, "its metadata 'spec' describe no network"),
+        ({"spec": "{"}, {}, "its metadata 'spec' describe no network"),
+        ({"spec": '{"octaves": 3, "heads": 8}'}, {}, "its metadata 'spec' describe no network"),
+        ({"spec": '{"width": -4}'}, {}, "describe no network: width: expected a whole number of at least 1, got -4"),
+        ({"spec": "{}"}, {}, "its arrays are not those of the network that its metadata describe"),
+        ({"size": "30x0"}, {}, "expected WIDTHxHEIGHT as its metadata 'size', found '30x0'"),
+        ({}, {"z_c": np.zeros(5, np.float32)}, "its arrays are not those of the network"),
+        ({}, {"z_d": np.zeros(4, np.float32)}, "its arrays are not those of the network"),
+        ({}, {"z_c": np.full(4, np.nan, np.float32)}, "z_c is not float32 or holds values that are not finite"),
+        ({}, {"z_s": np.zeros(4, np.float16)}, "z_s is not float32 or holds values that are not finite"),
+    ],
+)
+def test_a_file_that_is_no_picture_is_refused_in_one_line(file, metadata, arrays, message):
+    good = weights.load(file)
+    kept = {k: v for k, v in good.metadata.items() if k in ("kind", "spec", "size")}
+    weights.save(file, good.arrays | arrays, kept | metadata)
+    with pytest.raises(WeightsError) as error:
+        inr_network.load(file)
+    assert str(error.value).startswith(f"{file}: ") and message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_cannot_be_saved_leaves_nothing(file, key, tmp_path):
+    before = file.read_bytes()
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), init(key, SMALL))
+    with pytest.raises(ValueError, match=r"^params: expected the arrays of one picture"):
+        inr_network.save(file, stacked)
+    with pytest.raises(WeightsError, match=r"folder .* does not exist"):
+        inr_network.save(tmp_path / "missing" / "fit.safetensors", init(key, SMALL))
+    assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+    with pytest.raises(WeightsError, match="no such weight file"):
+        inr_network.load(tmp_path / "missing.safetensors")
+
+
+def test_places_of_a_grid_are_those_of_its_points(key):
+    """The grid that `coords.grid` lists is the one that `evaluate_grid` computes."""
+    params = init(key, SMALL)
+    x, y = (jnp.asarray(places.axis(n), jnp.float32) for n in (5, 3))
+    alpha = jnp.float32(0.5)
+    listed = evaluate(params, jnp.asarray(places.grid(5, 3)), alpha)
+    np.testing.assert_allclose(evaluate_grid(params, x, y, alpha), listed, atol=1e-6)
+    for (i, row), (j, column) in itertools.product(enumerate(y), enumerate(x)):
+        np.testing.assert_allclose(listed[i, j], evaluate(params, jnp.stack([column, row]), alpha), atol=1e-6)
