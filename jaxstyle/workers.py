@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import errno
+import functools
 import itertools
 import queue
 import threading
@@ -20,7 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import jax
 
-from jaxstyle import adain, image
+from jaxstyle import adain, image, large
 from jaxstyle.controls import Maps
 from jaxstyle.manifest import Manifest, Record
 from jaxstyle.pairs import Job
@@ -79,6 +80,23 @@ class _Looks(NamedTuple):
     pictures: tuple[image.Picture, ...]
     encoded: adain.Style | None
     notices: tuple[str, ...]
+
+
+class _Made(NamedTuple):
+    """A result.
+
+    Attributes:
+      picture: None if it is written already.
+      width, height: in pixels.
+      notices: about the content and the maps.
+      waited: seconds until there was a device.
+    """
+
+    picture: image.Picture | None
+    width: int
+    height: int
+    notices: tuple[str, ...]
+    waited: float
 
 
 class Workers:
@@ -168,29 +186,56 @@ class Workers:
         facts = {"output": job.output, **self._facts.of(job)}
         try:
             start, inputs = time.perf_counter(), self._facts.inputs(job)
-            looks = self._looks((job.styles, id(job.controls)))
-            maps = self._maps[id(job.controls)]
-            picture = self._read(job.content)
-            with self._device() as (model, waited):
-                if self._stop.is_set():
-                    return None
-                result = render(picture, looks.pictures, job.controls, maps, model, style=looks.encoded)
-            notices = [f"{job.content}: {notice}" for notice in picture.notices]
-            notices += [*looks.notices, *maps.notices, *result.notices]
-            size = {"width": result.pixels.shape[1], "height": result.pixels.shape[0]}
+            looks, target = self._looks((job.styles, id(job.controls))), self._root / job.output
+            if self._model.norm != "instance" and large.needed(job.content, target, job.controls):
+                made = self._made_piecewise(job, looks, target)
+            else:
+                made = self._made_whole(job, looks)
+            if made is None:
+                return None
             with self._writing:
                 if self._stop.is_set():
                     return None
-                self._record.append({"output": job.output, "status": "writing"})
-                target = self._root / job.output
-                target.parent.mkdir(parents=True, exist_ok=True)
-                notices += save(result, target, overwrite=True)
-                seconds = round(time.perf_counter() - start - waited, 3)
+                notices = (*looks.notices, *made.notices)
+                if made.picture is not None:
+                    self._begin(job, target)
+                    notices += save(made.picture, target, overwrite=True)
+                seconds = round(time.perf_counter() - start - made.waited, 3)
                 more = {"seconds": seconds, "notices": notices, "inputs": inputs, "status": "done"}
-                self._record.append({**facts, **size, **more})
-            return tuple(notices)
+                self._record.append({**facts, "width": made.width, "height": made.height, **more})
+            return notices
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             return self._failed(job, facts, error)
+
+    def _made_whole(self, job: Job, looks: _Looks) -> _Made | None:
+        """The result, to be written; None if the run has been stopped."""
+        maps, picture = self._maps[id(job.controls)], self._read(job.content)
+        with self._device() as (model, waited):
+            if self._stop.is_set():
+                return None
+            result = render(picture, looks.pictures, job.controls, maps, model, style=looks.encoded)
+        notices = (*(f"{job.content}: {notice}" for notice in picture.notices), *maps.notices, *result.notices)
+        height, width = result.pixels.shape[:2]
+        return _Made(result, width, height, notices, waited)
+
+    def _made_piecewise(self, job: Job, looks: _Looks, target: Path) -> _Made | None:
+        """The result of a picture that does not fit in memory, written; None if the run has been stopped."""
+        style = looks.encoded or functools.partial(encode_styles, looks.pictures, job.controls, self._model)
+        keep, most = (*job.styles, *job.controls.files()), self._max_pixels
+        with self._device() as (model, waited):
+            with self._writing:
+                if self._stop.is_set():
+                    return None
+                self._begin(job, target)
+            found = large.stylize_large(
+                job.content, style, target, job.controls, model=model, overwrite=True, keep=keep, max_pixels=most
+            )
+        return _Made(None, found.width, found.height, found.notices, waited)
+
+    def _begin(self, job: Job, target: Path) -> None:
+        """Puts on record that a file of that name is ours, before there is one."""
+        self._record.append({"output": job.output, "status": "writing"})
+        target.parent.mkdir(parents=True, exist_ok=True)
 
     def _failed(self, job: Job, facts: Record, error: Exception) -> Failure | None:
         """Puts a failure on record, or stops the run where there is no use in going on."""

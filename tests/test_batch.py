@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import Controls, adain, batch, image, manifest, workers
+from jaxstyle import Controls, adain, batch, image, large, manifest, workers
 from jaxstyle.batch import is_batch, stylize_folder
 from jaxstyle.manifest import Manifest, ManifestError
 from jaxstyle.pairs import Job
@@ -212,6 +212,31 @@ def test_reading_and_writing_go_on_while_a_device_computes(folder, cheap, monkey
     cheap.before = before
     assert stylize_folder("in", "styles/x.png", "out", devices=jax.devices()[:1]).done == 4
     assert waited == {"computation": True, "writing": True}
+
+
+def test_what_does_not_fit_is_done_piece_by_piece(folder, cheap, monkeypatch):
+    """A folder does for a large picture what is done for it alone."""
+    seen = []
+
+    def stylize_large(content, style, output, controls, **options):
+        assert records()[-1]["status"] == "writing"  # before there is a file
+        seen.append((content, style, controls, options["keep"], options["overwrite"], options["max_pixels"]))
+        image.write(output, np.zeros((2, 3, 3), np.float32))
+        return large.Painting(3, 2, 256, ("done in tiles",))
+
+    monkeypatch.setattr(large, "needed", lambda content, output, controls: content == "in/p3.png")
+    monkeypatch.setattr(large, "stylize_large", stylize_large)
+    report = stylize_folder("in", "styles/x.png", "out", alpha=0.5, max_pixels=10_000, devices=jax.devices()[:1])
+    assert (report.done, report.notices, len(cheap.rendered)) == (4, 1, 3)
+    ((content, style, controls, *others),) = seen
+    assert content == "in/p3.png" and controls == Controls(alpha=0.5) and others == [("styles/x.png",), True, 10_000]
+    np.testing.assert_allclose(style, image.read("styles/x.png").pixels.mean())
+    (found,) = [
+        record for record in records() if record["output"] == "p3_stylized_x.png" and record["status"] == "done"
+    ]
+    assert (found["width"], found["height"], found["notices"]) == (3, 2, ["done in tiles"])
+    assert image.read("out/p3_stylized_x.png").pixels.shape == (2, 3, 3)
+    assert stylize_folder("in", "styles/x.png", "out", alpha=0.5).kept == 4
 
 
 def test_is_batch(folder):
@@ -496,7 +521,7 @@ def test_killed_five_times_nothing_is_lost_and_nothing_done_twice(folder):
     draw = random.Random(0)
     for kill in range(5):
         with start("out") as process:
-            while len(contents()) < (kill + 1) * pictures // 8 and process.poll() is None:
+            while len(list(Path("out").glob("**/*.png"))) < (kill + 1) * pictures // 8 and process.poll() is None:
                 time.sleep(0.005)
             time.sleep(draw.random() * 0.05)
             process.kill()
@@ -516,7 +541,7 @@ def test_interrupted_it_can_go_on(folder):
     for i in range(55):
         noise(f"in/more{i:02}.png", 90, 90)
     with start("out") as process:
-        while len(contents()) < 20:
+        while len(list(Path("out").glob("**/*.png"))) < 20:
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         said = process.communicate()[0]
@@ -534,18 +559,16 @@ def test_interrupted_it_can_go_on(folder):
 
 
 @pytest.mark.slow
-def test_alone_and_in_a_folder_and_on_any_device(folder):
-    """The same pixels, with one program for each of the two buckets."""
-    noise("in/p4.png", 30, 18)
-    controls = Controls(style_size=16, alpha=0.8)
-    report = stylize_folder("in", "styles/x.png", "one", controls, recursive=True, devices=jax.devices()[:1])
-    assert report.done == 6
-    programs = adain._stylize._cache_size()
-    stylize_folder("in", "styles/x.png", "two", controls, recursive=True, devices=jax.devices()[:2])
-    for name in contents("one"):
-        source = Path("in", name.replace("_stylized_x", ""))
-        alone = np.asarray(jaxstyle.stylize(source, "styles/x.png", controls), np.int32)
-        for place in ("one", "two"):
-            found = np.rint(image.read(Path(place, name)).pixels * 255).astype(np.int32)
-            assert np.abs(found - alone).max() <= 1
-    assert adain._stylize._cache_size() - programs <= 3  # on the second device
+def test_alone_and_in_a_folder_and_on_any_device(folder, monkeypatch):
+    """The same pixels."""
+    monkeypatch.setattr(sys.modules["jaxstyle.stylize"], "STYLE_SIZE", 16)
+    for i, size in enumerate([(17, 30), (32, 20), (25, 25), (18, 17)]):
+        noise(f"few/p{i}.png", *size)
+    for count in (1, 2):
+        report = stylize_folder("few", "styles/x.png", f"on{count}", alpha=0.8, devices=jax.devices()[:count])
+        assert report.done == 4
+    for name in contents("on1"):
+        alone = jaxstyle.stylize(Path("few", name.replace("_stylized_x", "")), "styles/x.png", alpha=0.8)
+        for count in (1, 2):
+            found = np.rint(image.read(Path(f"on{count}", name)).pixels * 255).astype(np.int32)
+            assert np.abs(found - np.asarray(alone, np.int32)).max() <= 1

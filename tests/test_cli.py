@@ -1,5 +1,4 @@
 import errno
-import functools
 import io
 import json
 import os
@@ -349,10 +348,11 @@ def test_help(argv, capsys):
 @pytest.mark.slow
 def test_interrupting_leaves_nothing(pictures):
     image.write("large.png", np.zeros((900, 1200, 3), np.float32))
-    command = [sys.executable, "-m", "jaxstyle.cli", "stylize", "large.png", "--style", "painting.png", "-o", "o.png"]
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # in the background it is ignored
+    command = [sys.executable, "-c", f"{heed}; from jaxstyle.cli import entry; entry()"]
+    command += ["stylize", "large.png", "--style", "painting.png", "-o", "o.png"]
     before = set(os.listdir())
-    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a session in the background ignores it
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         time.sleep(3)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=120)

@@ -327,7 +327,7 @@ def test_style_size_keeps_the_look_at_another_size():
     np.testing.assert_allclose(tiny, image.resize(small, (8, 11)), atol=0.05)
 
 
-@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("several", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_what_does_not_fit_is_done_in_tiles(photo, painting, tmp_path, monkeypatch, several):
     styles, more = ([painting, photo], {"weights": (2, 1)}) if several else (painting, {"gradient": "left:0,right:1"})
     whole = np.asarray(stylize(photo, styles, **more), np.int32)

@@ -69,6 +69,7 @@ def test_a_full_disk_costs_time_only(model, styles, small, tmp_path, monkeypatch
     np.testing.assert_allclose(found, small[1], atol=0.01 / 255)
 
 
+@pytest.mark.slow
 def test_maps_and_several_styles(model, styles, tmp_path):
     height, width = 645, 701
     content, rng = photo(height, width), np.random.default_rng(2)
