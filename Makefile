@@ -29,7 +29,7 @@ test: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 test-slow: $(VENV)/test.stamp
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@XLA_FLAGS= $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/test.stamp
 	@$(BIN)/ruff check .

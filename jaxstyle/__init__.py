@@ -9,10 +9,14 @@ gives a picture without resolution: ``jaxstyle.render_image`` and ``jaxstyle.ren
 from jaxstyle import adain, cache, image, inr, losses, stats, vgg, weights
 from jaxstyle.batch import BatchReport, stylize_folder
 from jaxstyle.controls import Controls
+from jaxstyle.dataset import DatasetReport, stylize_dataset
 from jaxstyle.fitting import fit
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.inr import InrParams, render, render_image
+from jaxstyle.inr_file import Rendering, render_file
+from jaxstyle.inr_sweep import sweep_file
 from jaxstyle.stylize import Report, stylize, stylize_file
+from jaxstyle.transform import StyleTransform
 from jaxstyle.weights import WeightsError
 
 __version__ = "0.1.0"
@@ -20,10 +24,13 @@ __version__ = "0.1.0"
 __all__ = [
     "BatchReport",
     "Controls",
+    "DatasetReport",
     "ImageError",
     "InrParams",
     "Picture",
+    "Rendering",
     "Report",
+    "StyleTransform",
     "WeightsError",
     "adain",
     "cache",
@@ -32,11 +39,14 @@ __all__ = [
     "inr",
     "losses",
     "render",
+    "render_file",
     "render_image",
     "stats",
     "stylize",
+    "stylize_dataset",
     "stylize_file",
     "stylize_folder",
+    "sweep_file",
     "vgg",
     "weights",
 ]

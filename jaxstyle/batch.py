@@ -19,9 +19,9 @@ from typing import Unpack
 
 import jax
 
-from jaxstyle import image, manifest, pairs
+from jaxstyle import image, large, manifest, pairs
 from jaxstyle.controls import Controls, Fields, read_maps
-from jaxstyle.manifest import Manifest
+from jaxstyle.manifest import History, Manifest
 from jaxstyle.pairs import Job, Pair, PathLike
 from jaxstyle.progress import Progress
 from jaxstyle.resume import BatchError, Facts, make_folder, missing, remove_leftovers
@@ -83,8 +83,11 @@ def stylize_folder(
     pair: Pair | None = None,
     recursive: bool = False,
     weights_file: PathLike = DEFAULT_WEIGHTS,
+    format: str | None = None,
     overwrite: bool = False,
     max_pixels: int = image.MAX_PIXELS,
+    tile: int | None = None,
+    scratch: PathLike | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[Progress], None] | None = None,
     **fields: Unpack[Fields],
@@ -100,7 +103,9 @@ def stylize_folder(
       controls, fields: see `jaxstyle.stylize`. ``seed`` is for ``pair="random"``, 0 if not given.
       pair: ``"product"``, ``"zip"`` or ``"random"``, see `jaxstyle.pairs.pair_up`.
       recursive: descend into the folders in folders.
-      weights_file, overwrite, max_pixels, devices, progress: see `run`.
+      format: of all results, ``"png"`` or what else `jaxstyle.image.write` knows; their names end in its suffix, so
+        that results in another format are other files. By default each has its content's.
+      weights_file, overwrite, max_pixels, tile, scratch, devices, progress: see `run`.
 
     Returns:
       A `BatchReport`.
@@ -119,7 +124,7 @@ def stylize_folder(
     made = manifest.results(output)
     contents = pairs.find(sources, "content", recursive=recursive, results=made)
     styles = pairs.find(looks, "style", recursive=recursive, results=made)
-    jobs = pairs.make_jobs(contents, styles, chosen, pair=pair, seed=seed or 0)
+    jobs = pairs.make_jobs(contents, styles, chosen, pair=pair, seed=seed or 0, format=format)
     report = run(
         jobs,
         output,
@@ -127,6 +132,8 @@ def stylize_folder(
         weights_file=weights_file,
         overwrite=overwrite,
         max_pixels=max_pixels,
+        tile=tile,
+        scratch=scratch,
         devices=devices,
         progress=progress,
     )
@@ -145,6 +152,8 @@ def run(
     weights_file: PathLike = DEFAULT_WEIGHTS,
     overwrite: bool = False,
     max_pixels: int = image.MAX_PIXELS,
+    tile: int | None = None,
+    scratch: PathLike | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[Progress], None] | None = None,
     name: str = manifest.NAME,
@@ -157,12 +166,14 @@ def run(
 
     Args:
       jobs: with outputs that differ.
-      folder: of the results, made if missing. Leftovers of a run that was killed are removed from it.
+      folder: of the results, made if missing. Leftovers of a run that was killed are removed from it. Runs may share
+        it, at once as well, if each has a manifest of its own: what any of them made is kept by all.
       seed: for the manifest.
       weights_file: name of shipped weights, or the path of a file.
       overwrite: replace files that were made otherwise or that the manifest does not know. Those that are read are
         never replaced.
       max_pixels: the largest picture that is read.
+      tile, scratch: as in `jaxstyle.stylize_file`. They change no result, and a run may go on with others.
       devices: by default all of this process; the pixels do not depend on them.
       progress: called as pictures are done.
       name: of the manifest.
@@ -173,12 +184,13 @@ def run(
     Raises:
       BatchError: the folder cannot be used, or holds results that were made otherwise.
       ManifestError: its manifest cannot be used, or another process is at work there.
-      WeightsError, ValueError: the weights or the controls cannot be used.
+      WeightsError, ImageError, ValueError: the weights, the scratch folder, the tile or the controls cannot be used.
       KeyboardInterrupt: with a message that says how many are done.
     """
     start = time.perf_counter()
     weights_file = os.fspath(weights_file)
     model = load_model(weights_file)
+    large.check_options(model, tile, scratch)
     kinds = {(id(job.controls), len(job.styles)): job for job in jobs}
     for job in kinds.values():
         check(job.controls, len(job.styles), model)
@@ -188,12 +200,14 @@ def run(
     try:
         with Manifest(root / name) as record:
             facts = Facts(weights_file, checksum(weights_file), seed)
-            todo = missing(jobs, facts, record, root, overwrite=overwrite)
-            remove_leftovers(record, (job.output for job in jobs))
-            work = Workers(todo, facts, record, root, model, maps, devices, max_pixels)
+            outputs = [job.output for job in jobs]
+            todo = missing(jobs, facts, History(record, outputs), root, overwrite=overwrite)
+            remove_leftovers(record, outputs)
+            work = Workers(todo, facts, record, root, model, maps, devices, max_pixels, tile=tile, scratch=scratch)
             work.prepare(todo)
             begun = time.perf_counter()
             count = _finish(work, jobs, todo, progress or (lambda _: None))
+            remove_leftovers(record, outputs)  # of another run in this folder, that was killed meanwhile
     except BaseException:
         if made:
             with contextlib.suppress(OSError):  # it holds something

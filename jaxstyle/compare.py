@@ -107,16 +107,16 @@ def _sides(text: str) -> int | tuple[int, int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``jaxstyle metrics`` to a parser."""
-    parser.add_argument("outputs", nargs="+", metavar="OUTPUT", help="stylized pictures")
-    parser.add_argument("--content", required=True, metavar="PHOTO", help="the photo that they were made from")
+    parser.add_argument("outputs", nargs="+", metavar="OUTPUT", help="the results to be measured")
+    parser.add_argument("--content", required=True, metavar="PHOTO", help="the photo that they were made of")
     parser.add_argument("--style", required=True, metavar="PAINTING", help="the painting whose style they have")
     parser.add_argument(
         "--size",
         type=_sides,
         metavar="N",
-        help="bring all pictures to this short side first, or to WxH (default: as they are)",
+        help="bring all pictures to this size first: pixels of the short side, or WxH (default: as they are)",
     )
-    parser.add_argument("--json", action="store_true", help="print the numbers machine-readable")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

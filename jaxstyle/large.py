@@ -17,10 +17,11 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxstyle import adain, bigimage, bigimage_write, buckets, colors, image, map_windows, memory, tiles
@@ -52,24 +53,55 @@ class Painting:
     notices: tuple[str, ...] = ()
 
 
-def needed(content: image.Source, output: PathLike, controls: Controls, *, available: int | None = None) -> bool:
-    """Whether a picture has to go through `stylize_large`: because of the memory, or to become a DeepZoom pyramid.
+def check_options(model: adain.Model, tile: int | None, scratch: PathLike | None) -> None:
+    """Checks what can be known before any picture is read; the arguments are those of `stylize_large`.
+
+    Raises:
+      TileError: the model cannot be tiled, or ``tile`` is no multiple of 8.
+      ImageError: ``scratch`` is no folder that can be written to.
+    """
+    if tile is not None:
+        tiles.check_tile(tile)
+        if model.norm == "instance":
+            raise tiles.TileError("tile: this model's instance normalisation looks at the whole picture, not at tiles")
+    if scratch is not None and not (os.path.isdir(scratch) and os.access(scratch, os.W_OK)):
+        raise ImageError(label_of(scratch), "is no folder that temporary files can be written to")
+
+
+def needed(
+    content: image.Source,
+    output: PathLike,
+    controls: Controls,
+    *,
+    model: adain.Model | None = None,
+    tile: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    available: int | None = None,
+) -> bool:
+    """Whether a picture has to go through `stylize_large`: it was asked for by a tile, or by a DeepZoom pyramid as the
+    result; or the picture does not fit in memory, and the model can do something about it.
 
     Args:
       content: the picture; of a file only the header is read.
       output: where the result goes.
       controls: ``size`` and ``style_size`` are looked at.
+      model: one with instance normalisation is tried on the whole picture, whatever its size.
+      tile: side of the tiles that were asked for, if they were.
+      devices: see `jaxstyle.memory.available_memory`.
       available: bytes; by default what is free now.
 
     Raises:
       ImageError: the content cannot be read.
     """
-    if os.path.splitext(os.fspath(output))[1].lower() == ".dzi":
+    if tile is not None or os.path.splitext(os.fspath(output))[1].lower() == ".dzi":
         return True
+    if model is not None and model.norm == "instance":
+        return False
     shape = image.dimensions(content)
     result = _size(shape, controls.size)
     painted = {result, _size(result, controls.style_size)}
-    fit = all(memory.fits(*buckets.bucket(*size), available) for size in painted)
+    free = memory.available_memory(devices) if available is None and devices else available
+    fit = all(memory.fits(*buckets.bucket(*size), free) for size in painted)
     return not (fit and memory.picture_fits(*shape, available))
 
 
@@ -301,9 +333,18 @@ def _stored(
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Adds the flags that are about tiles to the verb that stylizes."""
-    group = verb.add_argument_group("large pictures", "Done in tiles by themselves where memory is short, or with:")
-    group.add_argument("--tile", type=_tile, metavar="N", help="paint in tiles of N x N pixels, a multiple of 8")
-    group.add_argument("--scratch", metavar="FOLDER", help="folder for temporary files (default: that of the result)")
+    group = verb.add_argument_group(
+        "large pictures",
+        "What would not fit in memory is painted in tiles anyway; the result is the same.",
+    )
+    group.add_argument(
+        "--tile", type=_tile, metavar="N", help="paint in tiles of N x N pixels, a multiple of 8, also what would fit"
+    )
+    group.add_argument(
+        "--scratch",
+        metavar="FOLDER",
+        help="folder for temporary files of pictures in tiles, 32 bytes a pixel (default: that of the result)",
+    )
 
 
 def _tile(text: str) -> int:

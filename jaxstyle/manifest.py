@@ -1,7 +1,8 @@
 """The record of a run over many pictures: one JSON object per line, appended when something has happened.
 
 A process that is killed leaves at most one line half written, at the end; the next one cuts it off and goes on. The
-file is locked while a run has it, so that no second one writes to the same folder.
+file is locked while a run has it, so that no second one writes to the same folder. Runs that are meant to share a
+folder have a manifest each, and know from all of them what there is (`History`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,6 +45,21 @@ def read(path: str | os.PathLike[str]) -> Iterator[Record]:
         raise ManifestError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
 
 
+def records(folder: str | os.PathLike[str]) -> Iterator[Record]:
+    """The records of all manifests in a folder, if there is one.
+
+    Raises:
+      ManifestError: as `read`.
+    """
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        if is_manifest(name):
+            try:
+                yield from read(os.path.join(folder, name))
+            except ManifestError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):  # an empty one, removed by whoever had it
+                    raise
+
+
 def results(folder: str | os.PathLike[str]) -> set[str]:
     """The real paths of all files that the manifests in a folder say were written, or were about to be.
 
@@ -50,13 +67,7 @@ def results(folder: str | os.PathLike[str]) -> set[str]:
       ManifestError: as `read`.
     """
     root = os.path.realpath(folder)
-    found = set()
-    if os.path.isdir(root):
-        for name in os.listdir(root):
-            if is_manifest(name):
-                records = read(os.path.join(root, name))
-                found |= {os.path.join(root, *record["output"].split("/")) for record in records}
-    return found
+    return {os.path.join(root, *record["output"].split("/")) for record in records(root)}
 
 
 def _lines(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[tuple[int, int, Record]]:
@@ -67,6 +78,8 @@ def _lines(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[tuple[int, 
             raise ManifestError(f"{path}: line {broken} is no record of a picture: mend or remove the file")
         record = _record(line)
         if record is None:
+            if not line.endswith(b"\n"):
+                return  # the last one, perhaps being written just now
             broken = number
         else:
             yield offset, len(line), record
@@ -135,10 +148,12 @@ class Manifest:
     def append(self, record: Record) -> None:
         """Adds a record: with ``output``, the result's path below the manifest's folder, and ``status``.
 
+        The seconds since 1970 go with it as ``time``, if it has none.
+
         Raises:
           OSError: the disk is full, say; the manifest is then as it was.
         """
-        line = json.dumps(record).encode() + b"\n"
+        line = json.dumps({**record, "time": record.get("time", round(time.time(), 3))}).encode() + b"\n"
         with self._mutex:
             try:
                 written = 0
@@ -164,8 +179,78 @@ class Manifest:
         self.close()
 
 
+class History:
+    """The newest records of results, from a manifest that is open and those of other runs beside it."""
+
+    def __init__(self, own: Manifest, outputs: Iterable[str]) -> None:
+        """
+        Args:
+          own: the open one.
+          outputs: the results that will be asked for.
+
+        Raises:
+          ManifestError: as `read`.
+        """
+        self._own, self._places = own, dict[str, tuple[float, Path, int, int]]()  # of the others: time, place
+        others = beside(own)
+        wanted = set(outputs) if others else set()
+        for path in others:
+            try:
+                with open(path, "rb") as file:
+                    for offset, length, record in _lines(file, path):
+                        output, when = record["output"], record.get("time", 0)
+                        if output in wanted and when >= self._places.get(output, (0,))[0]:
+                            self._places[output] = (when, path, offset, length)
+            except FileNotFoundError:
+                continue  # an empty one, removed by whoever had it
+            except OSError as error:
+                raise ManifestError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+    def last(self, output: str) -> Record | None:
+        """The newest record of a result, whoever wrote it."""
+        own = self._own.last(output)
+        when, path, offset, length = self._places.get(output, (-1.0, self._own.path, 0, 0))
+        if length == 0 or (own is not None and own.get("time", 0) >= when):
+            return own
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return json.loads(file.read(length))
+
+
+def beside(own: Manifest) -> list[Path]:
+    """The manifests of other runs in the same folder."""
+    names = sorted(os.listdir(own.path.parent))
+    return [own.path.parent / name for name in names if is_manifest(name) and name != own.path.name]
+
+
+def in_use(path: str | os.PathLike[str]) -> bool:
+    """Whether a run has a manifest open; also True where that cannot be told."""
+    try:
+        with open(path, "r+b") as file:
+            return _locked(file) is not True
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+PATIENCE = (0.05, 0.1, 0.2)
+"""Seconds between attempts to take the lock: `in_use` holds it for a moment."""
+
+
 def _lock(file: Any, path: str | os.PathLike[str]) -> None:
     """Takes the lock, which ends with the process at the latest. File systems without locks have none."""
+    for seconds in PATIENCE:
+        if _locked(file) is not False:
+            return
+        time.sleep(seconds)
+    if _locked(file) is False:
+        folder = os.path.dirname(os.fspath(path)) or "."
+        raise ManifestError(f"{folder}: another process is writing its results there")
+
+
+def _locked(file: Any) -> bool | None:
+    """Whether the lock could be taken; None if there are no locks."""
     try:
         try:
             import fcntl
@@ -177,6 +262,5 @@ def _lock(file: Any, path: str | os.PathLike[str]) -> None:
             file.seek(1 << 40)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-            folder = os.path.dirname(os.fspath(path)) or "."
-            raise ManifestError(f"{folder}: another process is writing its results there") from error
+        return False if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK) else None
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -41,12 +42,30 @@ def picture_fits(height: int, width: int, available: int | None = None) -> bool:
     return height * width * PICTURE_BYTES_PER_PIXEL <= _SHARE * available
 
 
-def available_memory() -> int | None:
-    """Bytes free to the device that computes: of its own memory, or of the host's for a CPU. None if unknown."""
-    stats = jax.local_devices()[0].memory_stats()
-    if stats and "bytes_limit" in stats:
-        return max(0, stats["bytes_limit"] - stats.get("bytes_in_use", 0))
-    return host_memory()
+def available_memory(devices: Sequence[jax.Device] | None = None) -> int | None:
+    """Bytes free to the device that computes: of its own memory, or of the host's for a CPU. None if unknown.
+
+    Args:
+      devices: those of which any may compute, at the same time: the least of them counts, and those without a memory
+        of their own share the host's. By default the one that `jax.default_device` chose, or the first.
+    """
+    free, sharing = [], 0
+    for device in devices or [_default_device()]:
+        stats = device.memory_stats()
+        if stats and "bytes_limit" in stats:
+            free.append(max(0, stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+        else:
+            sharing += 1
+    if sharing and (host := host_memory()) is not None:
+        free.append(host // sharing)
+    return min(free, default=None)
+
+
+def _default_device() -> jax.Device:
+    chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
+    if isinstance(chosen, str):
+        return jax.local_devices(backend=chosen)[0]
+    return chosen or jax.local_devices()[0]
 
 
 def host_memory(root: str | os.PathLike[str] = "/") -> int | None:

@@ -24,6 +24,8 @@ PAIRS: tuple[Pair, ...] = ("product", "zip", "random")
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
+SUFFIXES = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
+"""Of results whose format was asked for by name."""
 
 SIGNS = "*?["
 """What makes an argument a pattern, unless there is a file of that name."""
@@ -35,15 +37,17 @@ class PairError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A picture file.
+    """A file.
 
     Attributes:
       path: by which it is opened.
       name: relative to the folder or the pattern that it was found by, with ``/``; of a file named itself, its own.
+      picture: False for a file in a folder whose suffix is not that of a picture.
     """
 
     path: str
     name: str
+    picture: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ class Listing:
       pictures: in the order of the arguments, those of a folder or a pattern in the order of their names.
       grouped: whether there was a folder or a pattern among the arguments.
       ignored: how many files in folders are no pictures, by their suffix, or are results of an earlier run.
+      others: the files in folders that are no pictures.
     """
 
     pictures: tuple[Found, ...]
     grouped: bool
     ignored: int
+    others: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,7 @@ def find(sources: Sequence[PathLike], name: str, *, recursive: bool = False, res
     """
     groups = [is_group(source) for source in sources]
     found: list[Found] = []
+    others: list[Found] = []
     ignored, made = 0, set(results)
     for source, group in zip(sources, groups, strict=True):
         path = os.fspath(source)
@@ -115,7 +122,8 @@ def find(sources: Sequence[PathLike], name: str, *, recursive: bool = False, res
             pictures = list(_folder(path, "", recursive, made))
         else:
             pictures = list(_pattern(path, recursive, made) if group else _file(path, made))
-        taken = sorted((p for p in pictures if p is not None), key=lambda picture: picture.name)
+        taken = sorted((p for p in pictures if p is not None and p.picture), key=lambda picture: picture.name)
+        others += [p for p in pictures if p is not None and not p.picture]
         if group and not taken:
             raise PairError(f"{path}: {_no_picture(path, recursive)}")
         found += taken
@@ -123,7 +131,7 @@ def find(sources: Sequence[PathLike], name: str, *, recursive: bool = False, res
     if not found:
         kind = "none but results of an earlier run" if sources else "none"
         raise PairError(f"{name}: expected at least one picture, got {kind}")
-    return Listing(tuple(found), any(groups), ignored)
+    return Listing(tuple(found), any(groups), ignored, tuple(others))
 
 
 def _no_picture(path: str, recursive: bool) -> str:
@@ -142,7 +150,7 @@ def _file(path: str, made: Collection[str]) -> Iterator[Found | None]:
 
 
 def _folder(root: str, prefix: str, recursive: bool, made: set[str]) -> Iterator[Found | None]:
-    """The pictures in a folder, None for what is ignored; ``prefix`` goes before their names."""
+    """The files in a folder, None for results of earlier runs; ``prefix`` goes before their names."""
     waiting, seen = [(root, prefix)], set()
     while waiting:
         folder, prefix = waiting.pop()
@@ -162,10 +170,10 @@ def _folder(root: str, prefix: str, recursive: bool, made: set[str]) -> Iterator
             if entry.is_dir():
                 if recursive:
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
-            elif _is_picture(entry) and not (made and os.path.join(real, entry.name) in made):
-                yield Found(entry.path, prefix + entry.name)
-            else:
+            elif made and os.path.join(real, entry.name) in made:
                 yield None
+            else:
+                yield Found(entry.path, prefix + entry.name, _is_picture(entry))
 
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:
@@ -213,27 +221,28 @@ def choose(seed: int, name: str, count: int, k: int = 1) -> tuple[int, ...]:
 
 
 def pair_up(
-    contents: Listing, styles: Listing, *, pair: Pair | None = None, seed: int = 0
+    contents: Listing, styles: Listing, *, pair: Pair | None = None, seed: int = 0, k: int = 1
 ) -> list[tuple[Found, tuple[Found, ...]]]:
     """Which content goes with which styles.
 
     * ``"product"``: every content with every style, one after the other.
     * ``"zip"``: the first content with the first style, the second with the second, ...
-    * ``"random"``: every content with one style, drawn by the seed and the content's name (`choose`): it depends
-      neither on the order nor on the other contents.
+    * ``"random"``: every content with ``k`` styles, one after the other, drawn by the seed and the content's name
+      (`choose`): they depend neither on the order nor on the other contents.
     * None: styles that were named file by file are mixed, for every content; if there was a folder or a pattern among
       them, it means ``"product"``.
 
     Args:
       contents, styles: from `find`.
       pair: one of these.
-      seed: for ``"random"``.
+      seed, k: for ``"random"``.
 
     Returns:
       Contents with their styles, each once, in the order of the contents.
 
     Raises:
       PairError: ``"zip"`` of different numbers, or something else than these.
+      ValueError: there are not ``k`` styles.
     """
     every = styles.pictures
     pairs: list[tuple[Found, tuple[Found, ...]]]
@@ -248,7 +257,7 @@ def pair_up(
         pairs = [(content, (style,)) for content, style in zip(contents.pictures, every, strict=True)]
     elif pair == "random":
         every = tuple(sorted(every, key=lambda style: (style.name, style.path)))
-        pairs = [(content, (every[choose(seed, content.name, len(every))[0]],)) for content in contents.pictures]
+        pairs = [(c, (every[i],)) for c in contents.pictures for i in choose(seed, c.name, len(every), k)]
     else:
         raise PairError(f"pair: expected one of {', '.join(PAIRS)}, got {pair!r}")
     once = {(os.path.abspath(c.path), *(os.path.abspath(s.path) for s in looks)): (c, looks) for c, looks in pairs}
@@ -256,31 +265,45 @@ def pair_up(
 
 
 def make_jobs(
-    contents: Listing, styles: Listing, controls: Controls, *, pair: Pair | None = None, seed: int = 0
+    contents: Listing,
+    styles: Listing,
+    controls: Controls,
+    *,
+    pair: Pair | None = None,
+    seed: int = 0,
+    k: int = 1,
+    format: str | None = None,
+    keep_names: bool = False,
 ) -> list[Job]:
     """Contents with their styles as in `pair_up`, and names for the results that are all different.
 
     A name is that of `result_name`, in the content's sub-folder. Where several results would have the same one, also
-    if only on a disk that takes capitals for small letters, all of them are marked with a hash of their paths.
+    if only on a disk that takes capitals for small letters, all of them are marked with a hash of their paths. With
+    ``keep_names`` they have the contents' own names, but for the suffix, and none is marked.
 
     Raises:
       PairError: as `pair_up`; weights or masks for pictures that have one style each; or names that are the same even
         so.
+      ImageError: ``format`` is none that can be written.
     """
-    pairs = pair_up(contents, styles, pair=pair, seed=seed)
+    pairs = pair_up(contents, styles, pair=pair, seed=seed, k=k)
     most = max(len(looks) for _, looks in pairs)
     for name, given in (("weights", controls.weights), ("mask", controls.mask)):
         if most == 1 and given is not None and len(given) > 1:
             how = f"pair {pair!r}" if pair else "a folder or pattern" if styles.grouped else "one file"
             raise PairError(f"{name}: {len(given)} are for several styles to be mixed; {how} gives one to each picture")
-    names = [result_name(content.name, [style.name for style in looks]) for content, looks in pairs]
+    names = [
+        result_name(content.name, [] if keep_names else [style.name for style in looks], format=format)
+        for content, looks in pairs
+    ]
     often = collections.Counter(map(_key, names))
     taken: dict[str, str] = {}
     jobs = []
     for (content, looks), name in zip(pairs, names, strict=True):
         paths = (content.path, *(style.path for style in looks))
-        if often[_key(name)] > 1:
-            name = result_name(content.name, [style.name for style in looks], mark=_digest(map(os.path.abspath, paths)))
+        if often[_key(name)] > 1 and not keep_names:
+            mark = _digest(map(os.path.abspath, paths))
+            name = result_name(content.name, [style.name for style in looks], mark, format)
         if _key(name) in taken:
             raise PairError(f"{content.path}: its result would have the name of that of {taken[_key(name)]}: {name}")
         taken[_key(name)] = content.path
@@ -294,34 +317,43 @@ MOST_BYTES = 240
 """Of a file's name; longer ones are cut and marked. File systems take 255."""
 
 
-def result_name(content: str, styles: Sequence[str], mark: str = "") -> str:
+def result_name(content: str, styles: Sequence[str], mark: str = "", format: str | None = None) -> str:
     """``trip/photo.jpg`` in the style of ``night.png`` -> ``trip/photo_stylized_night.jpg``.
 
-    The suffix is the content's, or ``.png`` if that cannot be written. Of several styles the first three are named.
-    Characters that some systems do not allow in names become ``_``.
+    The suffix is that of the format (`SUFFIXES`). Where none is asked for it is the content's, or ``.png`` if that
+    cannot be written. Of several styles the first three are named. Characters that some systems do not allow in names
+    become ``_``.
 
     Args:
-      content, styles: names or paths with ``/``; of the styles only the last part counts.
+      content, styles: names or paths with ``/``; of the styles only the last part counts. Without styles the name is
+        the content's own.
       mark: goes before the suffix.
+      format: as in `jaxstyle.image.write`.
+
+    Raises:
+      ImageError: ``format`` is none that can be written.
     """
     folder, _, file = content.rpartition("/")
     stem, suffix = os.path.splitext(file)
+    if format is not None:
+        suffix = SUFFIXES[image.format_of("format", format)]
+    elif suffix.lower() not in image.WRITE_FORMATS:
+        suffix = ".png"
     looks = [os.path.splitext(style.rpartition("/")[2])[0] for style in styles]
     if len(looks) > 3:
         looks[3:] = [f"{len(looks) - 3}_more"]
-    name = _allowed(f"{stem}_stylized_{'_'.join(looks)}")
+    name = _allowed(f"{stem}_stylized_{'_'.join(looks)}" if looks else stem)
     if len(name.encode()) + len(mark) > MOST_BYTES - len(suffix):
         mark = mark or _digest([stem, *looks])
         name = name.encode()[: MOST_BYTES - len(suffix) - len(mark) - 1].decode("utf-8", "ignore")
-    name += f"_{mark}" if mark else ""
-    name += suffix if suffix.lower() in image.WRITE_FORMATS else ".png"
+    name += f"_{mark}{suffix}" if mark else suffix
     return f"{'/'.join(map(_allowed, folder.split('/')))}/{name}" if folder else name
 
 
-def default_output(content: PathLike, style: PathLike | Sequence[PathLike]) -> Path:
+def default_output(content: PathLike, style: PathLike | Sequence[PathLike], format: str | None = None) -> Path:
     """`result_name` for paths, in the current folder."""
     several = [style] if isinstance(style, str | os.PathLike) else style
-    return Path(result_name(Path(content).name, [Path(path).name for path in several]))
+    return Path(result_name(Path(content).name, [Path(path).name for path in several], format=format))
 
 
 def _allowed(text: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxstyle import image
-from jaxstyle.manifest import Manifest, Record, is_manifest
+from jaxstyle.manifest import History, Manifest, Record, beside, in_use
 from jaxstyle.pairs import Job, PathLike
 
 
@@ -31,6 +31,8 @@ def make_folder(root: Path) -> bool:
     Raises:
       BatchError: there is a file of that name, it looks like that of a picture, or the folder cannot be made.
     """
+    if image.is_standard(root):
+        raise BatchError("output: standard output takes a single picture; the results of several need a folder")
     if root.exists() and not root.is_dir():
         raise BatchError(f"{root}: is a file; the results need a folder")
     if not root.exists() and root.suffix.lower() in image.WRITE_FORMATS:
@@ -47,14 +49,15 @@ def make_folder(root: Path) -> bool:
 def remove_leftovers(record: Manifest, outputs: Iterable[str]) -> None:
     """Removes what was being written when an earlier run was killed.
 
-    Nobody else writes where the manifest is locked, unless there are others beside it: then nothing is removed.
+    Nobody else writes where the manifest is locked, unless a run has another one beside it: then nothing is removed.
     """
     root = record.path.parent
-    if [name for name in os.listdir(root) if is_manifest(name)] == [record.path.name]:
-        for folder in {(root / output).parent for output in outputs}:
-            for path in folder.glob(".jaxstyle-*.tmp"):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+    folders = {(root / output).parent for output in outputs}
+    found = [path for folder in folders for path in folder.glob(".jaxstyle-*.tmp")]
+    if found and not any(map(in_use, beside(record))):  # in this order: what a run begins now has not been found
+        for path in found:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 class Facts:
@@ -108,13 +111,13 @@ def _file_id(path: PathLike) -> tuple[int, int] | None:
     return about.st_dev, about.st_ino
 
 
-def missing(jobs: Sequence[Job], facts: Facts, record: Manifest, root: Path, *, overwrite: bool) -> list[Job]:
+def missing(jobs: Sequence[Job], facts: Facts, record: History | Manifest, root: Path, *, overwrite: bool) -> list[Job]:
     """The jobs that are not done.
 
     Args:
       jobs: all of them.
       facts: about them.
-      record: what earlier runs did.
+      record: what earlier runs did, and those that share the folder.
       root: folder of the results.
       overwrite: whether what was made otherwise, or is unknown to the manifest, may be replaced.
 

@@ -95,7 +95,7 @@ def sheet(
     if page.height * page.width > max_pixels:
         found = f"{page.width} x {page.height} pixels for {len(photos)} x {len(styles)} pictures"
         raise ValueError(f"cell: {found} are too many (max_pixels = {max_pixels}); smaller cells need less")
-    maps = read_maps(chosen)
+    maps = read_maps(chosen, max_pixels=max_pixels)
     return _fill(page, photos, styles, chosen, maps, model or default_model(), cell, max_pixels, progress)
 
 
@@ -207,22 +207,47 @@ class SheetReport:
 
 def add_arguments(verb: argparse.ArgumentParser) -> None:
     """Adds the command's arguments, less those of the controls."""
-    verb.add_argument("photos", nargs="+", metavar="PHOTO", help="photos: files, folders or patterns")
     verb.add_argument(
-        "--styles", "--style", nargs="+", action="extend", required=True, metavar="STYLE", help="paintings, likewise"
+        "photos", nargs="+", metavar="PHOTO", help="the photos: files, folders, patterns in quotes; go before --styles"
+    )
+    verb.add_argument(
+        "--styles",
+        "--style",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="STYLE",
+        help="the paintings: files, folders, patterns in quotes",
     )
     verb.add_argument("-o", "--output", default="sheet.png", metavar="OUT", help="file to write (default: %(default)s)")
     verb.add_argument("--format", metavar="F", help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix")
     verb.add_argument(
-        "--cell", type=_count, default=CELL, metavar="N", help="pixels that a picture is fitted into (%(default)s)"
+        "--cell",
+        type=_count,
+        default=CELL,
+        metavar="N",
+        help="side in pixels of the square that a picture is fitted into (default: %(default)s)",
     )
-    verb.add_argument("--columns", type=_count, metavar="N", help="results beside each other")
+    verb.add_argument(
+        "--columns",
+        type=_count,
+        metavar="N",
+        help="results beside each other (default: of one photo as many as rows, of several one for each style)",
+    )
     verb.add_argument("--recursive", action="store_true", help="descend into the folders in folders")
     verb.add_argument(
-        "--weights-file", default=DEFAULT_WEIGHTS, metavar="FILE", help="the model (default: %(default)s)"
+        "--weights-file",
+        default=DEFAULT_WEIGHTS,
+        metavar="FILE",
+        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
     )
-    verb.add_argument("--max-pixels", type=_count, metavar="N", help="largest picture that is read")
-    verb.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    verb.add_argument(
+        "--max-pixels",
+        type=_count,
+        metavar="N",
+        help="refuse to read pictures of more pixels, and to make such a sheet (default: 179 million)",
+    )
+    verb.add_argument("--overwrite", action="store_true", help="replace OUT if it is there; what is read never is")
 
 
 def _count(text: str) -> int:

@@ -119,8 +119,8 @@ def stylize_file(
     Args:
       content, style, controls, fields: see `stylize`; ``"-"`` as content is standard input.
       output: the file to write, the suffix gives the format, or an existing folder for it; by default in the current
-        one. In a folder its name is ``<content>_stylized_<style>``, with the content's suffix if that can be written,
-        else ``.png``. ``"-"`` is standard output, ``.dzi`` a DeepZoom pyramid.
+        one. In a folder its name is ``<content>_stylized_<style>``, with the suffix of ``format``, or the content's if
+        that can be written, else ``.png``. ``"-"`` is standard output, ``.dzi`` a DeepZoom pyramid.
       weights_file: name of shipped weights, or the path of a file that ``train.adain`` wrote.
       format: of the result, instead of the suffix; for standard output by default the content's.
       overwrite: replace ``output`` if it is there. The files that are read are never replaced.
@@ -133,21 +133,24 @@ def stylize_file(
       A `Report`.
 
     Raises:
-      ImageError: a picture cannot be read or written, or ``output`` exists.
+      ImageError: a picture cannot be read or written, ``output`` exists, or ``scratch`` is no folder.
+      TileError: ``tile`` is no multiple of 8, or tiles or a pyramid are asked for of a model that cannot be tiled.
       WeightsError: ``weights_file`` cannot be used.
       ValueError: as `stylize`.
     """
     start = time.perf_counter()
     chosen, sources = chosen_controls(controls, fields), _several(style)
     check(chosen, len(sources))
-    target = _target(content, sources, output)
+    target = _target(content, sources, output, format)
     files = [path for path in (content, *sources, *chosen.files()) if not image.is_standard(path)]
     bigimage_write.check_target(target, format=format, overwrite=overwrite, keep=files)
-    model, photo = load_model(str(weights_file)), image.source_of(content)
+    model = load_model(str(weights_file))
+    large.check_options(model, tile, scratch)
+    photo = image.source_of(content)
     looks = [image.read(source, max_pixels=max_pixels) for source in sources]
     names = ["<stdin>" if image.is_standard(content) else os.fspath(content), *map(os.fspath, sources)]
     notices = [f"{name}: {notice}" for name, look in zip(names[1:], looks, strict=True) for notice in look.notices]
-    if (tile is not None or large.needed(photo, target, chosen)) and model.norm != "instance":
+    if large.needed(photo, target, chosen, model=model, tile=tile):
         style_of = functools.partial(encode_styles, looks, chosen, model)
         painting = large.stylize_large(
             photo,
@@ -186,15 +189,17 @@ def stylize_file(
     )
 
 
-def _target(content: PathLike, styles: Sequence[PathLike], output: PathLike | None) -> PathLike:
+def _target(
+    content: PathLike, styles: Sequence[PathLike], output: PathLike | None, format: str | None = None
+) -> PathLike:
     """Where the result goes."""
     if image.is_standard(output):
         return image.STANDARD
     if image.is_standard(content) and (output is None or Path(output).is_dir()):
         raise ValueError("output: a file, or - for standard output, is needed where the content is standard input")
     if output is None:
-        return default_output(content, styles)
-    return Path(output) / default_output(content, styles) if Path(output).is_dir() else Path(output)
+        return default_output(content, styles, format)
+    return Path(output) / default_output(content, styles, format) if Path(output).is_dir() else Path(output)
 
 
 def check(controls: Controls, styles: int, model: adain.Model | None = None) -> None:

@@ -118,8 +118,7 @@ def stylize(
     """
     if tile is None:
         tile = default_tile()
-    if tile < STRIDE or tile % STRIDE:
-        raise TileError(f"tile: expected a positive multiple of {STRIDE} pixels, got {tile}")
+    check_tile(tile)
     content = source if isinstance(source, Source) else ArraySource(np.asarray(source))
     if len(content.shape) != 3 or content.shape[2] != 3:
         raise TileError(f"source: expected a picture (H, W, 3), got shape {content.shape}")
@@ -133,6 +132,12 @@ def stylize(
         raise TileError(f"shares: expected {count}, one per style, got {weights.shape[2]}")
     plan = make_plan(height, width, tile // STRIDE, model.arch)
     return _bands(model, content, style, weights, plan, scratch, progress)
+
+
+def check_tile(tile: int) -> None:
+    """Raises TileError unless ``tile`` is a side that tiles can have."""
+    if tile < STRIDE or tile % STRIDE:
+        raise TileError(f"tile: expected a positive multiple of {STRIDE} pixels, got {tile}")
 
 
 def _check_model(model: adain.Model, style: adain.Style, *, mixed: bool) -> None:

@@ -24,7 +24,7 @@ import jax
 from jaxstyle import adain, image, large
 from jaxstyle.controls import Maps
 from jaxstyle.manifest import Manifest, Record
-from jaxstyle.pairs import Job
+from jaxstyle.pairs import Job, PathLike
 from jaxstyle.resume import Facts
 from jaxstyle.stylize import OUT_OF_MEMORY, STYLE_SIZE, encode_styles, render, save
 
@@ -116,6 +116,9 @@ class Workers:
         maps: Mapping[int, Maps],
         devices: Sequence[jax.Device] | None,
         max_pixels: int,
+        *,
+        tile: int | None = None,
+        scratch: PathLike | None = None,
     ) -> None:
         """
         Args:
@@ -127,9 +130,11 @@ class Workers:
           maps: of the jobs' controls, by their ``id``.
           devices: by default all of this process.
           max_pixels: the largest picture that is read.
+          tile, scratch: see `jaxstyle.large.stylize_large`; with a tile every picture goes that way.
         """
         self.stopped: str | None = None
         self._facts, self._record, self._root, self._model, self._max_pixels = facts, record, root, model, max_pixels
+        self._tile, self._scratch = tile, scratch
         chosen = list(devices or jax.local_devices())[: max(1, len(jobs))]
         self._devices: queue.SimpleQueue[tuple[jax.Device | None, adain.Model]] = queue.SimpleQueue()
         if chosen == jax.local_devices()[:1]:
@@ -137,6 +142,7 @@ class Workers:
         else:
             for device in chosen:
                 self._devices.put((device, jax.device_put(model, device)))
+        self._computing = chosen
         self._threads = len(chosen) + 2  # one reads and one writes while the devices compute
         self._stop = threading.Event()
         self._writing = threading.Semaphore(self._threads)
@@ -146,7 +152,7 @@ class Workers:
         self._looks = _Once(self._read_styles, most=10_000 if small else 16)
         self._maps = maps
         again = any(a.content == b.content for a, b in itertools.pairwise(jobs))
-        self._read = _Once(self._read_content, most=1) if again else self._read_content
+        self._read = _Once(self._read_content, most=2) if again else self._read_content  # threads overtake each other
 
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Gets the styles ready, if they are the same for all jobs.
@@ -187,14 +193,14 @@ class Workers:
         try:
             start, inputs = time.perf_counter(), self._facts.inputs(job)
             looks, target = self._looks((job.styles, id(job.controls))), self._root / job.output
-            if self._model.norm != "instance" and large.needed(job.content, target, job.controls):
+            if self._in_tiles(job, target):
                 made = self._made_piecewise(job, looks, target)
             else:
                 made = self._made_whole(job, looks)
             if made is None:
                 return None
             with self._writing:
-                if self._stop.is_set():
+                if self._stop.is_set() and made.picture is not None:
                     return None
                 notices = (*looks.notices, *made.notices)
                 if made.picture is not None:
@@ -206,6 +212,12 @@ class Workers:
             return notices
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             return self._failed(job, facts, error)
+
+    def _in_tiles(self, job: Job, target: Path) -> bool:
+        """Whether that was asked for, or is needed on the smallest of the devices."""
+        return large.needed(
+            job.content, target, job.controls, model=self._model, tile=self._tile, devices=self._computing
+        )
 
     def _made_whole(self, job: Job, looks: _Looks) -> _Made | None:
         """The result, to be written; None if the run has been stopped."""
@@ -219,16 +231,24 @@ class Workers:
         return _Made(result, width, height, notices, waited)
 
     def _made_piecewise(self, job: Job, looks: _Looks, target: Path) -> _Made | None:
-        """The result of a picture that does not fit in memory, written; None if the run has been stopped."""
+        """The result of a picture that is done in tiles, written; None if the run has been stopped."""
         style = looks.encoded or functools.partial(encode_styles, looks.pictures, job.controls, self._model)
-        keep, most = (*job.styles, *job.controls.files()), self._max_pixels
         with self._device() as (model, waited):
             with self._writing:
                 if self._stop.is_set():
                     return None
                 self._begin(job, target)
             found = large.stylize_large(
-                job.content, style, target, job.controls, model=model, overwrite=True, keep=keep, max_pixels=most
+                job.content,
+                style,
+                target,
+                job.controls,
+                model=model,
+                tile=self._tile,
+                scratch=self._scratch,
+                overwrite=True,
+                keep=(*job.styles, *job.controls.files()),
+                max_pixels=self._max_pixels,
             )
         return _Made(None, found.width, found.height, found.notices, waited)
 

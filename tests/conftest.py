@@ -13,6 +13,10 @@ if "JAXSTYLE_TEST_CACHE" not in os.environ:
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["JAXSTYLE_TEST_CACHE"]
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
+# The tests compile much and compute little: LLVM's optimisations would cost more than half of their time and change
+# rounding at most. XLA_FLAGS= in the environment, as `make test-slow` sets it, leaves them as users have them.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 import jax
 import pytest
 

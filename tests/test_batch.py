@@ -220,16 +220,19 @@ def test_what_does_not_fit_is_done_piece_by_piece(folder, cheap, monkeypatch):
 
     def stylize_large(content, style, output, controls, **options):
         assert records()[-1]["status"] == "writing"  # before there is a file
-        seen.append((content, style, controls, options["keep"], options["overwrite"], options["max_pixels"]))
+        seen.append(
+            (content, style, controls, *(options[name] for name in ("keep", "overwrite", "max_pixels", "tile")))
+        )
         image.write(output, np.zeros((2, 3, 3), np.float32))
         return large.Painting(3, 2, 256, ("done in tiles",))
 
-    monkeypatch.setattr(large, "needed", lambda content, output, controls: content == "in/p3.png")
+    monkeypatch.setattr(large, "needed", lambda content, output, controls, **_: content == "in/p3.png")
     monkeypatch.setattr(large, "stylize_large", stylize_large)
     report = stylize_folder("in", "styles/x.png", "out", alpha=0.5, max_pixels=10_000, devices=jax.devices()[:1])
     assert (report.done, report.notices, len(cheap.rendered)) == (4, 1, 3)
     ((content, style, controls, *others),) = seen
-    assert content == "in/p3.png" and controls == Controls(alpha=0.5) and others == [("styles/x.png",), True, 10_000]
+    assert content == "in/p3.png" and controls == Controls(alpha=0.5)
+    assert others == [("styles/x.png",), True, 10_000, None]
     np.testing.assert_allclose(style, image.read("styles/x.png").pixels.mean())
     (found,) = [
         record for record in records() if record["output"] == "p3_stylized_x.png" and record["status"] == "done"
@@ -237,6 +240,46 @@ def test_what_does_not_fit_is_done_piece_by_piece(folder, cheap, monkeypatch):
     assert (found["width"], found["height"], found["notices"]) == (3, 2, ["done in tiles"])
     assert image.read("out/p3_stylized_x.png").pixels.shape == (2, 3, 3)
     assert stylize_folder("in", "styles/x.png", "out", alpha=0.5).kept == 4
+
+
+def test_tiles_may_be_asked_for(folder, cheap, monkeypatch):
+    """For every picture; how large they are is no matter of the results, so a run may go on with others."""
+    seen = []
+
+    def stylize_large(content, style, output, controls, **options):
+        seen.append((content, options["tile"], options["scratch"]))
+        image.write(output, np.zeros((2, 3, 3), np.float32))
+        return large.Painting(3, 2, options["tile"])
+
+    monkeypatch.setattr(large, "stylize_large", stylize_large)
+    assert stylize_folder("in", "styles/x.png", "out", tile=64, scratch=folder).done == 4 and cheap.rendered == []
+    assert sorted(seen) == [(f"in/p{i}.png", 64, folder) for i in range(4)]
+    assert stylize_folder("in", "styles/x.png", "out", tile=128).kept == 4
+    assert stylize_folder("in", "styles/x.png", "out").kept == 4
+    for options, words in (
+        ({"tile": 60}, "tile: expected a positive multiple of 8 pixels, got 60"),
+        ({"scratch": "nowhere"}, "nowhere: is no folder that temporary files can be written to"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            stylize_folder("in", "styles/x.png", "new", **options)
+        assert not Path("new").exists()
+
+
+def test_the_format_of_all_results(folder, cheap):
+    """It is in their names: results in another format are other files, and both are kept."""
+    noise("in/q.bmp")
+    stylize_folder("in", "styles/x.png", "out")
+    for format, suffix, kind in (("jpg", ".jpg", "JPEG"), ("TIFF", ".tif", "TIFF"), ("png", ".png", "PNG")):
+        report = stylize_folder("in", "styles/x.png", "out", format=format)
+        assert report.done == (1 if kind == "PNG" else 5)  # four were PNG already
+        made = {name for name in contents() if name.endswith(suffix)}
+        assert made == {f"{stem}_stylized_x{suffix}" for stem in ("p0", "p1", "p2", "p3", "q")}
+        assert {image.read(Path("out", name)).format for name in made} == {kind}
+        assert stylize_folder("in", "styles/x.png", "out", format=format).kept == 5
+    assert stylize_folder("in", "styles/x.png", "out").kept == 5
+    with pytest.raises(image.ImageError, match=r"^format: unknown format 'gif': expected one of BMP, JPEG"):
+        stylize_folder("in", "styles/x.png", "new", format="gif")
+    assert not Path("new").exists()
 
 
 def test_is_batch(folder):
@@ -349,6 +392,8 @@ def test_a_folder_that_cannot_be_used(folder, cheap):
     for output in ("file", "file/under", "out.png", "/proc/jaxstyle"):
         with pytest.raises(BatchError, match=f"^{output}: "):
             stylize_folder("in", "styles/x.png", output)
+    with pytest.raises(BatchError, match=r"^output: standard output takes a single picture"):
+        stylize_folder("in", "styles/x.png", "-")
     assert cheap.rendered == [] and cheap.encoded == 0
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import io
 import json
@@ -85,6 +86,8 @@ def test_the_format_may_be_named(pictures):
     assert cli.main([*STYLIZE, "-o", "out.data", "--format", "tiff"]) == 0
     with PIL.Image.open("out.data") as found:
         assert found.format == "TIFF" and found.size == (26, 19)
+    assert cli.main([*STYLIZE, "--format", "webp"]) == 0
+    assert image.read("photo_stylized_painting.webp").format == "WEBP"
 
 
 @pytest.mark.slow
@@ -126,10 +129,43 @@ def test_stylize_with_all_controls(pictures, capsys):
 
 
 def test_styles_may_be_given_one_by_one(pictures):
-    several = ["--style", "photo.png", "painting.png", "--weights", "0,1,1"]
+    several = ["--style", "photo.png", "painting.png", "--weights", "0,.7,0.3"]
     args = cli.parser().parse_args([*STYLIZE, *several])
     assert args.style == ["painting.png", "photo.png", "painting.png"]
-    assert cli.controls(args) == jaxstyle.Controls(weights=(0, 1, 1), style_size=19)
+    assert cli.controls(args) == jaxstyle.Controls(weights=(0, 0.7, 0.3), style_size=19)
+
+
+def test_every_flag_of_stylize_arrives(pictures, monkeypatch):
+    """For one picture and for folders; a flag that is not known here fails the test."""
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def take(*args, **options):
+        options.pop("progress")
+        seen.append((args, options))
+        raise Stop
+
+    monkeypatch.setattr(jaxstyle, "stylize_file", take)
+    monkeypatch.setattr(batch, "stylize_folder", take)
+    how = "--alpha 0.5 --alpha-map m.png --gradient left:0,right:1 --weights 2,1 --mask a.png b.png --size 9x8"
+    how += " --preserve-color match --style-size 7 --seed 3"
+    expected = jaxstyle.Controls(0.5, "m.png", "left:0,right:1", (2, 1), ("a.png", "b.png"), "match", (9, 8), 7, 3)
+    more = "--weights-file w --format png --max-pixels 99 --tile 64 --scratch s --overwrite"
+    options = {"weights_file": "w", "format": "png", "max_pixels": 99, "tile": 64, "scratch": "s", "overwrite": True}
+    for extra in ("", "--pair zip --recursive"):
+        with pytest.raises(Stop):
+            cli.main(
+                ["stylize", "photo.png", "--style", "1", "2", "-o", "out", *how.split(), *more.split(), *extra.split()]
+            )
+    (one, folder) = seen
+    assert one == (("photo.png", ["1", "2"], "out", expected), options)
+    assert folder == ((["photo.png"], ["1", "2"], "out", expected), {**options, "pair": "zip", "recursive": True})
+    (verbs,) = (action.choices for action in cli.parser()._actions if isinstance(action.choices, dict))
+    flags = {action.dest for action in verbs["stylize"]._actions}
+    fields = {field.name for field in dataclasses.fields(jaxstyle.Controls)}
+    assert flags == fields | set(folder[1]) | {"content", "style", "output", "json", "help"}
 
 
 # ---- folders -----------------------------------------------------------------------------------------------
@@ -170,6 +206,15 @@ def test_patterns_folders_in_folders_and_pairs(folders, capsys):
     report = json.loads(capsys.readouterr().out)
     assert (report["pictures"], report["done"], report["failed"], report["stopped"]) == (3, 3, [], None)
     assert {line["seed"] for line in manifest.read(report["manifest"]) if line["status"] == "done"} == {4}
+
+
+def test_a_folder_in_another_format_and_in_tiles(folders, capsys):
+    arguments = ["stylize", "photos", "--style", "styles/x.png", "-o", "out", "--format", "webp"]
+    assert cli.main([*arguments, "--scratch", "styles"]) == 0
+    assert sorted(path.name for path in Path("out").glob("*.webp")) == ["a_stylized_x.webp", "b_stylized_x.webp"]
+    assert image.read("out/a_stylized_x.webp").format == "WEBP"
+    assert cli.main([*arguments, "--tile", "64"]) == 0  # of that size or another, the result is the same
+    assert "0 done, 0 failed, 2 were there" in capsys.readouterr().out
 
 
 def test_some_failed(folders, capsys):
@@ -219,6 +264,10 @@ def test_files_are_mixed_and_that_is_said(folders, capsys):
         ("photo.png --recursive", "recursive: there is no folder to descend into"),
         ("photo.png photos/a.png --recursive", "recursive: there is no folder to descend into"),
         ("photos --weights-file nothing", "nothing: no such weight file"),
+        ("photos --format gif", "format: unknown format 'gif': expected one of BMP, JPEG"),
+        ("photos --tile 20", "--tile: expected a positive multiple of 8, got '20'"),
+        ("photos --scratch nowhere", "nowhere: is no folder that temporary files can be written to"),
+        ("photos -o -", "output: standard output takes a single picture"),
         ("photos --alpha-map nowhere.png", "nowhere.png: no such file"),
         ("photos --style broken.png --pair product", "broken.png: cannot be read"),
     ],
@@ -310,6 +359,7 @@ def test_a_hostile_picture_is_one_line_and_code_2(pictures, capsys, name, role):
         (["--alpha-map", "missing.png"], "missing.png: "),
         (["--gradient", "left:0"], "gradient: expected two opposite sides"),
         (["--preserve-color", "hue"], "--preserve-color: invalid choice: 'hue'"),
+        (["--preserve_color=sky_blue"], "--preserve-color: invalid choice: 'sky_blue'"),
         (["--seed", "1"], "seed: AdaIN draws nothing at random"),
         (["--seed", "x"], "--seed: expected a whole number"),
         (["-o", "left.png", "--mask", "left.png", "--overwrite"], "left.png: is the source itself"),

@@ -252,8 +252,30 @@ def test_needed(files, monkeypatch):
     assert large.needed("anything", "out.DZI", plain)
     with pytest.raises(ImageError, match=r"none\.png: no such file"):
         large.needed("none.png", "out.png", plain)
+    assert large.needed("anything", "out.png", plain, tile=64)
     monkeypatch.setattr(memory, "available_memory", lambda: 1 << 20)
     assert large.needed("photo.png", "out.png", plain)
+    whole_only = adain.Model({}, {}, norm="instance")
+    assert not large.needed("photo.png", "out.png", plain, model=whole_only)
+    assert large.needed("photo.png", "out.dzi", plain, model=whole_only)  # and is refused there
+
+
+def test_options_are_checked_before_any_picture(files):
+    large.check_options(adain.Model({}, {}), 64, files)
+    large.check_options(adain.Model({}, {}, norm="instance"), None, None)
+    for model, tile, scratch, words in (
+        (adain.Model({}, {}), 60, None, "tile: expected a positive multiple of 8 pixels, got 60"),
+        (
+            adain.Model({}, {}, norm="instance"),
+            64,
+            None,
+            "tile: this model's instance normalisation looks at the whole",
+        ),
+        (adain.Model({}, {}), None, "photo.png", "photo.png: is no folder that temporary files can be written to"),
+        (adain.Model({}, {}), None, files / "none", "none: is no folder that temporary files can be written to"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            large.check_options(model, tile, scratch)
 
 
 def test_notices(files, negative, monkeypatch):

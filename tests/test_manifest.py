@@ -3,16 +3,17 @@ import json
 import multiprocessing
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from jaxstyle import manifest
-from jaxstyle.manifest import Manifest, ManifestError
+from jaxstyle.manifest import History, Manifest, ManifestError
 
 
 def record(output, status="done", **more):
-    return {"output": output, "status": status, **more}
+    return {"output": output, "status": status, **more, "time": 1.5}
 
 
 @pytest.fixture
@@ -150,6 +151,82 @@ def test_what_cannot_be_written_or_read(tmp_path):
         Manifest(tmp_path / "nowhere" / "x.jsonl")
     with pytest.raises(ManifestError, match="cannot be read: no such file or directory"):
         list(manifest.read(tmp_path / "x.jsonl"))
+
+
+def test_records_say_when(path):
+    with Manifest(path) as file:
+        file.append({"output": "a.png", "status": "done"})
+        assert abs(file.last("a.png")["time"] - time.time()) < 60
+
+
+def test_a_line_that_is_being_written_just_now_ends_the_reading(path):
+    """Another process may write the rest of it before the reader is at the end."""
+
+    class Growing:
+        def __iter__(self):
+            return iter([json.dumps(record("a.png")).encode() + b"\n", b'{"output": "b', b'.png", "status": "done"}\n'])
+
+    assert [found["output"] for _, _, found in manifest._lines(Growing(), path)] == ["a.png"]
+
+
+def test_history_is_the_newest_of_all_manifests(tmp_path):
+    def put(name, output, when, **more):
+        with Manifest(tmp_path / name) as file:
+            file.append(record(output, **more) | {"time": when})
+
+    others = [f"jaxstyle-manifest-{i}-of-2.jsonl" for i in (1, 2)]
+    put(others[0], "a.png", 3, note="other")
+    put(others[1], "a.png", 2, note="older")
+    put(others[1], "b.png", 1, note="other")
+    put(others[1], "b.png", 2, note="its newest")
+    put(others[1], "c.png", 9)
+    put(manifest.NAME, "b.png", 3, note="own")
+    put(manifest.NAME, "d.png", 3)
+    with Manifest(tmp_path / manifest.NAME) as own:
+        history = History(own, ["a.png", "b.png", "d.png", "e.png"])
+        assert [history.last(name) and history.last(name).get("note") for name in ("a.png", "b.png")] == [
+            "other",
+            "own",
+        ]
+        assert history.last("d.png") == record("d.png") | {"time": 3}
+        assert history.last("e.png") is None and history.last("c.png") is None  # which was not asked for
+        own.append(record("a.png") | {"note": "anew", "time": 4})
+        assert history.last("a.png")["note"] == "anew"
+    with Manifest(tmp_path / others[1]) as own:
+        assert History(own, ["b.png"]).last("b.png")["note"] == "own"
+
+
+def test_whether_a_run_has_it(path, tmp_path):
+    assert not manifest.in_use(path)
+    with Manifest(path) as file:
+        file.append(record("a.png"))
+        assert manifest.in_use(path) and manifest.beside(file) == []
+        with Manifest(tmp_path / "jaxstyle-manifest-1-of-2.jsonl") as other:
+            assert manifest.beside(other) == [path]
+    assert not manifest.in_use(path)
+    Manifest(path).close()  # the question has left no lock
+
+
+def test_a_file_system_without_locks(path, monkeypatch):
+    """Runs work there, and do not take each other for gone."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with Manifest(path) as file:
+        file.append(record("a.png"))
+    assert manifest.in_use(path)
+
+
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(path):
+    Manifest(path).close()
+    path.touch()
+    with open(path, "r+b") as file:
+        assert manifest._locked(file)
+        threading.Timer(0.05, file.close).start()
+        Manifest(path).close()
 
 
 def test_results_of_all_manifests_of_a_folder(tmp_path):

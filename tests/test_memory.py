@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import jax
 import pytest
 
 from jaxstyle import memory
@@ -77,3 +78,22 @@ def test_an_accelerator_has_its_own_memory(monkeypatch, stats, expected):
     monkeypatch.setattr(memory.jax, "local_devices", lambda: [Device(stats)])
     monkeypatch.setattr(memory, "host_memory", lambda: 5)
     assert memory.available_memory() == expected
+
+
+def test_of_several_devices_the_least_counts(monkeypatch):
+    monkeypatch.setattr(memory, "host_memory", lambda: 50)
+    own = [Device({"bytes_limit": limit}) for limit in (100, 40, 70)]
+    assert memory.available_memory(own) == 40
+    assert memory.available_memory([own[0], Device(None)]) == 50
+    assert memory.available_memory([Device(None)] * 4) == 12  # they share the host's
+    monkeypatch.setattr(memory, "host_memory", lambda: None)
+    assert memory.available_memory([own[0], Device(None)]) == 100 and memory.available_memory([Device(None)]) is None
+
+
+def test_the_device_that_was_chosen_counts():
+    first, *_, last = jax.devices()
+    seen = []
+    for device in (last, "cpu"):
+        with jax.default_device(device):
+            seen.append(memory._default_device())
+    assert seen == [last, first] and memory._default_device() == first != last

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from jaxstyle import manifest, pairs
+from jaxstyle import image, manifest, pairs
 from jaxstyle.controls import Controls
 from jaxstyle.pairs import Found, Listing, PairError, choose, default_output, find, make_jobs, pair_up, result_name
 
@@ -37,7 +37,8 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_folder(folder):
     found = find(["photos"], "content")
-    assert found == Listing((Found("photos/a.png", "a.png"), Found("photos/b.JPG", "b.JPG")), True, 1)
+    others = (Found("photos/notes.txt", "notes.txt", picture=False),)
+    assert found == Listing((Found("photos/a.png", "a.png"), Found("photos/b.JPG", "b.JPG")), True, 1, others)
     found = find([folder / "photos"], "content", recursive=True)
     assert names(found) == ["a.png", "b.JPG", "sub/a.png", "sub/deep/c.webp"] and found.ignored == 1
     assert all(os.path.isfile(picture.path) for picture in found.pictures)
@@ -162,6 +163,15 @@ def test_random_depends_on_the_seed_and_the_name_alone():
         assert 15 < list(drawn.values()).count(style) < 65
 
 
+def test_several_styles_for_each():
+    contents, styles = [f"{i}.png" for i in range(50)], [f"s{i}.png" for i in range(5)]
+    two, three = (paired(listing(*contents), listing(*styles), pair="random", seed=7, k=k) for k in (2, 3))
+    assert [content for content, _ in two] == [name for name in contents for _ in range(2)]
+    assert len(set(two)) == 100 and set(two) < set(three)
+    with pytest.raises(ValueError, match="k: expected 0 to 5, got 6"):
+        paired(listing("a.png"), listing(*styles), pair="random", k=6)
+
+
 def test_choose_draws_without_putting_back():
     assert sorted(choose(0, "a", 6, 6)) == list(range(6)) and choose(0, "a", 6, 0) == ()
     assert choose(3, "a", 100, 4)[:2] == choose(3, "a", 100, 2)  # more of them go on from fewer
@@ -217,6 +227,27 @@ def test_result_name(content, styles, expected):
     assert result_name(content, styles) == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "format", "expected"),
+    [
+        ("a.jpg", "PNG", "a_stylized_s.png"),
+        ("a.JPEG", "jpg", "a_stylized_s.jpg"),
+        ("in/a.gif", "tiff", "in/a_stylized_s.tif"),
+        ("a", "webp", "a_stylized_s.webp"),
+    ],
+)
+def test_the_format_gives_the_suffix(content, format, expected):
+    assert result_name(content, ["s.png"], format=format) == expected
+    assert default_output(content, "s.png", format).name == expected.rpartition("/")[2]
+    with pytest.raises(ValueError, match="format: unknown format 'gif'"):
+        result_name(content, ["s.png"], format="gif")
+
+
+def test_every_format_has_a_suffix_that_means_it():
+    assert {image.WRITE_FORMATS[suffix]: suffix for suffix in pairs.SUFFIXES.values()} == pairs.SUFFIXES
+    assert set(pairs.SUFFIXES) == set(image.WRITE_FORMATS.values())
+
+
 def test_long_names_are_cut_and_stay_different():
     found = {result_name(f"{stem * 200}{i}.png", ["é" * 200 + ".png"]) for stem in "aé" for i in range(3)}
     assert len(found) == 6 and all(len(name.encode()) <= pairs.MOST_BYTES for name in found)
@@ -228,9 +259,9 @@ def test_default_output():
     assert str(default_output("photo.png", ["a.png", "x/b.jpg"])) == "photo_stylized_a_b.png"
 
 
-def outputs(contents, styles=("s.png",)):
+def outputs(contents, styles=("s.png",), **options):
     found = Listing(tuple(Found(path, name) for path, name in contents), True, 0)
-    return [job.output for job in make_jobs(found, listing(*styles, grouped=True), Controls())]
+    return [job.output for job in make_jobs(found, listing(*styles, grouped=True), Controls(), **options)]
 
 
 @pytest.mark.parametrize(
@@ -258,6 +289,16 @@ def test_what_differs_is_not_marked():
         "a_stylized_s.png",
         "s/a_stylized_s.png",
     ]
+    same = outputs([("in/a.jpg", "a.jpg"), ("in/a.png", "a.png")], format="png")  # in one format they would be
+    assert len(set(same)) == 2 and all(name.startswith("a_stylized_s_") and name.endswith(".png") for name in same)
+
+
+def test_the_contents_own_names():
+    found = [("in/s/a.jpg", "s/a.jpg"), ("in/b.gif", "b.gif"), ("in/c:d.png", "c:d.png")]
+    assert outputs(found, keep_names=True) == ["s/a.jpg", "b.png", "c_d.png"]
+    assert outputs(found[:2], keep_names=True, format="tiff") == ["s/a.tif", "b.tif"]
+    with pytest.raises(PairError, match=r"^in/a.png: its result would have the name of that of in/a.gif: a\.png$"):
+        outputs([("in/a.gif", "a.gif"), ("in/a.png", "a.png")], keep_names=True)
 
 
 def test_styles_of_one_name():
