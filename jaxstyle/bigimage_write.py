@@ -1,6 +1,6 @@
 """Pictures larger than memory, written as their rows come.
 
-`write` takes bands of rows from top to bottom and makes a PNG, a tiled TIFF (BigTIFF past 4 GB; with the extra
+`write` takes bands of rows from top to bottom and makes a PNG, a tiled TIFF (`jaxstyle.bigtiff`; with the extra
 ``large``), or a DeepZoom pyramid (``name.dzi`` and ``name_files/``) without ever holding the picture. The other
 formats cannot be written so: their picture is gathered in 8 bits, 3 or 4 bytes per pixel. Whatever goes wrong,
 interruption included, leaves what was there before and nothing else.
@@ -8,21 +8,25 @@ interruption included, leaves what was there before and nothing else.
 
 from __future__ import annotations
 
+import collections
 import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from jaxstyle import image
 from jaxstyle.bigimage import Source
+from jaxstyle.bigtiff import write_tiff
 from jaxstyle.deepzoom import check_replaceable, files_of, write_deepzoom
 from jaxstyle.image_encode import quantise, temporary_beside
 from jaxstyle.image_source import ImageError, label_of
 
-TIFF_TILE = 512
+_PNG_ROWS = 64
+"""Rows that are compressed at a time."""
 _CHANNELS_OF_PNG = {3: 2, 4: 6}  # colour types RGB, RGBA
 
 
@@ -38,12 +42,15 @@ def write(
     format: str | None = None,
     quality: int | None = None,
     overwrite: bool = True,
+    pyramid: bool = False,
+    work: str | os.PathLike[str] | None = None,
 ) -> tuple[str, ...]:
     """Writes a picture from bands of rows.
 
     Args:
       target: its suffix chooses the format: ``.png``, ``.tif``, ``.dzi``, or one that `jaxstyle.image.write` knows.
-      bands: float ``(h, width, 3)``, sRGB-encoded, from top to bottom; clipped to [0, 1] and rounded to nearest.
+      bands: float ``(h, width, 3)``, sRGB-encoded, from top to bottom; clipped to [0, 1] and rounded to nearest; or
+        samples as they are to be, uint8 or uint16 by ``bits``.
       height, width: of the whole picture.
       alpha: the transparency, ``(height, width)``; left out where the format has none.
       bits: 8, or 16 for PNG and TIFF.
@@ -51,6 +58,8 @@ def write(
       format: instead of the suffix, as in `jaxstyle.image.write`; DeepZoom goes by its suffix alone.
       quality: 1 to 100, of JPEG and WebP, and of DeepZoom's JPEG tiles; None: 95.
       overwrite: False refuses a target that exists.
+      pyramid: TIFF with smaller versions, see `jaxstyle.bigtiff.write_tiff`.
+      work: folder for what is not finished, in the file system of ``target``; by default that of ``target``.
 
     Returns:
       Sentences for the user about what the format could not hold.
@@ -63,8 +72,10 @@ def write(
     check_target(target, format=format, overwrite=overwrite)  # before the first band, which may cost hours
     if os.path.exists(path) and not os.path.isfile(path):
         raise ImageError(label, "is not a regular file: rows cannot be written to it")
-    chosen = _format(target, format)
-    streamed = chosen in ("PNG", "DZI") or (chosen == "TIFF" and _has_tifffile())
+    chosen = format_of(target, format)
+    streamed = is_streamed(chosen)
+    if pyramid and chosen == "TIFF" and not streamed:
+        notices.append("TIFF is written without tiles and smaller versions: they need tifffile (jaxstyle[large])")
     if bits == 16 and (chosen == "DZI" or not streamed):
         bits = 8
         notices.append(f"{chosen} is written at 8 bits per channel: PNG keeps 16")
@@ -78,7 +89,7 @@ def write(
             return (*notices, *_gather(target, rows, (height, width, channels), exif, chosen, quality))
         if exif and chosen != "PNG":
             notices.append(f"{chosen} is written in tiles without EXIF data: PNG keeps it")
-        with temporary_beside(path) as temporary:
+        with temporary_beside(path if work is None else os.path.join(work, "picture")) as temporary:
             if chosen == "DZI":
                 write_deepzoom(temporary, path, rows, (height, width, channels), quality)
             elif chosen == "PNG":
@@ -86,7 +97,7 @@ def write(
                     write_png(stream, rows, height, width, channels, bits, exif)
                 os.replace(temporary, path)
             else:
-                _write_tiff(temporary, rows, (height, width, channels), bits)
+                write_tiff(temporary, rows, (height, width, channels), bits, pyramid=pyramid)
                 os.replace(temporary, path)
     except ImageError:
         raise
@@ -96,7 +107,12 @@ def write(
     return tuple(notices)
 
 
-def _format(target: str | os.PathLike[str], format: str | None) -> str:
+def format_of(target: str | os.PathLike[str], format: str | None = None) -> str:
+    """Like `jaxstyle.image.format_of`, and "DZI" for ``.dzi``.
+
+    Raises:
+      ImageError: an unknown format or suffix.
+    """
     if format is None and os.path.splitext(os.fspath(target))[1].lower() == ".dzi":
         return "DZI"
     return image.format_of(target, format)
@@ -114,7 +130,7 @@ def check_target(
     Raises:
       ImageError: `write` would refuse the path.
     """
-    if _format(path, format) != "DZI":
+    if format_of(path, format) != "DZI":
         return image.check_target(path, format=format, overwrite=overwrite, keep=keep)
     label, real = label_of(path, "output"), os.path.realpath(path)
     folder, tiles = os.path.dirname(real), files_of(real)
@@ -136,7 +152,10 @@ def check_target(
     return None
 
 
-def _has_tifffile() -> bool:
+def is_streamed(format: str) -> bool:
+    """Whether a format, as `format_of` names it, is written as rows come; the others are gathered in memory."""
+    if format != "TIFF":
+        return format in ("PNG", "DZI")
     try:
         import tifffile  # noqa: F401
     except ImportError:
@@ -194,7 +213,7 @@ def write_png(
     bits: int = 8,
     exif: bytes | None = None,
 ) -> None:
-    """Writes a PNG (ISO/IEC 15948) row by row; Pillow wants all rows at once.
+    """Writes a PNG (ISO/IEC 15948) row by row; Pillow wants all rows at once. They are compressed in threads.
 
     Args:
       stream: it is not closed, nor sought in.
@@ -212,65 +231,44 @@ def write_png(
     chunk(b"IHDR", struct.pack(">2I5B", width, height, bits, _CHANNELS_OF_PNG[channels], 0, 0, 0))
     if exif:
         chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
-    packer = zlib.compressobj(6)
-    above = np.zeros(width * channels * bits // 8, np.uint8)
-    for band in bands:
-        lines = np.ascontiguousarray(band, ">u2" if bits == 16 else np.uint8).view(np.uint8).reshape(len(band), -1)
-        filtered = np.empty((len(lines), lines.shape[1] + 1), np.uint8)
-        filtered[:, 0] = 2  # "Up": minus the row above, modulo 256
-        filtered[:, 1:] = lines - np.concatenate([above[None], lines[:-1]])
-        above = lines[-1]
-        for start in range(0, len(lines), 64):  # a chunk holds at most 2 GiB
-            data = packer.compress(filtered[start : start + 64].data)
-            if data:
-                chunk(b"IDAT", data)
-    chunk(b"IDAT", packer.flush())
+
+    def lines() -> Iterator[np.ndarray]:
+        above = np.zeros(width * channels * bits // 8, np.uint8)
+        for band in bands:
+            for start in range(0, len(band), _PNG_ROWS):
+                part = np.ascontiguousarray(band[start : start + _PNG_ROWS], ">u2" if bits == 16 else np.uint8)
+                rows = part.view(np.uint8).reshape(len(part), -1)
+                filtered = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
+                filtered[:, 0] = 2  # "Up": minus the row above, modulo 256
+                filtered[:, 1:] = rows - np.concatenate([above[None], rows[:-1]])
+                above = rows[-1]
+                yield filtered
+
+    for data in _deflated(lines()):
+        chunk(b"IDAT", data)
     chunk(b"IEND", b"")
 
 
-# ---- TIFF --------------------------------------------------------------------------------------------------
+def _deflated(parts: Iterable[np.ndarray]) -> Iterator[bytes]:
+    """One zlib stream (RFC 1950) of many parts that are compressed at once, in threads, as pigz does it: each begins
+    with the end of the one before as its dictionary and ends at a whole byte."""
 
+    def deflate(part: bytes, before: bytes) -> bytes:
+        packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=before)
+        return packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
 
-def _write_tiff(path: str, bands: Iterable[np.ndarray], shape: tuple[int, int, int], bits: int) -> None:
-    """A tiled, deflate-compressed TIFF with horizontal prediction; BigTIFF where it may pass 4 GB."""
-    import tifffile
-
-    dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
-    large = shape[0] * shape[1] * shape[2] * dtype.itemsize > (1 << 32) - (1 << 25)
-    with tifffile.TiffWriter(path, bigtiff=large) as file:
-        file.write(
-            _tiff_tiles(bands, shape[1]),
-            shape=shape,
-            dtype=dtype,
-            tile=(TIFF_TILE, TIFF_TILE),
-            photometric="rgb",
-            extrasamples=["unassalpha"] if shape[2] == 4 else [],
-            compression="zlib",
-            predictor=True,
-            software="jaxstyle",
-            metadata=None,
-        )
-
-
-def _tiff_tiles(bands: Iterable[np.ndarray], width: int) -> Iterator[np.ndarray]:
-    for rows in _regrouped(bands, TIFF_TILE):
-        for x in range(0, width, TIFF_TILE):
-            part = rows[:, x : x + TIFF_TILE]
-            missing = ((0, TIFF_TILE - part.shape[0]), (0, TIFF_TILE - part.shape[1]), (0, 0))
-            yield np.pad(part, missing, mode="edge")
-
-
-def _regrouped(bands: Iterable[np.ndarray], height: int) -> Iterator[np.ndarray]:
-    """The same rows in bands of ``height``, the last one as it comes."""
-    kept: list[np.ndarray] = []
-    count = 0
-    for band in bands:
-        while len(band):
-            part, band = band[: height - count], band[height - count :]
-            kept.append(part)
-            count += len(part)
-            if count == height:
-                yield np.concatenate(kept)
-                kept, count = [], 0
-    if kept:
-        yield np.concatenate(kept)
+    threads = os.cpu_count() or 1
+    waiting: collections.deque[Future[bytes]] = collections.deque()
+    before, checksum = b"", 1
+    yield b"\x78\x9c"  # deflate with a window of 32 KiB, the usual level
+    with ThreadPoolExecutor(threads) as pool:
+        for part in parts:
+            data = part.tobytes()
+            waiting.append(pool.submit(deflate, data, before))
+            checksum = zlib.adler32(data, checksum)
+            before = (before + data[-(1 << zlib.MAX_WBITS) :])[-(1 << zlib.MAX_WBITS) :]
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    yield b"\x03\x00" + struct.pack(">I", checksum)  # an empty last block

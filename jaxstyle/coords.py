@@ -89,6 +89,33 @@ def _frequencies(octaves: int, omega: float, rank: int) -> Array:
     return jnp.asarray(values.reshape((1,) * rank + (octaves,)))
 
 
+def spline(values: Array, cells: int) -> tuple[Array, Array]:
+    """Where a quadratic B-spline over ``cells`` equal cells of [-1, 1] looks: its control points and their weights.
+
+    A spline has ``cells + 2`` control points; at every place three that follow each other count. Values and slopes
+    are continuous. Outside of [-1, 1] a place counts as the nearest end.
+
+    Args:
+      values: ``(...)`` places on one axis.
+      cells: at least 1.
+
+    Returns:
+      ``(first, weights)``: the first of the three, ``(...)`` int32, and ``(..., 3)``, which sum to 1.
+    """
+    at = (jnp.clip(values, -1, 1) + 1) * (cells / 2)
+    first = jnp.clip(jnp.floor(at), 0, cells - 1)
+    t = at - first
+    weights = jnp.stack([(1 - t) ** 2 / 2, 0.5 + t * (1 - t), t**2 / 2], axis=-1)
+    return first.astype(jnp.int32), weights
+
+
+def spline_matrix(values: Array, cells: int) -> Array:
+    """`spline` as a matrix: ``(n,)`` places -> ``(n, cells + 2)``, whose product with control points are values."""
+    first, weights = spline(values, cells)
+    away = jnp.arange(cells + 2)[None] - first[:, None]  # (n, cells + 2)
+    return sum((jnp.where(away == k, weights[:, k : k + 1], 0) for k in range(3)), jnp.zeros(away.shape))
+
+
 def resample(values: ArrayLike, x: np.ndarray, y: np.ndarray) -> Array:
     """A map over the whole picture, linearly interpolated at places of it; beyond its outer pixel centres constant.
 
@@ -102,14 +129,14 @@ def resample(values: ArrayLike, x: np.ndarray, y: np.ndarray) -> Array:
       float32 ``(H, W)``.
     """
     values = jnp.asarray(values, jnp.float32)
-    low, high, part = _neighbours(y, values.shape[0])
+    low, high, part = neighbours(y, values.shape[0])
     values = values[low] * (1 - part[:, None]) + values[high] * part[:, None]
-    low, high, part = _neighbours(x, values.shape[1])
+    low, high, part = neighbours(x, values.shape[1])
     return values[:, low] * (1 - part[None]) + values[:, high] * part[None]
 
 
-def _neighbours(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two of ``size`` pixels between whose centres each place lies, and how far it is from the first."""
+def neighbours(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The two of ``size`` pixels between whose centres each place in [-1, 1] lies, and how far it is from the first."""
     at = np.round((np.asarray(places, np.float64) + 1) / 2 * size - 0.5, 9)  # a centre is a whole number
     at = np.clip(at, 0, size - 1)
     low = np.floor(at).astype(np.int32)

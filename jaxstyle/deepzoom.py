@@ -1,17 +1,19 @@
 """DeepZoom pyramids from rows: ``name.dzi``, an index, and ``name_files/LEVEL/COLUMN_ROW.jpg``, tiles of all sizes.
 
 The layout of libvips' ``dzsave``: level 0 is one pixel, the last one the picture, each half as large as the next;
-tiles of 254 pixels that overlap by one. Every level is cut and halved as its rows come.
+tiles of 254 pixels that overlap by one. Every level is cut and halved as its rows come; tiles are encoded in threads.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
 
 from jaxstyle import image_encode
+from jaxstyle.halving import Halving
 from jaxstyle.image_source import ImageError
 
 TILE = 254  # without the overlap
@@ -52,15 +54,16 @@ def write_deepzoom(
     files = os.path.join(folder, "files")
     level: _Level | None = None
     deepest = (max(height, width) - 1).bit_length()
-    for number in range(deepest + 1):
-        halvings = deepest - number
-        size = (-(-height >> halvings), -(-width >> halvings))  # rounded up
-        os.makedirs(os.path.join(files, str(number)))
-        level = _Level(os.path.join(files, str(number)), size, kind, quality, level)
-    assert level is not None
-    for band in bands:
-        level.add(band)
-    level.finish()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number in range(deepest + 1):
+            halvings = deepest - number
+            size = (-(-height >> halvings), -(-width >> halvings))  # rounded up
+            os.makedirs(os.path.join(files, str(number)))
+            level = _Level(os.path.join(files, str(number)), size, kind, quality, level, pool)
+        assert level is not None
+        for band in bands:
+            level.add(band)
+        level.finish()
     with open(os.path.join(folder, "index"), "x", encoding="utf-8") as index:
         index.write(
             '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -85,50 +88,52 @@ class _Level:
     """One resolution of a pyramid: cuts rows into tiles and gives their 2x2 means to the level below."""
 
     def __init__(
-        self, folder: str, size: tuple[int, int], kind: str, quality: int | None, below: _Level | None
+        self,
+        folder: str,
+        size: tuple[int, int],
+        kind: str,
+        quality: int | None,
+        below: _Level | None,
+        pool: Executor,
     ) -> None:
         self._folder, self._size, self._kind, self._quality, self._below = folder, size, kind, quality, below
+        self._pool = pool
         self._rows: list[np.ndarray] = []  # not yet cut, with the overlap of the row of tiles above
         self._top = self._bottom = 0  # of those rows
         self._line = 0  # of tiles
-        self._single: np.ndarray | None = None  # a row that waits for the second one of its pair
+        self._halving = Halving()
 
     def add(self, band: np.ndarray) -> None:
         self._rows.append(band)
         self._bottom += len(band)
         while (self._line + 1) * TILE < self._bottom:  # one row of overlap is there, too
             self._cut()
-        self._halve(band)
+        if self._below is not None:
+            self._below.add(self._halving.add(band))
 
     def finish(self) -> None:
         if self._line * TILE < self._size[0]:
             self._cut()
         if self._below is not None:
-            if self._single is not None:
-                self._halve(self._single)  # the last row of an odd number stands for its pair
+            last = self._halving.finish()
+            if last is not None:
+                self._below.add(last)
             self._below.finish()
 
     def _cut(self) -> None:
         rows = np.concatenate(self._rows)
         first, last = self._line * TILE, min((self._line + 1) * TILE, self._size[0])
         tall = rows[max(first - 1, 0) - self._top : last + 1 - self._top]
-        for column, left in enumerate(range(0, self._size[1], TILE)):
+
+        def cut(column: int, left: int, line: int = self._line) -> None:
             tile = np.ascontiguousarray(tall[:, max(left - 1, 0) : left + TILE + 1])
             data = image_encode.encode(tile, {"jpg": "JPEG", "png": "PNG"}[self._kind], None, self._quality)
-            with open(os.path.join(self._folder, f"{column}_{self._line}.{self._kind}"), "xb") as file:
+            with open(os.path.join(self._folder, f"{column}_{line}.{self._kind}"), "xb") as file:
                 file.write(data)
+
+        columns = range(0, self._size[1], TILE)
+        for _ in self._pool.map(cut, range(len(columns)), columns):
+            pass
         self._line += 1
         keep = rows[last - 1 - self._top :]
         self._rows, self._top = [keep], last - 1
-
-    def _halve(self, band: np.ndarray) -> None:
-        if self._below is None:
-            return
-        if self._single is not None:
-            band = np.concatenate([self._single, band])
-        even = len(band) // 2 * 2
-        self._single = band[even:].copy() if even < len(band) else None
-        if even:
-            pairs = np.pad(band[:even], ((0, 0), (0, band.shape[1] % 2), (0, 0)), mode="edge")
-            quads = pairs.reshape(even // 2, 2, pairs.shape[1] // 2, 2, -1)
-            self._below.add(((quads.sum((1, 3), dtype=np.uint16) + 2) >> 2).astype(np.uint8))

@@ -9,7 +9,7 @@ import shutil
 import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,21 @@ def encode(samples: np.ndarray, format: str, exif: bytes | None = None, quality:
     buffer = io.BytesIO()
     extra = {"exif": exif} if exif else {}
     to_image(samples).save(buffer, format, **options.get(format, {}), **extra)
+    return buffer.getvalue()
+
+
+def encode_animation(frames: Iterable[np.ndarray], format: str, milliseconds: int) -> bytes:
+    """The bytes of an animation that is repeated for ever.
+
+    Args:
+        frames: uint8 (H, W, 3), all of one size; at least one.
+        format: "GIF" or "WEBP".
+        milliseconds: that a frame is shown.
+    """
+    options: dict[str, Any] = {"WEBP": {"quality": 90, "method": 4}}.get(format, {})
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    buffer = io.BytesIO()
+    first.save(buffer, format, save_all=True, append_images=rest, duration=milliseconds, loop=0, **options)
     return buffer.getvalue()
 
 

@@ -39,7 +39,7 @@ from jaxstyle.inr_network import InrParams as InrParams
 from jaxstyle.inr_network import Network as Network
 from jaxstyle.inr_network import Spec as Spec
 from jaxstyle.inr_network import evaluate as evaluate
-from jaxstyle.inr_network import evaluate_sparse
+from jaxstyle.inr_network import evaluate_sparse as evaluate_sparse
 from jaxstyle.inr_network import init as init
 from jaxstyle.inr_network import load as load
 from jaxstyle.inr_network import save as save

@@ -180,8 +180,8 @@ def _regression(
 def _refinement(
     key: Array, params: inr.InrParams, encoder: Params, data: inr.Targets, stage: Refine, loss: inr.Loss
 ) -> tuple[Array, dict[str, Array]]:
-    """`inr.objective`, the mean over the step's degrees of style."""
-    k_alpha, k_places = jax.random.split(key)
+    """`inr.objective`, the mean over the step's degrees of style, and the anchor at alpha 0."""
+    k_alpha, k_places, k_anchor = jax.random.split(key, 3)
     alphas = inr.sample_alpha(k_alpha, loss, stage.alphas)
     some = None
     if stage.gradient_every > 1:  # one pixel of every few that follow each other; the shift gives all the same chance
@@ -195,8 +195,17 @@ def _refinement(
         return inr.objective(params, encoder, data, alpha, loss, gradient_at=some)
 
     if stage.alphas == 1:
-        return one(alphas[0])
-    return jax.tree.map(lambda values: values.mean(0), jax.vmap(one)(alphas))
+        total, terms = one(alphas[0])
+    else:
+        total, terms = jax.tree.map(lambda values: values.mean(0), jax.vmap(one)(alphas))
+    if stage.anchor:
+        height, width = data.photo.shape[:2]
+        index = jax.random.randint(k_anchor, (stage.points,), 0, height * width)
+        x, y = (jnp.asarray(places.axis(size), jnp.float32) for size in (width, height))
+        found = inr.evaluate_sparse(params, x, y, jnp.zeros(()), index, dtype=jnp.dtype(loss.dtype))
+        terms["anchor"] = jnp.square(found - data.photo.reshape(-1, 3)[index]).mean()
+        total += stage.anchor * terms["anchor"]
+    return total, terms
 
 
 # ---- the loop ----------------------------------------------------------------------------------------------
@@ -233,8 +242,8 @@ def fit(
       ArithmeticError: a term of the loss became NaN or infinite; the message names it and the step.
     """
     pictures = {
-        "content": _resized(content, "content", schedule.size),
-        "style": _resized(style, "style", schedule.size),
+        "content": resized(content, "content", schedule.size),
+        "style": resized(style, "style", schedule.size),
     }
     height, width = pictures["content"].shape[:2]
     if stylized is not None:
@@ -271,6 +280,19 @@ def _picture(picture: ArrayLike, name: str) -> np.ndarray:
     return np.asarray(batch[0])
 
 
-def _resized(picture: ArrayLike, name: str, size: int) -> np.ndarray:
+def resized(picture: ArrayLike, name: str, size: int) -> np.ndarray:
+    """A picture as it is fitted: about ``size * size`` pixels, see `fitted_size`.
+
+    Args:
+      picture: ``(H, W, 3)``, in [0, 1] or unsigned integers.
+      name: what messages call it.
+      size: the schedule's.
+
+    Returns:
+      float32 ``(height, width, 3)`` in [0, 1].
+
+    Raises:
+      ValueError: it is no such picture.
+    """
     pixels = _picture(picture, name)
     return image.resize(pixels, fitted_size(pixels.shape, size))

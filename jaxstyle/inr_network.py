@@ -10,7 +10,8 @@ operations; they differ from it, and from each other, in rounding only:
   of a term per column and a term per row: H + W evaluations instead of H W.
 * Nothing lies between the last two layers: they are one matrix.
 
-What is left per point is 7 products with 256 x 256 matrices and one with 256 x 3: 0.92 MFLOP of the plain 1.03.
+What is left per point of the paper's network is 7 products with 256 x 256 matrices and one with 256 x 3: 0.92 MFLOP of
+the plain 1.03. Learned grids, which the paper does not have, are in `jaxstyle.inr_grids`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from flax import struct
 from jax import lax
 
 from jaxstyle import coords as places
-from jaxstyle import weights
+from jaxstyle import inr_grids, weights
 from jaxstyle.arrays import Array, Params
 
 KIND = "inr"
@@ -46,6 +47,10 @@ class Spec:
     Attributes:
       octaves: frequencies of the positional encoding; 0 switches it off.
       omega: the lowest of them; 1 is the authors' code, pi is Eq. 9.
+      grids: cells along either side of learned grids; empty, as in the paper: there are none. A grid is two quadratic
+        B-splines over the picture, one of content and one of style: latents that change from place to place, mixed as
+        the others are, ``(1 - alpha) content + alpha style``. With them a narrow network is enough.
+      features: numbers that one grid has at a place.
       latent: numbers in a latent vector.
       width: of the ReLU layers.
       depth: number of ReLU layers.
@@ -55,6 +60,8 @@ class Spec:
 
     octaves: int = 6
     omega: float = 1.0
+    grids: tuple[int, ...] = ()
+    features: int = 4
     latent: int = 16
     width: int = 256
     depth: int = 8
@@ -63,7 +70,12 @@ class Spec:
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the field that no network can have."""
-        least = {"octaves": 0, "latent": 1, "width": 1, "depth": 1, "skip": 0, "bottleneck": 1}
+        object.__setattr__(self, "grids", tuple(self.grids))
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.grids):
+            raise ValueError(f"grids: expected whole numbers of at least 1, got {self.grids!r}")
+        if len(set(self.grids)) < len(self.grids):
+            raise ValueError(f"grids: expected different numbers, got {self.grids!r}")
+        least = {"octaves": 0, "features": 1, "latent": 1, "width": 1, "depth": 1, "skip": 0, "bottleneck": 1}
         for name, low in least.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
@@ -102,10 +114,18 @@ class Network(nn.Module):
     spec: Spec
 
     @nn.compact
-    def __call__(self, coords: Array, z: Array) -> Array:
-        """Colours ``(..., 3)`` in [0, 1] of coordinates ``(..., 2)`` with latents ``(..., latent)``."""
+    def __call__(self, coords: Array, z: Array, alpha: Array | None = None) -> Array:
+        """Colours ``(..., 3)`` in [0, 1] of coordinates ``(..., 2)`` with latents ``(..., latent)``.
+
+        ``alpha``, the degrees of style ``(...)`` that ``z`` is mixed by, is looked at by learned grids only; without it
+        theirs is 1.
+        """
         spec = self.spec
-        entry = jnp.concatenate([places.encode(coords, spec.octaves, spec.omega), z], axis=-1)
+        alpha = jnp.ones(coords.shape[:-1]) if alpha is None else alpha
+        grids = [
+            inr_grids.Grid(cells, spec.features, name=inr_grids.name(cells))(coords, alpha) for cells in spec.grids
+        ]
+        entry = jnp.concatenate([places.encode(coords, spec.octaves, spec.omega), *grids, z], axis=-1)
         x = entry
         for i in range(spec.depth):
             if i and i == spec.skip:
@@ -136,8 +156,11 @@ def init(key: Array, spec: Spec = Spec(), *, size: tuple[int, int] = (256, 256))
     drawn = jax.random.uniform(k_network, (count,), minval=-1, maxval=1)  # at once: each draw takes long to compile
     network: Params = {}
     for name, layer in shapes.items():
-        fan_in, fan_out = layer["kernel"]
-        for part, bound in (("kernel", math.sqrt(6 / (fan_in + fan_out))), ("bias", fan_in**-0.5)):
+        bounds = dict.fromkeys(inr_grids.PARTS, inr_grids.START)
+        if "kernel" in layer:
+            fan_in, fan_out = layer["kernel"]
+            bounds = {"kernel": math.sqrt(6 / (fan_in + fan_out)), "bias": fan_in**-0.5}
+        for part, bound in bounds.items():
             values, drawn = jnp.split(drawn, [math.prod(layer[part])])
             network.setdefault(name, {})[part] = bound * values.reshape(layer[part])
     z_c, z_s = jax.random.normal(k_latents, (2, spec.latent))
@@ -147,7 +170,7 @@ def init(key: Array, spec: Spec = Spec(), *, size: tuple[int, int] = (256, 256))
 def _network_shapes(spec: Spec) -> dict[str, dict[str, tuple[int, ...]]]:
     """The shapes of ``InrParams.network``."""
     key = jax.eval_shape(jax.random.key, 0)
-    arrays = [jax.ShapeDtypeStruct((size,), jnp.float32) for size in (2, spec.latent)]
+    arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2,), (spec.latent,), ())]
     found = jax.eval_shape(Network(spec).init, key, *arrays)["params"]
     return {layer: {part: leaf.shape for part, leaf in parts.items()} for layer, parts in found.items()}
 
@@ -168,8 +191,12 @@ def evaluate(params: InrParams, coords: Array, alpha: Array, *, dtype: Any = jnp
       ``(..., 3)`` float32 in [0, 1].
     """
     encoded = places.encode(coords, params.spec.octaves, params.spec.omega)
+    if params.spec.grids:
+        encoded = jnp.concatenate(
+            [encoded, inr_grids.at_points(params.network, params.spec.grids, coords, alpha)], axis=-1
+        )
     latents = _latent_terms(params, alpha, coords.ndim - 1)
-    kernels = [layer.encoding for layer in _entries(params)]
+    kernels = [jnp.concatenate([layer.encoding, layer.grids]) for layer in _entries(params)]
     terms = [jnp.matmul(encoded, kernel, precision=_EXACT) + z for kernel, z in zip(kernels, latents, strict=True)]
     return _body(params, terms, dtype)
 
@@ -189,6 +216,9 @@ def evaluate_grid(params: InrParams, x: Array, y: Array, alpha: Array, *, dtype:
     columns, rows = grid_terms(params, x, y)
     latents = _latent_terms(params, alpha, 2)
     terms = [_down(c, y.shape[0]) + (r[:, None] + z) for c, r, z in zip(columns, rows, latents, strict=True)]
+    if params.spec.grids:
+        found = inr_grids.on_grid(params.network, params.spec.grids, x, y, alpha)
+        terms = [t + jnp.matmul(found, layer.grids) for t, layer in zip(terms, _entries(params), strict=True)]
     return _body(params, terms, dtype)
 
 
@@ -228,7 +258,11 @@ def evaluate_sparse(
     columns, rows = grid_terms(params, x, y)
     latents = _latent_terms(params, alpha, 1)
     i, j = index // x.shape[0], index % x.shape[0]
-    return _body(params, [c[j] + r[i] + z for c, r, z in zip(columns, rows, latents, strict=True)], dtype)
+    terms = [c[j] + r[i] + z for c, r, z in zip(columns, rows, latents, strict=True)]
+    if params.spec.grids:
+        found = inr_grids.at_points(params.network, params.spec.grids, jnp.stack([x[j], y[i]], axis=-1), alpha)
+        terms = [t + jnp.matmul(found, layer.grids) for t, layer in zip(terms, _entries(params), strict=True)]
+    return _body(params, terms, dtype)
 
 
 def grid_terms(params: InrParams, x: Array, y: Array) -> tuple[list[Array], list[Array]]:
@@ -243,9 +277,10 @@ def grid_terms(params: InrParams, x: Array, y: Array) -> tuple[list[Array], list
 
 
 class _Entry(NamedTuple):
-    """A layer that sees the input: the rows of its kernel for the encoding and for the latent, and its bias."""
+    """A layer that sees the input: its kernel's rows for the encoding, the grids and the latent, and its bias."""
 
     encoding: Array
+    grids: Array
     latent: Array
     bias: Array
 
@@ -253,11 +288,12 @@ class _Entry(NamedTuple):
 def _entries(params: InrParams) -> list[_Entry]:
     """The first layer and, if there is one, the layer with the skip."""
     spec, size = params.spec, places.encoding_size(params.spec.octaves)
+    more = size + len(spec.grids) * spec.features
     found = []
     for i in (0, spec.skip) if spec.skip else (0,):
         layer = params.network[f"layer{i}"]
         rows = layer["kernel"][spec.width if i else 0 :]  # the skip's input stands behind the hidden units
-        found.append(_Entry(rows[:size], rows[size:], layer["bias"]))
+        found.append(_Entry(rows[:size], rows[size:more], rows[more:], layer["bias"]))
     return found
 
 

@@ -112,7 +112,7 @@ def render_image(
     """
     width, height = _checked_size(size, params.size)
     left, top, right, bottom = _checked_window(window, width, height)
-    x0, y0, x1, y1 = _checked_region(region)
+    x0, y0, x1, y1 = checked_region(region)
     x, y = places.axis(width, x0, x1, left, right), places.axis(height, y0, y1, top, bottom)
     degree = _checked_degree(alpha)
     if degree.size == 1:
@@ -277,7 +277,12 @@ def _checked_window(window: Any, width: int, height: int) -> tuple[int, int, int
     return left, top, right, bottom
 
 
-def _checked_region(region: Any) -> places.Box:
+def checked_region(region: Any) -> places.Box:
+    """The region as four numbers.
+
+    Raises:
+      ValueError: it is none, empty, or not inside of the picture.
+    """
     try:
         x0, y0, x1, y1 = (float(v) for v in region)
     except (TypeError, ValueError):

@@ -57,6 +57,9 @@ class Refine:
       shrink: how many times smaller the pictures are than the schedule's size.
       alphas: degrees of style rendered in one step; with an even number half of them mirror the other half.
       gradient_every: let the gradient go through one pixel of so many, drawn anew each step, see `inr.objective`.
+      anchor: weight of the mean squared difference to the photo's pixels at alpha 0, at ``points`` random points. VGG
+        sees colours but dimly: few steps of the paper's objective leave a tint at alpha 0, which this term forbids.
+      points: of the anchor.
       lr, lr_end: see `Regress`.
     """
 
@@ -64,12 +67,16 @@ class Refine:
     shrink: float = 1.0
     alphas: int = 1
     gradient_every: int = 1
+    anchor: float = 0.0
+    points: int = 4096
     lr: float = 1e-3
     lr_end: float | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the field that no stage can have."""
-        _check_stage(self, "alphas", "gradient_every")
+        _check_stage(self, "alphas", "gradient_every", "points")
+        if not 0 <= self.anchor < math.inf:
+            raise ValueError(f"anchor: expected a number of at least 0, got {self.anchor}")
         if not 1 <= self.shrink < math.inf:
             raise ValueError(f"shrink: expected a number of at least 1, got {self.shrink}")
 

@@ -138,22 +138,38 @@ def gradient(spec: str, height: int, width: int) -> Window:
     Raises:
       ValueError: see `jaxstyle.controls.parse_gradient`.
     """
-    stops = controls.parse_gradient(spec)
-    ends = [place for place in stops if place != "center"]
+    controls.parse_gradient(spec)
 
     def window(top: int, bottom: int, left: int, right: int) -> np.ndarray:
-        y, x = np.ix_(_along(height, top, bottom), _along(width, left, right))
-        if "edge" in stops:
-            return np.interp(np.hypot(2 * x - 1, 2 * y - 1), [0, 1], [stops["center"], stops["edge"]])
-        if len(stops) == 4:
-            upper, lower = ((1 - x) * stops[f"{side}-left"] + x * stops[f"{side}-right"] for side in ("top", "bottom"))
-            return (1 - y) * upper + y * lower
+        return gradient_at(spec, _along(height, top, bottom), _along(width, left, right))
+
+    return window
+
+
+def gradient_at(spec: str, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """`jaxstyle.controls.gradient` at any rows and columns.
+
+    Args:
+      spec: see there.
+      y, x: ``(h,)`` and ``(w,)``, 0 at the first pixel of the picture and 1 at the last.
+
+    Returns:
+      float32 ``(h, w)``.
+    """
+    stops = controls.parse_gradient(spec)
+    ends = [place for place in stops if place != "center"]
+    y, x = np.ix_(y, x)
+    if "edge" in stops:
+        found = np.interp(np.hypot(2 * x - 1, 2 * y - 1), [0, 1], [stops["center"], stops["edge"]])
+    elif len(stops) == 4:
+        upper, lower = ((1 - x) * stops[f"{side}-left"] + x * stops[f"{side}-right"] for side in ("top", "bottom"))
+        found = (1 - y) * upper + y * lower
+    else:
         far = [{"left": x, "right": 1 - x, "top": y, "bottom": 1 - y}[side] for side in ends[0].split("-")]
         along = sum(far) / len(far) + np.zeros((y.size, x.size))  # 0 at one end, 1 at the other
         first, last = (stops[place] for place in ends)
-        return np.interp(along, [0, 0.5, 1], [first, stops.get("center", (first + last) / 2), last])
-
-    return lambda *bounds: window(*bounds).astype(np.float32)
+        found = np.interp(along, [0, 0.5, 1], [first, stops.get("center", (first + last) / 2), last])
+    return found.astype(np.float32)
 
 
 def _along(size: int, start: int, stop: int) -> np.ndarray:

@@ -80,3 +80,21 @@ def test_a_plane_is_interpolated_exactly_and_constant_beyond_its_centres():
     found = coords.resample(plane, fine_x, fine_y)
     inside_x, inside_y = (np.clip(fine, axis[0], axis[-1]) for fine, axis in ((fine_x, x), (fine_y, y)))
     np.testing.assert_allclose(found, 2 * inside_x[None] - 3 * inside_y[:, None], atol=1e-6)
+
+
+@pytest.mark.parametrize("cells", [1, 2, 7])
+def test_a_spline_is_scipys(cells):
+    """Also as a matrix, and beyond the picture it is what it is at its edge."""
+    interpolate = pytest.importorskip("scipy.interpolate")
+    control = np.random.default_rng(0).normal(size=cells + 2)
+    width = 2 / cells
+    knots = -1 + width * np.arange(-2, cells + 3)
+    at = np.linspace(-1, 1, 41)
+    wanted = interpolate.BSpline(knots, control, 2)(np.clip(at, -1, 1 - 1e-12))
+    first, weights = coords.spline(jnp.asarray(at, jnp.float32), cells)
+    np.testing.assert_allclose(
+        (weights * control[np.asarray(first)[:, None] + np.arange(3)]).sum(-1), wanted, atol=1e-5
+    )
+    np.testing.assert_allclose(coords.spline_matrix(jnp.asarray(at, jnp.float32), cells) @ control, wanted, atol=1e-5)
+    beyond = coords.spline_matrix(jnp.asarray([-1.5, -1.0, 1.0, 9.0]), cells)
+    np.testing.assert_array_equal(beyond[::3], beyond[1:3])

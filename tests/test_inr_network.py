@@ -14,6 +14,7 @@ from jaxstyle.inr_network import InrParams, Network, Spec, init
 from jaxstyle.weights import WeightsError
 
 SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
+GRIDS = dataclasses.replace(SMALL, grids=(2, 5), features=3)
 
 evaluate = jax.jit(inr_network.evaluate, static_argnames=("dtype",))
 evaluate_grid = jax.jit(inr_network.evaluate_grid)
@@ -25,7 +26,16 @@ def plain(params, points, alpha):
     rank = a.ndim - 1
     z_c, z_s = (z.reshape((1,) * rank + (-1,)) for z in (params.z_c, params.z_s))
     z = jnp.broadcast_to(a * z_c + (1 - a) * z_s, (*points.shape[:-1], params.spec.latent))
-    return Network(params.spec).apply({"params": params.network}, points, z)
+    degree = jnp.broadcast_to(jnp.asarray(alpha, jnp.float32), points.shape[:-1])
+    return Network(params.spec).apply({"params": params.network}, points, z, degree)
+
+
+def with_grids(key, spec=GRIDS):
+    """Parameters whose grids are no longer near zero."""
+    params = init(key, spec)
+    for cells in spec.grids:
+        params.network[f"grid{cells}"] = jax.tree.map(lambda v: 50 * v, params.network[f"grid{cells}"])
+    return params
 
 
 def points(shape, seed=0):
@@ -74,6 +84,8 @@ def test_latents_are_normal_and_everything_comes_from_the_key(key):
         dataclasses.replace(SMALL, skip=1, octaves=0, omega=3.0),
         dataclasses.replace(SMALL, skip=3, omega=np.pi),
         dataclasses.replace(SMALL, depth=1, skip=0),
+        GRIDS,
+        dataclasses.replace(GRIDS, octaves=0, skip=0),
     ],
     ids=str,
 )
@@ -92,12 +104,13 @@ def test_the_savings_change_nothing_but_rounding(spec, key):
             (inr_network.evaluate_sparse(params, x, y, one, index), whole.reshape(-1, 3)[index]),
         ]
 
-    for found, wanted in both(init(key, spec), points((5, 4)), alphas((5, 4)), jnp.array([7, 0, 19, 7])):
+    for found, wanted in both(with_grids(key, spec), points((5, 4)), alphas((5, 4)), jnp.array([7, 0, 19, 7])):
         assert found.dtype == jnp.float32 and found.shape == wanted.shape
         np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
-def test_gradients_are_those_of_the_plain_network(key):
+@pytest.mark.parametrize("spec", [SMALL, GRIDS], ids=["paper", "grids"])
+def test_gradients_are_those_of_the_plain_network(spec, key):
     x, y = jnp.linspace(-1, 1, 4), jnp.linspace(-1, 1, 5)
     grid = jnp.stack(jnp.meshgrid(x, y), axis=-1)
     probe = jnp.asarray(np.random.default_rng(2).normal(size=(5, 4, 3)), jnp.float32)
@@ -114,7 +127,7 @@ def test_gradients_are_those_of_the_plain_network(key):
             found.append([jax.grad(lambda p, f=f: (f(p) * probe).sum())(params) for f in functions])
         return found
 
-    for wanted, *ways in gradients(init(key, SMALL), alphas((5, 4))):
+    for wanted, *ways in gradients(with_grids(key, spec), alphas((5, 4))):
         for found in ways:
             jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), found, wanted)
 
@@ -131,6 +144,16 @@ def test_the_ends_know_nothing_of_each_other(key):
         np.testing.assert_array_equal(evaluate_grid(params, x, y, degree), evaluate_grid(changed, x, y, degree))
     content, style = (evaluate(params, at, jnp.full((9,), end)) for end in (0.0, 1.0))
     assert np.abs(content - style).max() > 1e-3
+
+
+def test_the_ends_know_nothing_of_each_others_grids(key):
+    params, at = with_grids(key), points((9,))
+    for alpha, other in ((0.0, "style"), (1.0, "content")):
+        grids = {f"grid{n}": {**params.network[f"grid{n}"], other: jnp.full((n + 2, n + 2, 3), 9.0)} for n in (2, 5)}
+        changed = dataclasses.replace(params, network=params.network | grids)
+        for degree in (jnp.float32(alpha), jnp.full((9,), alpha)):
+            np.testing.assert_array_equal(evaluate(params, at, degree), evaluate(changed, at, degree))
+        assert np.abs(evaluate(params, at, jnp.float32(0.5)) - evaluate(changed, at, jnp.float32(0.5))).max() > 1e-3
 
 
 def test_hidden_layers_in_bfloat16_are_close(key):
@@ -166,6 +189,9 @@ def test_a_picture_is_a_pytree_with_a_static_spec(key):
         ("skip", 8, "skip: expected a layer from 1 to 7, or 0 for none, got 8"),
         ("omega", float("nan"), "omega: expected a positive number, got nan"),
         ("omega", "1", "omega: expected a positive number, got '1'"),
+        ("grids", (8, 0), "grids: expected whole numbers of at least 1, got (8, 0)"),
+        ("grids", (8, 8), "grids: expected different numbers, got (8, 8)"),
+        ("features", 0, "features: expected a whole number of at least 1, got 0"),
     ],
 )
 def test_a_spec_that_no_network_can_have_is_refused(field, value, message):
@@ -183,6 +209,14 @@ def file(key, tmp_path):
     return tmp_path / "fit.safetensors"
 
 
+def test_a_file_keeps_grids(key, tmp_path):
+    params = init(key, GRIDS, size=(9, 7))
+    inr_network.save(tmp_path / "fit.safetensors", params)
+    found = inr_network.load(tmp_path / "fit.safetensors")
+    assert (found.spec, found.size) == (GRIDS, (9, 7))
+    jax.tree.map(np.testing.assert_array_equal, found, params)
+
+
 def test_a_file_gives_back_every_bit(file, key):
     wanted, found = init(key, SMALL, size=(30, 20)), inr_network.load(file)
     assert jax.tree.structure(found) == jax.tree.structure(wanted)
@@ -198,7 +232,7 @@ def test_the_same_picture_gives_the_same_bytes(file, tmp_path):
 def test_a_file_says_what_it_is(file, tmp_path):
     metadata = weights.load(file).metadata
     assert (metadata["kind"], metadata["licence"], metadata["size"]) == ("inr", "your own", "30x20")
-    assert json.loads(metadata["spec"]) == dataclasses.asdict(SMALL)
+    assert json.loads(metadata["spec"]) == {**dataclasses.asdict(SMALL), "grids": []}
     inr_network.save(tmp_path / "mine", inr_network.load(file), licence="CC0-1.0", seed="3", kind="something else")
     metadata = weights.load(tmp_path / "mine").metadata
     assert (metadata["kind"], metadata["licence"], metadata["seed"]) == ("inr", "CC0-1.0", "3")

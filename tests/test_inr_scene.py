@@ -1,0 +1,143 @@
+import jax
+import numpy as np
+import pytest
+
+from jaxstyle import controls, coords, image
+from jaxstyle.controls import Controls
+from jaxstyle.inr_network import Spec, init
+from jaxstyle.inr_render import render_image
+from jaxstyle.inr_scene import Painter, open_scene, shown_size
+
+SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
+SIZE = (30, 20)  # width, height
+RNG = np.random.default_rng(0)
+PARAMS = init(jax.random.key(0), SMALL, size=SIZE)
+REGION = (-0.5, -1.0, 0.25, 0.5)
+
+
+def degree(chosen, mask_alpha=None, region=coords.WHOLE, size=SIZE):
+    """The degree of style of the whole picture, put together from windows that do not fit anything."""
+    with open_scene(PARAMS, chosen, mask_alpha, region) as scene:
+        assert (scene.width, scene.height) == size
+        if not callable(scene.degree):
+            return scene.degree
+        x, y = (coords.axis(n, region[i], region[i + 2]) for i, n in enumerate(size))
+        rows = [
+            [scene.degree(y[i : i + 7], x[j : j + 11]) for j in range(0, size[0], 11)] for i in range(0, size[1], 7)
+        ]
+        found = np.concatenate([np.concatenate(row, 1) for row in rows])
+        assert found.dtype == np.float32
+        return found
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (40, 60), (2, 3), (4, 6), (11, 16)])
+def test_an_alpha_map_is_that_of_the_whole_picture(shape):
+    values = RNG.random(shape).astype(np.float32)
+    smaller = controls.resize_map(values, min(20, shape[0]), min(30, shape[1]))  # larger ones are averaged
+    wanted = coords.resample(smaller, coords.axis(30), coords.axis(20))
+    np.testing.assert_allclose(degree(Controls(alpha=0.5, alpha_map=values)), 0.5 * wanted, atol=1e-6)
+
+
+def test_a_zoom_shows_what_the_whole_picture_has_there():
+    values = RNG.random((20, 30)).astype(np.float32)
+    x, y = coords.axis(48, -0.5, 0.25), coords.axis(64, -1.0, 0.5)
+    chosen = Controls(alpha_map=values, size=(48, 64))
+    wanted = coords.resample(values, x, y)
+    np.testing.assert_allclose(degree(chosen, region=REGION, size=(48, 64)), wanted, atol=1e-6)
+    chosen = Controls(gradient="left:0,right:1", size=(48, 64))
+    wanted = ((x + 1) / 2 * 128 - 0.5) / 127  # the whole picture has 128 columns
+    np.testing.assert_allclose(degree(chosen, region=REGION, size=(48, 64)), np.tile(wanted, (64, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", ["left:0,right:1", "top-left:0,bottom-right:1", "center:1,edge:0", "bottom:0.5,top:1"])
+def test_gradients_are_those_of_the_controls(spec):
+    np.testing.assert_allclose(degree(Controls(gradient=spec)), controls.gradient(spec, 20, 30), atol=1e-6)
+
+
+def test_masks_have_their_own_degrees():
+    left = np.zeros((20, 30), np.float32)
+    left[:, :10] = 1
+    right = np.zeros((20, 30), np.float32)
+    right[:, 15:] = 0.5
+    found = degree(Controls(alpha=0.25, mask=(left, right)), (1, 0.75))
+    np.testing.assert_array_equal(found[:, :10], 1)
+    np.testing.assert_array_equal(found[:, 10:15], 0.25)
+    np.testing.assert_allclose(found[:, 15:], 0.5 * 0.25 + 0.5 * 0.75, atol=1e-6)
+    ones = np.ones((20, 30), np.float32)
+    np.testing.assert_allclose(degree(Controls(mask=(ones, ones)), (0.0, 0.5)), 0.25, atol=1e-6)
+    found = degree(Controls(gradient="left:0,right:1", mask=(left,)), (0.5,))
+    np.testing.assert_allclose(found[:, 10:], controls.gradient("left:0,right:1", 20, 30)[:, 10:], atol=1e-6)
+    np.testing.assert_array_equal(found[:, :10], 0.5)
+
+
+def test_one_number_stays_one():
+    assert degree(Controls(alpha=0.3)) == 0.3
+
+
+def test_maps_of_another_shape_are_refused():
+    for values in (np.ones((30, 20)), np.ones((20, 24)), np.ones((1, 30))):
+        with (
+            pytest.raises(image.ImageError, match=r"alpha_map: its \d+ x \d+ pixels have another shape .* 30 x 20; "),
+            open_scene(PARAMS, Controls(alpha_map=values.astype(np.float32))),
+        ):
+            pass
+    square = np.ones((9, 9), np.float32)
+    with open_scene(PARAMS, Controls(mask=square, size=(50, 50)), (1,)):  # the shape of the result
+        pass
+    with open_scene(PARAMS, Controls(mask=np.ones((2, 3), np.float32), size=(50, 50)), (1,)):  # that of the fit
+        pass
+    with open_scene(PARAMS, Controls(mask=np.ones((2, 3), np.float32)), (1,), REGION):  # of the whole, not the part
+        pass
+
+
+@pytest.mark.parametrize(
+    ("masks", "alphas", "message"),
+    [
+        (1, None, "mask: needs mask_alpha"),
+        (1, (0, 1), "mask_alpha: expected 1, one per mask, got 2"),
+        (0, (0,), "mask_alpha: expected 0, one per mask, got 1"),
+        (1, (1.5,), r"mask_alpha: expected numbers in \[0, 1\], got 1.5"),
+        (1, (float("nan"),), r"mask_alpha: expected numbers in \[0, 1\], got nan"),
+    ],
+)
+def test_degrees_of_masks_are_checked(masks, alphas, message):
+    chosen = Controls(mask=[np.ones((20, 30), np.float32)] * masks or None)
+    with pytest.raises(ValueError, match=message), open_scene(PARAMS, chosen, alphas):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("size", "region", "wanted"),
+    [
+        (None, coords.WHOLE, (30, 20)),
+        (40, coords.WHOLE, (60, 40)),
+        ((7, 9), REGION, (7, 9)),
+        (None, (-1, -1, 0, 1), (15, 20)),
+        (None, (0, 0, 0.5, 0.5), (30, 20)),
+        (100, (-1, -1, 0, 1), (100, 133)),
+    ],
+)
+def test_sizes_have_the_shape_of_what_is_shown(size, region, wanted):
+    assert shown_size((30, 20), size, region) == wanted
+
+
+def test_regions_are_checked():
+    with pytest.raises(ValueError, match="region: expected"), open_scene(PARAMS, Controls(), None, (0, 0, 2, 1)):
+        pass
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiles_are_the_picture(bits):
+    values = RNG.random((20, 30)).astype(np.float32)
+    wanted = np.asarray(render_image(PARAMS, (48, 65), values, region=REGION))
+    with open_scene(PARAMS, Controls(alpha_map=values, size=(48, 65)), None, REGION) as scene:
+        painter = Painter(scene, bits, tile=32)
+        assert (painter.down, painter.across, painter.rows, painter.columns) == (3, 2, 22, 24)
+        tiles = [np.asarray(painter(number)) for number in range(6)]
+        darker = np.asarray(painter(0, 0.0))
+    assert tiles[0].dtype == (np.uint8 if bits == 8 else np.uint16)
+    whole = np.concatenate([np.concatenate(tiles[i : i + 2], 1) for i in (0, 2, 4)])[:65]
+    full = 2**bits - 1
+    np.testing.assert_allclose(whole / full, wanted, atol=0.5 / full + 2e-6)
+    content = np.asarray(render_image(PARAMS, (48, 65), 0.0, region=REGION))[:22, :24]
+    np.testing.assert_allclose(darker / full, content, atol=0.5 / full + 2e-6)
