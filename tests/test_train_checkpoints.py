@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from train import devices
-from train.checkpoints import CheckpointError, Checkpoints
+from train.checkpoints import CheckpointError, Checkpoints, make_workdir
 from train.data import Crops, Loader, open_source
 from train.loop import MetricLog, check_finite
 
@@ -193,3 +193,23 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, sto
     whole, cut = ((tmp_path / name / "metrics.csv").read_bytes() for name in ("whole", "cut"))
     assert whole.count(b"\n") == 12
     assert cut == whole
+
+
+def test_a_folder_for_the_run_is_made_or_named(tmp_path: Path) -> None:
+    assert make_workdir(tmp_path / "a" / "b", "sheets", Path("x", "y")) == tmp_path / "a" / "b"
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["sheets", "x"]
+    assert (tmp_path / "a" / "b" / "x" / "y").is_dir()
+    (tmp_path / "file").touch()
+    for below in ("file", "file/below"):
+        with pytest.raises(CheckpointError, match=f"^workdir: {tmp_path}/{below}: "):
+            make_workdir(tmp_path / below)
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **options: Any) -> None:
+        raise ValueError("UNKNOWN: Error writing file: No space left on device")
+
+    with Checkpoints(tmp_path) as checkpoints:
+        monkeypatch.setattr(checkpoints._manager, "save", full)
+        with pytest.raises(OSError, match=f"^{tmp_path}: the checkpoint of step 3 cannot be written: No space left"):
+            checkpoints.save(3, state_of(1.0), CONFIG)

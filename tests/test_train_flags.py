@@ -87,6 +87,19 @@ def test_help_shows_every_flag_with_its_default(capsys: pytest.CaptureFixture[st
     assert text.count("default:") == 8
 
 
+def test_none_is_the_literals_own_where_it_has_one(capsys: pytest.CaptureFixture[str]) -> None:
+    @dataclass(frozen=True)
+    class Change:
+        weighting: Literal["none", "linear"] | None = field(default=None, metadata={"default": "the preset's"})
+        kind: Literal["a", "b"] | None = "b"
+
+    assert parse_flags(Change, []).weighting is None
+    assert parse_flags(Change, ["--weighting", "none", "--kind", "none"]) == Change("none", None)
+    with pytest.raises(SystemExit):
+        parse_flags(Change, ["--help"])
+    assert "--weighting {none,linear} (default: the preset's)" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_type_without_a_flag_is_refused() -> None:
     @dataclass(frozen=True)
     class Odd:

@@ -120,7 +120,15 @@ def test_progress_prints_plain_lines_without_a_terminal() -> None:
     line = stream.getvalue()
     assert line.startswith("step 8/10  loss 1.235  images/s ")
     assert line.endswith("left 0:00:00\n")
-    assert progress.images_per_second > 0
+    assert progress.per_second > 0
+
+
+def test_progress_counts_other_units_and_names_the_part_of_the_run() -> None:
+    for stream, words in ((io.StringIO(), "refine 2/2  step 8/10  loss 1.235  steps/s "), (Terminal(), "refine 2/2: ")):
+        with Progress(10, start=7, unit="steps", label="refine 2/2", stream=stream) as progress:
+            progress.advance()
+            progress.report({"loss": 1.23456})
+        assert words in stream.getvalue() and "steps/s" in stream.getvalue()
 
 
 def test_progress_shows_a_bar_on_a_terminal_and_nothing_on_other_processes() -> None:

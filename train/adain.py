@@ -19,7 +19,6 @@ import math
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -276,17 +275,6 @@ def _open_data(config: Config) -> tuple[dict[str, data.Crops], data.Batch]:
     return crops, pairs
 
 
-def _make_workdir(config: Config) -> Path:
-    """The run's folder, made when missing."""
-    workdir = Path(config.workdir)
-    try:
-        (workdir / "sheets").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):
-            return workdir
-    except OSError as error:
-        raise checkpoints.CheckpointError(f"workdir: {workdir}: {error.strerror}") from error
-
-
 def _open_loader(config: Config, crops: dict[str, data.Crops], first: int) -> data.Loader:
     """Batches of this process after ``first`` steps."""
     return data.Loader(
@@ -339,7 +327,7 @@ def _log(logs: _Logs, step: int, terms: Mapping[str, Any]) -> None:
     values = loop.check_finite(terms, step)
     logs.metrics.write(step, values)
     logs.progress.report(values)
-    logs.events.scalars(step, values | {"images_per_second": logs.progress.images_per_second})
+    logs.events.scalars(step, values | {"images_per_second": logs.progress.per_second})
 
 
 def _validate(logs: _Logs, step: int, model: adain.Model, pairs: data.Batch, config: Config) -> dict[str, float]:
@@ -354,23 +342,6 @@ def _validate(logs: _Logs, step: int, model: adain.Model, pairs: data.Batch, con
         logs.events.picture(step, "content_style_result", sheet)
         image.write(logs.sheets / f"{step:07d}.png", sheet)
     return values
-
-
-def _save(
-    saved: checkpoints.Checkpoints,
-    step: int,
-    state: State,
-    effective: dict[str, Any],
-    values: dict[str, float] | None,
-) -> None:
-    """Saves a checkpoint; raises OSError where orbax, on a full disk, raises ValueError."""
-    try:
-        saved.save(step, state, effective, values)
-    except checkpoints.CheckpointError:
-        raise
-    except ValueError as error:
-        reason = str(error).rpartition(": ")[2]
-        raise OSError(f"{saved.workdir}: the checkpoint of step {step} cannot be written: {reason}") from error
 
 
 def train(config: Config, mesh: Mesh | None = None) -> Path:
@@ -391,7 +362,7 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
     mesh = devices.make_mesh() if mesh is None else mesh
     devices.check_batch_size(config.batch_size, mesh)
     crops, pairs = _open_data(config)
-    workdir, effective = _make_workdir(config), dataclasses.asdict(config)
+    workdir, effective = checkpoints.make_workdir(config.workdir, "sheets"), dataclasses.asdict(config)
     with checkpoints.Checkpoints(workdir, best="val/loss") as saved:
         start = saved.begin(effective, resume=config.resume, may_change=MAY_CHANGE)
         model = create_model(config)
@@ -421,7 +392,7 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
                     averaged = _averaged(state, model)
                     # being stopped leaves no trace in the curves
                     values = _validate(logs, step, averaged, pairs, config) if due else None
-                    _save(saved, step, state, effective, values)
+                    saved.save(step, state, effective, values)
                 if stopping:
                     break
             if loader.skipped:

@@ -7,6 +7,7 @@ the previous one as the newest. Saving waits for the disk: what is logged and wh
 import json
 import math
 import os
+import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,22 @@ FORMAT = 1
 
 class CheckpointError(ValueError):
     """A work folder that does not fit what is asked of it."""
+
+
+def make_workdir(workdir: str | os.PathLike[str], *folders: str | os.PathLike[str]) -> Path:
+    """The folder of a run, and folders in it, made when missing.
+
+    Raises:
+        CheckpointError: it cannot be made, or nothing can be written into it.
+    """
+    path = Path(workdir)
+    try:
+        for folder in (".", *folders):
+            (path / folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise CheckpointError(f"workdir: {path}: {error.strerror}") from error
 
 
 class Checkpoints:
@@ -103,19 +120,20 @@ class Checkpoints:
             state: pytree of arrays (parameters, optimiser state, ...).
             config: what is needed to rebuild the network, JSON values only.
             metrics: scalars of this step; may be missing.
+
+        Raises:
+            OSError: it cannot be written.
         """
         if step in self._manager.all_steps():
             return
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                meta=ocp.args.JsonSave({"format": FORMAT, "config": dict(config), "arrays": _arrays(state)}),
-            ),
-            metrics=dict(metrics or {}),
-            force=True,
-        )
-        self._manager.wait_until_finished()
+        meta = {"format": FORMAT, "config": dict(config), "arrays": _arrays(state)}
+        parts = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        try:
+            self._manager.save(step, args=parts, metrics=dict(metrics or {}), force=True)
+            self._manager.wait_until_finished()
+        except ValueError as error:  # what orbax raises where the disk is full
+            reason = str(error).rpartition(": ")[2]
+            raise OSError(f"{self.workdir}: the checkpoint of step {step} cannot be written: {reason}") from error
 
     def restore(self, like: T, step: int | None = None, sharding: Sharding | None = None) -> T:
         """Restores a state to any number of devices.

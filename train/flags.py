@@ -24,7 +24,8 @@ def parse_flags(
     """Parses ``--field value`` flags into an instance of a dataclass.
 
     Fields may be str, int, float, bool (``--field`` / ``--no-field``), a Literal of these, or any of them
-    with ``| None`` (written ``none``). Help comes from ``field(metadata={"help": ...})``. A field without a
+    with ``| None`` (written ``none``, where that is none of the Literal's). Help comes from
+    ``field(metadata={"help": ...})``, and ``"default"`` there are words for the default. A field without a
     default is required. Flags may be written with dashes or underscores. ``ValueError`` from the dataclass'
     own ``__post_init__`` is reported as a usage error.
 
@@ -61,7 +62,7 @@ def _add_flag(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]", 
     flag = "--" + field.name.replace("_", "-")
     options: dict[str, Any] = {"dest": field.name, "required": field.default is dataclasses.MISSING}
     words = {"None": "none", "True": "on", "False": "off"}
-    default = words.get(str(field.default), field.default)
+    default = field.metadata.get("default", words.get(str(field.default), field.default))
     note = "(required)" if options["required"] else f"(default: {default})"
     options["help"] = f"{field.metadata.get('help', '')} {note}".strip().replace("%", "%%")
     optional = typing.get_origin(hint) in (typing.Union, types.UnionType)
@@ -91,11 +92,11 @@ def _scalar(kind: Callable[[str], Any], optional: bool) -> Callable[[str], Any]:
 
 def _choice(choices: Sequence[Any], optional: bool) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
-        if optional and text.lower() == "none":
-            return None
         for choice in choices:
             if str(choice) == text:
                 return choice
+        if optional and text.lower() == "none":
+            return None
         raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(map(str, choices))})")
 
     return convert

@@ -159,14 +159,16 @@ class EventLog:
 
 
 class Progress:
-    """A bar with loss terms, images/s and time left; plain lines where stderr is no terminal; or nothing."""
+    """A bar with loss terms, speed and time left; plain lines where stderr is no terminal; or nothing."""
 
     def __init__(
         self,
         steps: int,
         *,
         start: int = 0,
-        batch_size: int,
+        batch_size: int = 1,
+        unit: str = "images",
+        label: str = "",
         enabled: bool = True,
         stream: IO[str] | None = None,
     ) -> None:
@@ -174,15 +176,18 @@ class Progress:
         Args:
             steps: step at which the run ends.
             start: step at which it (re)starts.
-            batch_size: pictures in a global batch.
+            batch_size: how many of the unit a step does, such as pictures in a global batch.
+            unit: what is counted for the speed, such as ``images`` or ``steps``.
+            label: words before the step, such as the part of the run that ends at ``steps``.
             enabled: False on processes other than 0.
             stream: where to write; None means stderr.
 
         Raises:
             LogError: tqdm is not installed (needed on a terminal only).
         """
-        self.steps, self.batch_size = steps, batch_size
-        self.images_per_second = 0.0
+        self.steps, self.batch_size, self.unit = steps, batch_size, unit
+        self.per_second = 0.0
+        self._label = f"{label}  " if label else ""
         self._stream = sys.stderr if stream is None else stream
         self._enabled = enabled
         self._done = self._reported = start
@@ -193,7 +198,9 @@ class Progress:
                 from tqdm import tqdm
             except ImportError as error:
                 raise LogError("the progress bar needs tqdm (extra jaxstyle[train])") from error
-            self._bar = tqdm(total=steps, initial=start, file=self._stream, unit="step", dynamic_ncols=True)
+            self._bar = tqdm(
+                total=steps, initial=start, file=self._stream, unit="step", dynamic_ncols=True, desc=label or None
+            )
 
     def advance(self) -> None:
         """One more step is done."""
@@ -206,15 +213,15 @@ class Progress:
         now = time.perf_counter()
         rate = (self._done - self._reported) / max(now - self._time, 1e-9)  # steps/s
         self._reported, self._time = self._done, now
-        self.images_per_second = rate * self.batch_size
+        self.per_second = rate * self.batch_size
         shown = {name: f"{value:.4g}" for name, value in terms.items()}
-        shown["images/s"] = f"{self.images_per_second:.3g}"
+        shown[f"{self.unit}/s"] = f"{self.per_second:.3g}"
         if self._bar is not None:
             self._bar.set_postfix(shown)
         elif self._enabled:
             left = format_seconds((self.steps - self._done) / rate) if rate else "?"
             words = "  ".join(f"{name} {value}" for name, value in shown.items())
-            print(f"step {self._done}/{self.steps}  {words}  left {left}", file=self._stream, flush=True)
+            print(f"{self._label}step {self._done}/{self.steps}  {words}  left {left}", file=self._stream, flush=True)
 
     def close(self) -> None:
         """Leaves the bar as it stands."""

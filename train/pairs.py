@@ -94,7 +94,7 @@ def from_file(file: str | os.PathLike[str], *, size: int, count: int) -> list[Pa
         ImageError, UnreadableError: a picture cannot be used.
     """
     found = []
-    for content, style in _lines(Path(file)):
+    for _, content, style in lines(file):
         squares = [square(image.read(name, short_side=size).pixels, size) for name in (content, style)]
         found.append(Pair(content, style, squares[0], squares[1]))
         if len(found) == count:
@@ -104,14 +104,19 @@ def from_file(file: str | os.PathLike[str], *, size: int, count: int) -> list[Pa
     return found
 
 
-def _lines(file: Path) -> Iterator[tuple[str, str]]:
+def lines(file: str | os.PathLike[str]) -> Iterator[tuple[int, str, str]]:
+    """(number from 1, PHOTO, PAINTING) of every line of a text file that is not blank.
+
+    Raises:
+        PairsError: the file cannot be read, or a line has no two columns between tabs.
+    """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        found = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise PairsError(f"{file}: cannot be read: {error}") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(found, 1):
         if line.strip():
             names = line.split("\t")
             if len(names) < 2 or not all(name.strip() for name in names[:2]):
                 raise PairsError(f"{file}: line {number} is {line!r}; expected PHOTO tab PAINTING")
-            yield names[0], names[1]
+            yield number, names[0], names[1]

@@ -31,7 +31,7 @@ def markdown(found: Results) -> str:
     return "\n".join(lines)
 
 
-def _made(part: dict[str, Any]) -> str:
+def made(part: dict[str, Any]) -> str:
     """Settings and machine of a part, one line."""
     settings = ", ".join(f"{name} = {_words(value)}" for name, value in part["settings"].items())
     machine = dict(part["environment"])
@@ -74,7 +74,7 @@ def _scores(parts: dict[str, Any]) -> list[str]:
         table(["", *COLUMNS.values()], body),
     ]
     for label, part in found.items():
-        lines += [f"{label.capitalize()}: {_made(part)}", ""]
+        lines += [f"{label.capitalize()}: {made(part)}", ""]
     for label, part in found.items():
         pairs = [[pair, *(row.get(name) for name in COLUMNS)] for pair, row in part["rows"].items()]
         lines += [f"### {label.capitalize()}, by pair", "", table(["pair", *COLUMNS.values()], pairs)]
@@ -100,7 +100,7 @@ def _figure3(part: dict[str, Any]) -> list[str]:
         f"The pixels reach the decoder's style loss {median}, in {len(reached)} of {len(rows)} pairs by the end;",
         "in the paper after 50 to 100 iterations (512 x 512 pixels, VGG-19).",
         "",
-        _made(part),
+        made(part),
         "",
     ]
 
@@ -112,4 +112,4 @@ def _table1(part: dict[str, Any]) -> list[str]:
     ]
     head = ["pixels", "style encoded before", "style encoded each time", "paper, before", "paper, each time"]
     note = "Seconds for a picture, medians of repeated calls, compilation left out; the paper's: a Titan X, VGG-19."
-    return ["## Table 1: time", "", note, "", table(head, body), _made(part), ""]
+    return ["## Table 1: time", "", note, "", table(head, body), made(part), ""]

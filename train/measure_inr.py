@@ -1,0 +1,147 @@
+"""What the tables of INR-st (arXiv:2210.07762) measure, for one fitted picture: their rows as JSON values.
+
+Degrees of style are jaxstyle's, 0 = content; the paper's alpha is 1 minus that.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxstyle import image, inr, metrics
+from jaxstyle.arrays import Array
+from train.results import Row
+
+BAND = 1 << 22
+"""Points of a band of rows: a picture with more is rendered band by band and never there as a whole."""
+LONG = 60
+"""Seconds of timed calls after which there are enough."""
+DISTANCES = (1, 3)
+"""Of Table 3, in pixels."""
+
+
+class MeasureError(RuntimeError):
+    """Something that could not be measured; the message is one line."""
+
+
+def rounded(value: float | Array) -> float:
+    """Six significant digits: what float32 knows."""
+    return float(f"{float(value):.6g}")
+
+
+# ---- Table 1: memory and time ------------------------------------------------------------------------------
+
+
+def render_cost(file: str, size: int, repeats: int) -> Row:
+    """Seconds and peak memory of rendering a square picture, in a process of its own.
+
+    Args:
+      file: of the fitted picture.
+      size: side in pixels.
+      repeats: timed calls; fewer where they take longer than `LONG` together.
+
+    Raises:
+      MeasureError: the process ended early, as it does where memory ends.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        try:
+            return pool.submit(_render_cost, file, size, repeats).result()
+        except BrokenProcessPool:
+            raise MeasureError(f"rendering {size} x {size} pixels ended early; is the memory too small?") from None
+
+
+def _render_cost(file: str, size: int, repeats: int) -> Row:
+    params = inr.load(file)
+    for rows in sorted({bottom - top for top, bottom in bands(size)}):  # compiles what is timed below
+        _band(params, size, 0, rows)
+    times: list[float] = []
+    while len(times) < repeats and sum(times) < LONG:
+        start = time.perf_counter()
+        for top, bottom in bands(size):
+            _band(params, size, top, bottom)
+        times.append(time.perf_counter() - start)
+    return {"seconds": rounded(statistics.median(times)), "calls": len(times), "peak_bytes": peak_bytes()}
+
+
+def bands(size: int) -> list[tuple[int, int]]:
+    """(top, bottom) of the bands in which a square picture is rendered: of at most `BAND` points, or one row."""
+    rows = max(1, BAND // size)
+    return [(top, min(top + rows, size)) for top in range(0, size, rows)]
+
+
+def _band(params: inr.InrParams, size: int, top: int, bottom: int) -> np.ndarray:
+    """Rows of the picture in 8 bits, as they would go to a file."""
+    pixels = inr.render_image(params, (size, size), 1.0, window=(0, top, size, bottom))
+    return np.asarray(jnp.round(255 * pixels).astype(jnp.uint8))
+
+
+def peak_bytes() -> int:
+    """Most memory in use so far: of the device's own, or for a CPU of the whole process."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return int(stats["peak_bytes_in_use"])
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        if os.name != "posix":
+            raise MeasureError("peak memory: unknown on this system") from None
+        import resource
+
+        scale = 1 if os.uname().sysname == "Darwin" else 1024
+        return scale * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+# ---- Tables 2 to 4: pictures -------------------------------------------------------------------------------
+
+
+def ends(networks: metrics.Networks, params: inr.InrParams, content: np.ndarray, style: np.ndarray) -> Row:
+    """Table 2: Gram distance to the painting and SSIM to the photo at both ends, and what is to be reached there.
+
+    What is to be reached is the photo itself at degree 0, and at degree 1 the painting itself, brought to the photo's
+    size where SSIM compares the two.
+    """
+    painting = image.resize(style, (content.shape[0], content.shape[1]))
+    row: Row = {
+        "gram_reached": {"0": rounded(metrics.gram_distance(networks, content, style)), "1": 0.0},
+        "ssim_reached": {"0": 1.0, "1": rounded(metrics.ssim(painting, content))},
+        "gram": {},
+        "ssim": {},
+    }
+    for degree in ("0", "1"):
+        picture = inr.render_image(params, params.size, float(degree))
+        row["gram"][degree] = rounded(metrics.gram_distance(networks, picture, style))
+        row["ssim"][degree] = rounded(metrics.ssim(picture, content))
+    return row
+
+
+def controllability(params: inr.InrParams, content: np.ndarray, pixels: int, seed: int) -> Row:
+    """Table 3: what the style of one pixel does at some distance, see `jaxstyle.metrics.pixel_controllability`."""
+    row: Row = {}
+    for distance in DISTANCES:
+        found = metrics.pixel_controllability(
+            jax.random.key(seed),
+            lambda alpha: inr.render_image(params, params.size, alpha),
+            content,
+            distance=distance,
+            pixels=pixels,
+        )
+        row[str(distance)] = {name: rounded(value) for name, value in found._asdict().items()}
+    return row
+
+
+def disentanglement(networks: metrics.Networks, params: inr.InrParams, content: np.ndarray, style: np.ndarray) -> Row:
+    """Table 4 for one fit: PSNR to the photo and Gram distance to the painting at degrees 0 to 1, and their steps."""
+    renders = jnp.stack([inr.render_image(params, params.size, degree) for degree in metrics.ALPHAS])
+    found = metrics.disentanglement(networks, content, style, renders)
+    return {name: [rounded(value) for value in values] for name, values in found._asdict().items()}
