@@ -4,7 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle import bigimage_write, image
+from jaxstyle import bigimage_write, bigtiff, image
 from jaxstyle.bigimage import ArraySource, open_large
 from jaxstyle.bigimage_write import check_target, write
 from jaxstyle.image import ImageError
@@ -60,7 +60,7 @@ def test_tiff_is_tiled_and_large_where_it_must_be(tmp_path, monkeypatch):
     monkeypatch.setattr(tifffile, "TiffWriter", lambda path, **given: options.update(given) or 1 / 0)
     for shape, large in (((37000, 37000, 3), False), ((38000, 38000, 3), True)):
         with pytest.raises(ZeroDivisionError):
-            bigimage_write._write_tiff("x", [], shape, 8)
+            bigtiff.write_tiff("x", [], shape, 8)
         assert options["bigtiff"] is large
 
 

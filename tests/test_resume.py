@@ -166,6 +166,15 @@ def test_make_folder(tmp_path):
         make_folder(Path("/proc/jaxstyle"))
 
 
+def test_a_manifest_that_nobody_has_open_keeps_no_leftovers(tmp_path):
+    with Manifest(tmp_path / "jaxstyle-manifest-2-of-2.jsonl") as other:
+        other.append({"output": "b.png", "status": "writing"})
+    (tmp_path / ".jaxstyle-0a.tmp").touch()
+    with Manifest(tmp_path / "jaxstyle-manifest-1-of-2.jsonl") as record:
+        remove_leftovers(record, ["a.png"])
+    assert not (tmp_path / ".jaxstyle-0a.tmp").exists()
+
+
 def test_leftovers_are_removed_and_nothing_else(tmp_path):
     names = (
         ".jaxstyle-0a.tmp",

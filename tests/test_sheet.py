@@ -126,6 +126,12 @@ def test_what_cannot_be_done_is_one_line(files, painted, photos, styles, options
     assert not [kind for kind, _ in painted if kind == "render"]
 
 
+def test_maps_may_not_be_too_large_either(files, painted):
+    image.write("map.png", np.zeros((90, 90), np.float32))
+    with pytest.raises(ImageError, match=r"^map\.png: 90 x 90 is 0\.0 megapixels, more than the limit"):
+        sheet(PHOTOS[:1], STYLES[:1], Controls(alpha_map="map.png"), cell=40, columns=1, max_pixels=8000)
+
+
 def test_results_are_those_of_the_front_door(files):
     rng = np.random.default_rng(0)
     photo, style = rng.random((CELL, CELL, 3), np.float32), rng.random((CELL, CELL, 3), np.float32)

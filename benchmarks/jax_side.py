@@ -1,0 +1,105 @@
+"""The cases done by jaxstyle, by what users and trainers call."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import inputs
+from benchmarks.cases import Case, Variant
+from benchmarks.subject import DEGREE, SHARE, Subject
+from jaxstyle import adain, inr, inr_fit
+from jaxstyle.inr_schedule import Refine, Schedule
+from train import adain as trainer
+from train import results
+
+
+def about() -> dict[str, Any]:
+    """The device and versions."""
+    kind = jax.devices()[0].platform
+    return {"kind": kind, "threads": len(os.sched_getaffinity(0)), **results.environment()}
+
+
+def device_peak() -> int | None:
+    """Most bytes that were taken of the device's own memory; None for a CPU."""
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+
+
+def prepare(case: Case, variant: Variant, fitted: Path) -> Subject:
+    """The subject of a case.
+
+    Args:
+      case: which.
+      variant: only ``bfloat16`` is looked at.
+      fitted: file of a coordinate network, for ``render`` and ``fit``.
+    """
+    make = {"stylize": _stylize, "train": _train, "render": _render, "fit": _fit}[case.kind]
+    return make(case, jnp.bfloat16 if variant.bfloat16 else jnp.float32, fitted)
+
+
+def _stylize(case: Case, dtype: Any, fitted: Path) -> Subject:
+    model = adain.load().replace(dtype=dtype)  # type: ignore[attr-defined]
+    content, painting = jax.device_put(tuple(inputs.pictures(0, 2, case.size)))
+    style = painting if case.variant == "encode" else jax.block_until_ready(adain.encode_style(model, painting))
+
+    def run() -> jax.Array:
+        return adain.stylize(model, content, style).block_until_ready()
+
+    return Subject(run, lambda picture: {"picture": np.asarray(picture)[None]})
+
+
+def _train(case: Case, dtype: Any, fitted: Path) -> Subject:
+    config = trainer.Config("", "", "", batch_size=case.batch, crop=case.size, dtype=jnp.dtype(dtype).name)
+    model = adain.load().replace(dtype=dtype)  # type: ignore[attr-defined]
+    state, key = trainer.create_state(config, model), jax.random.key(0)
+    content, style = jax.device_put(np.split(inputs.pictures(0, 2 * case.batch, case.size), 2))
+    step = jax.jit(partial(trainer.train_step, config=config, model=model.replace(decoder={})), donate_argnums=0)
+
+    def run() -> dict[str, Any]:
+        nonlocal state
+        state, terms = jax.block_until_ready(step(state, {"content": content, "style": style}, key))
+        return {"loss": terms["loss"], "gradients": state.opt[0].mu}
+
+    return Subject(run, _step_outcome)
+
+
+def _render(case: Case, dtype: Any, fitted: Path) -> Subject:
+    params, size = inr.load(fitted), (case.size, case.size)
+    alpha = jnp.asarray(inputs.degrees(case.size)) if case.variant == "map" else DEGREE
+
+    def run() -> jax.Array:
+        return inr.render_image(params, size, alpha, dtype=dtype).block_until_ready()
+
+    return Subject(run, lambda picture: {"picture": np.asarray(picture)[None]})
+
+
+def _fit(case: Case, dtype: Any, fitted: Path) -> Subject:
+    loss = inr.Loss(sampling="fixed", fixed=SHARE, dtype=jnp.dtype(dtype).name)  # type: ignore[arg-type]
+    schedule = Schedule((Refine(20_000),), loss=loss, size=case.size)
+    encoder = jax.device_put(inr.load_encoder("vgg16", loss)[0])
+    content, style = inputs.pictures(0, 2, case.size)
+    data = inr_fit.stage_data(schedule, 0, encoder, content, style)
+    params = inr.load(fitted)
+    state = inr_fit.FitState(jnp.zeros((), jnp.int32), params, inr_fit.optimizer(schedule).init(params.network))
+    step = jax.jit(partial(inr_fit.fit_step, schedule=schedule, stage=0), donate_argnums=1)
+    key = jax.random.key(0)
+
+    def run() -> dict[str, Any]:
+        nonlocal state
+        state, terms = jax.block_until_ready(step(key, state, data, encoder))
+        return {"loss": terms["loss"], "gradients": state.opt.mu}
+
+    return Subject(run, _step_outcome)
+
+
+def _step_outcome(result: dict[str, Any]) -> dict[str, np.ndarray]:
+    found = {"loss": np.asarray(result["loss"])}
+    for layer, parts in result["gradients"].items():
+        found |= {f"gradient {layer}.{part}": np.asarray(value) for part, value in parts.items()}
+    return found
