@@ -47,23 +47,28 @@ STAGE1 := --steps 4100 --reconstruct-steps 1000 --lr 5e-4 --schedule cosine --st
 STAGE2 := --steps 2500 --lr 5e-4 --style-weight 3 --identity-weight 400
 STAGE3 := --steps 8000 --lr 4e-4 --schedule cosine --content-term standardised --style-weight 1.2 --relative-style \
 	--identity-weight 40 --checkpoint-every 500
+STAGE4 := --steps 10000 --lr 4e-4 --schedule cosine --content-term standardised --style-weight 0.7 --relative-style \
+	--identity-weight 100 --checkpoint-every 500
 RESUME = $(if $(wildcard $(1)/checkpoints/*),--resume)
 
 ifeq ($(and $(CONTENT),$(STYLE)),)
 weights:
-	@echo "The shipped decoder was trained in three stages, each starting from the one before (docs/adain_vgg16.md):"
+	@echo "The shipped decoder was trained in four stages, each starting from the one before (docs/adain_vgg16.md):"
 	@echo "  python -m train.adain --content PHOTOS --style PAINTINGS --workdir 1 $(ADAIN) $(STAGE1)"
 	@echo "  python -m train.adain ... --workdir 2 --init 1/adain.safetensors $(ADAIN) $(STAGE2)"
 	@echo "  python -m train.adain ... --workdir 3 --init 2/adain.safetensors $(ADAIN) $(STAGE3)"
-	@echo "make weights CONTENT=PHOTOS STYLE=PAINTINGS runs them, about two hours on two idle cores."
+	@echo "  python -m train.adain ... --workdir 4 --init 3/adain.safetensors $(ADAIN) $(STAGE4)"
+	@echo "make weights CONTENT=PHOTOS STYLE=PAINTINGS runs them, about three hours on two idle cores."
 else
-weights: out/weights/3/adain.safetensors
+weights: out/weights/4/adain.safetensors
 	@echo "$<"
 out/weights/1/adain.safetensors: START := $(ADAIN) $(STAGE1)
 out/weights/2/adain.safetensors: START := --init out/weights/1/adain.safetensors $(ADAIN) $(STAGE2)
 out/weights/3/adain.safetensors: START := --init out/weights/2/adain.safetensors $(ADAIN) $(STAGE3)
+out/weights/4/adain.safetensors: START := --init out/weights/3/adain.safetensors $(ADAIN) $(STAGE4)
 out/weights/2/adain.safetensors: out/weights/1/adain.safetensors
 out/weights/3/adain.safetensors: out/weights/2/adain.safetensors
+out/weights/4/adain.safetensors: out/weights/3/adain.safetensors
 out/weights/%/adain.safetensors: $(VENV)/test.stamp
 	@$(BIN)/python -m train.adain --content "$(CONTENT)" --style "$(STYLE)" --workdir out/weights/$* $(START) \
 		$(call RESUME,out/weights/$*)
