@@ -3,7 +3,8 @@
 A `Schedule` is a sequence of stages. `Refine` is the paper's step: render the picture at a random degree of style,
 compare it through VGG, follow the gradient. `Regress` teaches the network pixels at random points, without VGG: the
 photo at alpha 0, a stylized picture at alpha 1, cross-faded between. Its steps cost a small part of the other's, and
-the refinement then starts close to its end.
+the refinement then starts close to its end. The presets but ``paper`` also have another network, a narrow one with
+learned grids (`jaxstyle.inr_grids`), and hold the pixels at alpha 0 while they refine.
 
 Differs from the paper: only the preset ``paper`` is its optimisation, 20 000 steps of Adam at 256 x 256 pixels with a
 learning rate of 1e-3 and betas of 0.5 and 0.99. `jaxstyle.inr` lists what differs in the objective.
@@ -149,11 +150,24 @@ class Schedule:
         return dataclasses.replace(self, stages=tuple(stages))
 
 
-_FINE = inr.Spec(octaves=8, omega=math.pi)
+_GRIDS = inr.Spec(octaves=4, omega=math.pi, grids=(8, 16, 32, 64, 128), width=64, depth=3, skip=0, bottleneck=16)
 PRESETS = {
     "paper": Schedule((Refine(20_000),)),
-    "fast": Schedule((Regress(700, lr=2e-3), Refine(150, shrink=2), Refine(40)), spec=_FINE),
-    "preview": Schedule((Regress(300, lr=2e-3), Refine(40, shrink=2)), spec=_FINE),
+    "fast": Schedule(
+        (
+            Regress(300, lr=1e-2, lr_end=2e-3),
+            Refine(150, shrink=2, alphas=2, anchor=300, lr=2e-3, lr_end=1e-3),
+            Refine(120, alphas=2, anchor=300, lr=1e-3, lr_end=3e-4),
+        ),
+        spec=_GRIDS,
+    ),
+    "preview": Schedule(
+        (
+            Regress(300, lr=1e-2, lr_end=2e-3),
+            Refine(60, shrink=2, alphas=2, anchor=300, lr=2e-3, lr_end=1e-3),
+        ),
+        spec=_GRIDS,
+    ),
 }
 """``paper``: the paper's optimisation. ``fast``: pixels first, then its objective, coarse to fine. ``preview``: a first
 look."""
