@@ -134,8 +134,8 @@ def fit_step(
       schedule, stage: the fit, and which of its stages.
 
     Returns:
-      ``(state, terms)``: float32 scalars, ``loss`` and what it consists of: ``content`` and ``style`` while refining, and
-      ``anchor`` if there is one; ``pixels`` while regressing.
+      ``(state, terms)``: float32 scalars, ``loss`` and what it consists of: ``content`` and ``style`` while refining,
+      and ``anchor`` if there is one; ``pixels`` while regressing.
     """
     this = schedule.stages[stage]
     key = jax.random.fold_in(key, state.step)
