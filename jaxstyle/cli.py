@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from jaxstyle import arguments
+
 if TYPE_CHECKING:
     from jaxstyle import BatchReport, Controls
 
@@ -52,29 +54,6 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def _degree(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 (content) to 1 (full style), got {text!r}")
-    return value
-
-
-def _size(text: str) -> int | tuple[int, int]:
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"expected N (short side) or WIDTHxHEIGHT in pixels, got {text!r}")
-    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
-
-
-def _pixels(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
-    return int(text)
-
-
 def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
@@ -84,18 +63,12 @@ def _numbers(text: str) -> tuple[float, ...]:
         ) from None
 
 
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
-    return int(text)
-
-
 def add_controls(verb: argparse.ArgumentParser) -> None:
     """Adds a flag for every field of `jaxstyle.Controls`, whose names they have."""
     group = verb.add_argument_group("controls", "All of them may be combined.")
     group.add_argument(
         "--alpha",
-        type=_degree,
+        type=arguments.degree,
         default=1.0,
         metavar="A",
         help="degree of style: 0 the photo, 1 full style (default: 1)",
@@ -131,18 +104,21 @@ def add_controls(verb: argparse.ArgumentParser) -> None:
         "and dark alone",
     )
     group.add_argument(
-        "--size", type=_size, metavar="N", help="pixels of the result's short side, or WxH (default: as the photo)"
+        "--size",
+        type=arguments.size,
+        metavar="N",
+        help="pixels of the result's short side, or WxH (default: as the photo)",
     )
     group.add_argument(
         "--style-size",
-        type=_pixels,
+        type=arguments.count,
         metavar="N",
         help="strokes as in a preview whose short side has N pixels, whatever the result's size: a smaller N means "
         "larger strokes (default: painted at the result's size)",
     )
     group.add_argument(
         "--seed",
-        type=_seed,
+        type=arguments.seed,
         metavar="N",
         help="the seed of what is drawn at random, as by --pair random; AdaIN itself draws nothing",
     )
@@ -219,7 +195,10 @@ def parser() -> argparse.ArgumentParser:
         help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix; in folders of all results (default: as the photo)",
     )
     verb.add_argument(
-        "--max-pixels", type=_pixels, metavar="N", help="refuse to read pictures of more pixels (default: 179 million)"
+        "--max-pixels",
+        type=arguments.count,
+        metavar="N",
+        help="refuse to read pictures of more pixels (default: 179 million)",
     )
     large.add_arguments(verb)
     verb.add_argument(
@@ -262,7 +241,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=render_cli.EPILOG,
         formatter_class=RAW,
     )
-    render_cli.add_arguments(verb, _degree, _size, _pixels)
+    render_cli.add_arguments(verb)
     verb.set_defaults(run=_render)
 
     verb = verbs.add_parser(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import errno
 import filecmp
 import hashlib
 import os
@@ -23,7 +22,7 @@ from typing import Unpack
 
 import jax
 
-from jaxstyle import batch, image, manifest, pairs
+from jaxstyle import arguments, batch, image, manifest, pairs, workers
 from jaxstyle.batch import BatchReport
 from jaxstyle.controls import Controls, Fields
 from jaxstyle.dataset_plan import Plan, plan
@@ -33,8 +32,6 @@ from jaxstyle.progress import Progress
 from jaxstyle.resume import BatchError
 from jaxstyle.stylize import DEFAULT_WEIGHTS, chosen_controls
 from jaxstyle.workers import Failure
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other file could be written either
 
 
 @dataclass(frozen=True)
@@ -204,7 +201,7 @@ def _copy(files: Iterable[tuple[Found, Path]]) -> tuple[int, list[Failure], str 
             count += 1
         except OSError as error:
             words = f"{target}: cannot be copied: {os_problem(error)}"
-            if error.errno in _FULL:
+            if error.errno in workers.FULL:
                 return count, failed, words
             failed.append(Failure(other.path, (), other.name, words))
     return count, failed, None
@@ -239,7 +236,7 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument(
         "--styles-per-image",
-        type=_count,
+        type=arguments.count,
         default=1,
         metavar="K",
         help="how many styles each picture gets, one result for each, drawn by --seed and the picture's name (default: "
@@ -267,19 +264,16 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
         help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
     )
     verb.add_argument(
-        "--max-pixels", type=_count, metavar="N", help="refuse to read pictures of more pixels (default: 179 million)"
+        "--max-pixels",
+        type=arguments.count,
+        metavar="N",
+        help="refuse to read pictures of more pixels (default: 179 million)",
     )
     verb.add_argument(
         "--overwrite",
         action="store_true",
         help="replace what was made in another way in OUT; pictures that are read are never replaced",
     )
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
-    return int(text)
 
 
 def _shard(text: str) -> tuple[int, int]:

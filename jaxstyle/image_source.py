@@ -9,8 +9,10 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import stat
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -196,3 +198,28 @@ def target_of(place: Place) -> Place | BinaryIO:
     if sys.stdout is None or sys.stdout.isatty():
         raise ImageError("<stdout>", "is a terminal: send it to a file or through a pipe")
     return sys.stdout.buffer
+
+
+@contextlib.contextmanager
+def sent(stream: Any, folder: str | os.PathLike[str] | None = None, name: str = "picture") -> Iterator[str]:
+    """The name of a file to write in a folder of its own; when the block ends it is copied to the stream.
+
+    Args:
+      stream: a binary file open for writing, such as `target_of` gives.
+      folder: where that folder is made; by default the system's for temporary files.
+      name: what the file is called, where its suffix counts.
+
+    Raises:
+      ImageError: the stream does not take it.
+    """
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".jaxstyle-") as place:
+        path = os.path.join(place, name)
+        yield path
+        try:
+            with open(path, "rb") as file:
+                shutil.copyfileobj(file, stream, 1 << 20)
+            stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise ImageError(label_of(stream), f"cannot be written: {os_problem(error)}") from error

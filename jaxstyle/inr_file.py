@@ -17,7 +17,6 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from jaxstyle import bigimage_write, image, inr_network, memory
 from jaxstyle import coords as places
 from jaxstyle.arrays import Array
 from jaxstyle.controls import Controls, Size
-from jaxstyle.image_source import ImageError, is_standard, label_of, os_problem, target_of
+from jaxstyle.image_source import ImageError, is_standard, label_of, os_problem, sent, target_of
 from jaxstyle.inr_network import InrParams
 from jaxstyle.inr_scene import Painter, Scene, check_mask_alpha, open_scene
 from jaxstyle.part import SUFFIX, Part
@@ -134,7 +133,10 @@ def render_file(
     with open_scene(params, chosen, mask_alpha, region, max_pixels=max_pixels) as scene:
         check_format(output, bigimage_write.format_of(output, format), scene.width, scene.height)
         painter = Painter(scene, bits, tile=tile, devices=devices)
-        with _placed(output) as target:
+        with contextlib.ExitStack() as stack:
+            target = os.fspath(output)
+            if is_standard(output):
+                target = stack.enter_context(sent(target_of(output), name="picture.png"))
             request = _request(scene, painter, chosen, mask_alpha, bits)
             kept, notices = _run(painter, scene, target, request, bits, format, overwrite, progress)
     seconds = time.perf_counter() - begun
@@ -183,26 +185,6 @@ def _half_placed(output: PathLike) -> bool:
     """Whether a run was killed while it moved a DeepZoom pyramid into its place: the tiles first, then the index."""
     real = os.path.realpath(output)
     return real.lower().endswith(".dzi") and os.path.isdir(real + SUFFIX) and not os.path.exists(real)
-
-
-@contextlib.contextmanager
-def _placed(output: PathLike) -> Iterator[str]:
-    """The name to write to: for standard output one in a folder of its own, whose file is then sent."""
-    if not is_standard(output):
-        yield os.fspath(output)
-        return
-    stream: Any = target_of(output)
-    with tempfile.TemporaryDirectory(prefix=".jaxstyle-") as folder:
-        name = os.path.join(folder, "picture.png")
-        yield name
-        try:
-            with open(name, "rb") as file:
-                shutil.copyfileobj(file, stream, 1 << 20)
-            stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise ImageError(label_of(stream), f"cannot be written: {os_problem(error)}") from error
 
 
 # ---- the run -----------------------------------------------------------------------------------------------

@@ -15,11 +15,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
@@ -27,7 +25,7 @@ import numpy as np
 from jaxstyle import adain, bigimage, bigimage_write, buckets, colors, image, map_windows, memory, tiles
 from jaxstyle.bigimage import Resized, Source, Window
 from jaxstyle.controls import Controls
-from jaxstyle.image_source import ImageError, is_standard, label_of, os_problem, source_of, target_of
+from jaxstyle.image_source import ImageError, is_standard, label_of, sent, source_of, target_of
 from jaxstyle.map_windows import OpenMaps
 from jaxstyle.scratch import Scratch
 
@@ -183,7 +181,7 @@ def stylize_large(
         target = output
         if to_standard:
             format = image.format_of(output, format, picture.format)
-            target = stack.enter_context(_sent(target_of(output), folder))
+            target = stack.enter_context(sent(target_of(output), folder))
         notices += bigimage_write.write(
             target,
             bands,
@@ -208,22 +206,6 @@ def _size(shape: tuple[int, ...], size: int | tuple[int, int] | None) -> tuple[i
 
 def _resized(source: Source, height: int, width: int) -> Source:
     return source if source.shape[:2] == (height, width) else Resized(source, height, width)
-
-
-@contextlib.contextmanager
-def _sent(stream: Any, folder: PathLike) -> Iterator[str]:
-    """The name of a file in a folder of its own; when it is whole it goes to the stream."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".jaxstyle-") as place:
-        name = os.path.join(place, "picture")
-        yield name
-        try:
-            with open(name, "rb") as file:
-                shutil.copyfileobj(file, stream, 1 << 20)
-            stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise ImageError(label_of(stream), f"cannot be written: {os_problem(error)}") from error
 
 
 # ---- the painting ------------------------------------------------------------------------------------------

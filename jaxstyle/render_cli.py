@@ -7,8 +7,8 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jaxstyle import arguments, image
 from jaxstyle import coords as places
-from jaxstyle import image
 from jaxstyle.image_source import ImageError
 from jaxstyle.inr_file import Rendering, render_file
 from jaxstyle.inr_sweep import MOST_FRAMES, sweep_file
@@ -66,18 +66,8 @@ def _frames(text: str) -> int:
     return int(text)
 
 
-def add_arguments(
-    verb: argparse.ArgumentParser,
-    degree: Callable[[str], Any],
-    size: Callable[[str], Any],
-    pixels: Callable[[str], Any],
-) -> None:
-    """Adds the flags.
-
-    Args:
-      verb: gets them.
-      degree, size, pixels: types of arguments that other verbs have too.
-    """
+def add_arguments(verb: argparse.ArgumentParser) -> None:
+    """Adds the flags."""
     verb.add_argument("fit", metavar="FIT", help="the fitted picture, inr.safetensors")
     verb.add_argument(
         "-o",
@@ -86,8 +76,12 @@ def add_arguments(
         metavar="OUT",
         help=".png, .tif (tiled, with smaller versions), .dzi (DeepZoom), .jpg, .webp, .bmp; -: standard output",
     )
-    verb.add_argument("--size", type=size, metavar="WxH", help="in pixels, or N: short side (default: as fitted to)")
-    verb.add_argument("--alpha", type=degree, default=1.0, help="degree of style, 0 to 1 (default: %(default)s)")
+    verb.add_argument(
+        "--size", type=arguments.size, metavar="WxH", help="in pixels, or N: short side (default: as fitted to)"
+    )
+    verb.add_argument(
+        "--alpha", type=arguments.degree, default=1.0, help="degree of style, 0 to 1 (default: %(default)s)"
+    )
     verb.add_argument("--alpha-map", metavar="PICTURE", help="grey picture of the degree of style, white = 1")
     verb.add_argument(
         "--gradient",
@@ -121,7 +115,7 @@ def add_arguments(
     verb.add_argument("--fps", type=float, metavar="N", help="pictures per second of a sweep that moves (default: 12)")
     verb.add_argument("--bits", type=int, choices=(8, 16), default=8, help="per sample; 16 for .png and .tif")
     verb.add_argument("--format", metavar="F", help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix")
-    verb.add_argument("--max-pixels", type=pixels, metavar="N", help="largest map or mask that is read")
+    verb.add_argument("--max-pixels", type=arguments.count, metavar="N", help="largest map or mask that is read")
     verb.add_argument("--overwrite", action="store_true", help="replace OUT, and what another command began of it")
     verb.add_argument("--json", action="store_true", help="print the report as JSON")
 

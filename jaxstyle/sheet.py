@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxstyle import adain, image, pairs
+from jaxstyle import adain, arguments, image, pairs
 from jaxstyle.controls import Controls, Maps, read_maps
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.image_source import label_of
@@ -223,14 +223,14 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--format", metavar="F", help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix")
     verb.add_argument(
         "--cell",
-        type=_count,
+        type=arguments.count,
         default=CELL,
         metavar="N",
         help="side in pixels of the square that a picture is fitted into (default: %(default)s)",
     )
     verb.add_argument(
         "--columns",
-        type=_count,
+        type=arguments.count,
         metavar="N",
         help="results beside each other (default: of one photo as many as rows, of several one for each style)",
     )
@@ -243,17 +243,11 @@ def add_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument(
         "--max-pixels",
-        type=_count,
+        type=arguments.count,
         metavar="N",
         help="refuse to read pictures of more pixels, and to make such a sheet (default: 179 million)",
     )
     verb.add_argument("--overwrite", action="store_true", help="replace OUT if it is there; what is read never is")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text!r}")
-    return int(text)
 
 
 def run(

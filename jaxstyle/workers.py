@@ -28,7 +28,7 @@ from jaxstyle.pairs import Job, PathLike
 from jaxstyle.resume import Facts
 from jaxstyle.stylize import OUT_OF_MEMORY, STYLE_SIZE, encode_styles, render, save
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other picture could be written either
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other picture could be written either
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ class Workers:
             words = f"{place}: cannot be written: {(error.strerror or str(error)).lower()}"
         else:
             words = " ".join(str(error).split())
-        if not (isinstance(cause, OSError) and cause.errno in _FULL):
+        if not (isinstance(cause, OSError) and cause.errno in FULL):
             try:
                 with self._writing:
                     if not self._stop.is_set():
