@@ -23,7 +23,7 @@ from flax import struct
 
 from jaxstyle import vgg, weights
 from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params, as_images, check_alpha
-from jaxstyle.layers import Conv3x3, mirror_beyond
+from jaxstyle.layers import Conv3x3, inner, ring
 from jaxstyle.losses import Norm, content_loss, style_loss
 from jaxstyle.stats import Moments, adain, inside, moments, standardise
 
@@ -63,18 +63,17 @@ class Decoder(nn.Module):
         block3 = vgg.BLOCKS[self.arch][2]
         plan = [(256, False), (256, True), *[(256, False)] * (block3 - 2), (128, False)]
         plan += [(128, True), (64, False), (64, True)]
-        x = t
+        x = ring(t)
         for i, (width, upsample) in enumerate(plan):
-            x = x if size is None else mirror_beyond(x, size, repeat=upsample)
-            x = Conv3x3(width, upsample=upsample, dtype=self.dtype, name=f"conv{i}")(x)
+            x = Conv3x3(width, upsample=upsample, dtype=self.dtype, name=f"conv{i}")(x, size)
             size = 2 * size if upsample and size is not None else size
             if self.norm == "batch":
-                x = nn.BatchNorm(use_running_average=not train, momentum=0.99, name=f"norm{i}")(x)
+                x = ring(nn.BatchNorm(use_running_average=not train, momentum=0.99, name=f"norm{i}")(inner(x)))
             elif self.norm == "instance":
-                x = nn.InstanceNorm(name=f"norm{i}")(x, mask=None if size is None else inside(x.shape, size))
+                x = inner(x)
+                x = ring(nn.InstanceNorm(name=f"norm{i}")(x, mask=None if size is None else inside(x.shape, size)))
             x = nn.relu(x)
-        x = x if size is None else mirror_beyond(x, size)
-        return Conv3x3(3, dtype=self.dtype, name=f"conv{len(plan)}")(x).astype(jnp.float32)
+        return inner(Conv3x3(3, dtype=self.dtype, name=f"conv{len(plan)}")(x, size)).astype(jnp.float32)
 
 
 @struct.dataclass

@@ -2,9 +2,10 @@
 
 Every function here equals a plain form that a reader would write first; the tests compare the two.
 
-* A reflect-padded convolution is a zero-padded one plus a correction on the outer ring of pixels. XLA's CPU
-  back end runs a 3x3 convolution with zero padding four to five times faster than one without padding, and
-  neither a padded nor a cropped copy is made.
+* Chains of reflect-padded convolutions work on arrays with a ring: one more row and column on every side, into which
+  `mirror` writes in place what reflection puts there. XLA's CPU back end runs a 3x3 convolution with zero padding four
+  to five times faster than one without padding; what it computes in the ring means nothing and is written over. So
+  no layer pads or crops, and where a picture is smaller than its array, the ring is inside the array.
 * Nearest up-sampling and the 3x3 convolution after it are four 2x2 convolutions at the low resolution:
   2.25 times fewer multiplications.
 * Kernel gradients on CPU are summed over strips of about 2048 positions, which stay in the cache.
@@ -97,9 +98,59 @@ def _add_bias(y: Array, bias: Array) -> Array:
     return (y.astype(wide) + bias.astype(wide).reshape(1, 1, 1, -1)).astype(y.dtype)
 
 
-def _line(v: Array, taps: Array) -> Array:
-    """Correlation along a line: v (N, L + K - 1, Cin), taps (K, Cin, Cout) -> (N, L, Cout)."""
-    return lax.conv_general_dilated(v, taps, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC"))
+def ring(x: Array) -> Array:
+    """Adds a row and a column of zeros on every side: ``(N, H, W, C)`` -> ``(N, H + 2, W + 2, C)``."""
+    return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+
+def inner(x: Array) -> Array:
+    """Takes the ring off: ``(N, H + 2, W + 2, C)`` -> ``(N, H, W, C)``."""
+    return x[:, 1:-1, 1:-1]
+
+
+def mirror(x: Array, size: Array | None = None, *, repeat: bool = False) -> Array:
+    """Writes into the ring what reflect padding puts around the picture.
+
+    Args:
+      x: ``(N, H + 2, W + 2, C)``, the picture with its ring; it begins at row and column 1.
+      size: (2,) integers, height and width of the picture where it is smaller than H and W, each at least 2 (1 with
+        ``repeat``); may be traced: one compiled program then serves pictures of all sizes. The ring is around the
+        picture, and what lies beyond has no influence on a 3x3 convolution within it.
+      repeat: repeat the edge, which is what reflection means after `upsample2x`.
+
+    Returns:
+      The same shape.
+    """
+    height, width = (x.shape[1] - 2, x.shape[2] - 2) if size is None else (size[0], size[1])
+    step = 0 if repeat else 1
+    rows = _ends(x, 1, height, step)  # all is read before anything is written: XLA then copies nothing
+    columns = [_with_ends(v, 1, height, *_ends(v, 1, height, step)) for v in _ends(x, 2, width, step)]
+    return _with_ends(_with_ends(x, 1, height, *rows), 2, width, *columns)
+
+
+def _ends(x: Array, axis: int, length: int | Array, step: int) -> tuple[Array, Array]:
+    """The rows or columns that reflection puts before the first and after the last of ``length``."""
+    return lax.dynamic_slice_in_dim(x, 1 + step, 1, axis), lax.dynamic_slice_in_dim(x, length - step, 1, axis)
+
+
+def _with_ends(x: Array, axis: int, length: int | Array, first: Array, last: Array) -> Array:
+    x = lax.dynamic_update_slice_in_dim(x, first, 0, axis)
+    return lax.dynamic_update_slice_in_dim(x, last, length + 1, axis)
+
+
+def ring_conv3x3(x: Array, kernel: Array, bias: Array | None = None) -> Array:
+    """3x3 convolution of an array with a ring, see `mirror`; the result's own ring means nothing.
+
+    Args:
+      x: ``(N, H + 2, W + 2, Cin)``.
+      kernel: ``(3, 3, Cin, Cout)``.
+      bias: ``(Cout,)`` or None.
+
+    Returns:
+      ``(N, H + 2, W + 2, Cout)``.
+    """
+    y = _conv3x3_zero(x, kernel)
+    return y if bias is None else _add_bias(y, bias)
 
 
 def conv3x3(x: Features, kernel: Array, bias: Array | None = None, *, padding: Padding = "reflect") -> Features:
@@ -117,51 +168,14 @@ def conv3x3(x: Features, kernel: Array, bias: Array | None = None, *, padding: P
     Raises:
       ValueError: an unknown ``padding``, or ``x`` is too small to be mirrored.
     """
-    if padding not in ("reflect", "zero"):
+    if padding == "zero":
+        y = _conv3x3_zero(x, kernel)
+        return y if bias is None else _add_bias(y, bias)
+    if padding != "reflect":
         raise ValueError(f"padding: expected 'reflect' or 'zero', got {padding!r}")
-    if padding == "reflect" and min(x.shape[1:3]) < 2:
+    if min(x.shape[1:3]) < 2:
         raise ValueError(f"x: reflect padding needs a height and width of at least 2, got shape {x.shape}")
-    y = _conv3x3_zero(x, kernel)
-    if padding == "reflect":  # the ring's corners belong to its rows
-        y = y.at[:, 0].add(_line(_mirrored(x[:, 1]), kernel[0]))
-        y = y.at[:, -1].add(_line(_mirrored(x[:, -2]), kernel[2]))
-        y = y.at[:, :, 0].add(_line(_bare(x[:, :, 1]), kernel[:, 0]))
-        y = y.at[:, :, -1].add(_line(_bare(x[:, :, -2]), kernel[:, 2]))
-    return y if bias is None else _add_bias(y, bias)
-
-
-def _mirrored(v: Array) -> Array:
-    """(N, L, C) -> (N, L + 2, C), reflected at both ends."""
-    return jnp.concatenate([v[:, 1:2], v, v[:, -2:-1]], axis=1)
-
-
-def _bare(v: Array) -> Array:
-    """(N, L, C) -> (N, L + 2, C), a zero at both ends."""
-    return jnp.pad(v, ((0, 0), (1, 1), (0, 0)))
-
-
-def mirror_beyond(x: Array, size: Array, *, repeat: bool = False) -> Array:
-    """Lets an array that is larger than its picture end where the picture ends, for one 3x3 convolution.
-
-    Writes the row and the column just beyond the picture that reflect padding would put there. Only these are seen
-    from within, so the convolution gives inside ``size`` what it gives of the picture alone. Where the picture fills
-    the array nothing is changed: there it is the convolution that pads.
-
-    Args:
-      x: ``(N, H, W, C)``; the picture is its top left corner.
-      size: (2,) integers, height and width of the picture, 2 to H and 2 to W; traced, so that one compiled program
-        serves pictures of all sizes.
-      repeat: repeat the last row and column, which is what reflection means after `upsample2x`.
-
-    Returns:
-      ``(N, H, W, C)``.
-    """
-    for axis, end in ((1, size[0]), (2, size[1])):
-        inside = lax.dynamic_index_in_dim(x, end - (1 if repeat else 2), axis)
-        place = jnp.minimum(end, x.shape[axis] - 1)
-        there = lax.dynamic_index_in_dim(x, place, axis)
-        x = lax.dynamic_update_slice_in_dim(x, jnp.where(end < x.shape[axis], inside, there), place, axis)
-    return x
+    return inner(ring_conv3x3(mirror(ring(x)), kernel, bias))
 
 
 def upsample2x(x: Array) -> Array:
@@ -177,11 +191,31 @@ def _phase_taps(kernel: Array) -> Array:
     return jnp.stack([even, odd])
 
 
-def upsample_conv3x3(x: Features, kernel: Array, bias: Array | None = None) -> Features:
-    """Equals ``conv3x3(upsample2x(x), kernel, bias)`` with reflect padding, at 4/9 of the multiplications.
+def ring_upsample_conv3x3(x: Array, kernel: Array, bias: Array | None = None) -> Array:
+    """`upsample2x` and 3x3 convolution of an array with a ring, at 4/9 of the multiplications.
 
     Output row 2i sees source rows i-1, i, i and row 2i+1 sees i, i, i+1: two taps each, once the taps that
     fall on the same row are added. Reflection at the fine resolution repeats the edge of the coarse one.
+
+    Args:
+      x: ``(N, H + 2, W + 2, Cin)`` after ``mirror(x, repeat=True)``.
+      kernel: ``(3, 3, Cin, Cout)``.
+      bias: ``(Cout,)`` or None.
+
+    Returns:
+      ``(N, 2H + 2, 2W + 2, Cout)``, whose ring means nothing.
+    """
+    n, h, w, _ = x.shape
+    rows = jnp.moveaxis(_phase_taps(kernel), 2, 0)  # (kx 3, phase_y, tap_y, Cin, Cout)
+    taps = _phase_taps(rows)  # (phase_x, tap_x, phase_y, tap_y, Cin, Cout)
+    taps = taps.transpose(2, 0, 3, 1, 4, 5)  # (phase_y, phase_x, tap_y, tap_x, Cin, Cout)
+    lines = [jnp.stack([_conv2x2_zero(x, taps[a, b], a, b) for b in range(2)], axis=3) for a in range(2)]
+    y = inner(jnp.stack(lines, axis=2).reshape(n, 2 * h, 2 * w, -1))  # (N, H, 2, W, 2, Cout) before
+    return y if bias is None else _add_bias(y, bias)
+
+
+def upsample_conv3x3(x: Features, kernel: Array, bias: Array | None = None) -> Features:
+    """Equals ``conv3x3(upsample2x(x), kernel, bias)`` with reflect padding, see `ring_upsample_conv3x3`.
 
     Args:
       x: ``(N, H, W, Cin)``.
@@ -191,24 +225,7 @@ def upsample_conv3x3(x: Features, kernel: Array, bias: Array | None = None) -> F
     Returns:
       ``(N, 2H, 2W, Cout)``.
     """
-    n, h, w, _ = x.shape
-    rows = jnp.moveaxis(_phase_taps(kernel), 2, 0)  # (kx 3, phase_y, tap_y, Cin, Cout)
-    taps = _phase_taps(rows)  # (phase_x, tap_x, phase_y, tap_y, Cin, Cout)
-    taps = taps.transpose(2, 0, 3, 1, 4, 5)  # (phase_y, phase_x, tap_y, tap_x, Cin, Cout)
-    lines = []
-    for a in range(2):
-        row = 0 if a == 0 else h - 1  # the outer source row, which the even phase sees twice above itself
-        line = []
-        for b in range(2):
-            k, col = taps[a, b], 0 if b == 0 else w - 1
-            y = _conv2x2_zero(x, k, a, b)
-            edge = jnp.pad(x[:, row], ((0, 0), (1 - b, b), (0, 0)), mode="edge")
-            y = y.at[:, row].add(_line(edge, k[a]))
-            edge = jnp.pad(x[:, :, col], ((0, 0), (1 - a, a), (0, 0)))
-            line.append(y.at[:, :, col].add(_line(edge, k[:, b])))
-        lines.append(jnp.stack(line, axis=3))  # (N, H, W, 2, Cout)
-    y = jnp.stack(lines, axis=2).reshape(n, 2 * h, 2 * w, -1)
-    return y if bias is None else _add_bias(y, bias)
+    return inner(ring_upsample_conv3x3(mirror(ring(x), repeat=True), kernel, bias))
 
 
 def _pad2x2(a: int, b: int) -> _Margins:
@@ -257,28 +274,23 @@ def avg_pool2x2(x: Features) -> Features:
 
 
 class Conv3x3(nn.Module):
-    """`conv3x3` (after `upsample2x` if ``upsample``) with parameters ``kernel`` and ``bias``.
+    """`ring_conv3x3`, or if ``upsample`` `ring_upsample_conv3x3`, after `mirror`; parameters ``kernel`` and ``bias``.
 
     Attributes:
       features: number of output channels.
-      upsample: double the resolution first (nearest neighbour; reflect padding only).
-      padding: see `conv3x3`.
+      upsample: double the resolution first (nearest neighbour).
       dtype: type of the computation; the parameters are float32.
     """
 
     features: int
     upsample: bool = False
-    padding: Padding = "reflect"
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Features) -> Features:
+    def __call__(self, x: Array, size: Array | None = None) -> Array:
+        """With ring in, with ring out; ``size``: of the picture, see `mirror`."""
         shape = (3, 3, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).astype(self.dtype)
-        x = x.astype(self.dtype)
-        if self.upsample:
-            if self.padding != "reflect":
-                raise ValueError(f"padding: expected 'reflect' together with upsample, got {self.padding!r}")
-            return upsample_conv3x3(x, kernel, bias)
-        return conv3x3(x, kernel, bias, padding=self.padding)
+        x = mirror(x.astype(self.dtype), size, repeat=self.upsample)
+        return (ring_upsample_conv3x3 if self.upsample else ring_conv3x3)(x, kernel, bias)

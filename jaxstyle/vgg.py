@@ -16,7 +16,7 @@ import numpy as np
 from flax import linen as nn
 
 from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params
-from jaxstyle.layers import Padding, avg_pool2x2, conv3x3, max_pool2x2, mirror_beyond
+from jaxstyle.layers import Padding, avg_pool2x2, conv3x3, inner, max_pool2x2, mirror, ring, ring_conv3x3
 
 Arch = Literal["vgg16", "vgg19"]
 Pool = Literal["max", "avg"]
@@ -87,22 +87,24 @@ class VGG(nn.Module):
         shrink = max_pool2x2 if self.pool == "max" else avg_pool2x2
         mean, std = (jnp.asarray(v, jnp.float32).reshape(1, 1, 1, 3) for v in (IMAGENET_MEAN, IMAGENET_STD))
         x = ((images - mean) / std).astype(self.dtype)
+        reflect = self.padding == "reflect"
+        x = ring(x) if reflect else x
         found: dict[str, Features] = {}
         for name in names:
             if name.endswith("_1") and name != "conv1_1":
-                x = shrink(x)
+                x = ring(shrink(inner(x))) if reflect else shrink(x)
                 size = None if size is None else size // 2
             kernel, bias = (
                 p.astype(self.dtype)
                 for p in _Weights(kernel_shape(name), name=name)()  # type: ignore[misc]
             )
-            x = conv3x3(x if size is None else mirror_beyond(x, size), kernel, bias, padding=self.padding)
+            x = ring_conv3x3(mirror(x, size), kernel, bias) if reflect else conv3x3(x, kernel, bias, padding="zero")
             tap = name.replace("conv", "relu")
             if name in self.taps:
-                found[name] = x
+                found[name] = inner(x) if reflect else x
             x = nn.relu(x)
             if tap in self.taps:
-                found[tap] = x
+                found[tap] = inner(x) if reflect else x
             if len(found) == len(set(self.taps)):
                 break
         return found
@@ -142,7 +144,7 @@ def features(
       padding: ``"zero"`` or ``"reflect"``.
       pool: ``"max"`` or ``"avg"``.
       dtype: type of the convolutions.
-      size: (2,), height and width of the pictures where ``images`` are larger, see `jaxstyle.layers.mirror_beyond`:
+      size: (2,), height and width of the pictures where ``images`` are larger, see `jaxstyle.layers.mirror`:
         what lies beyond has no influence on what lies inside. Only with reflect padding.
 
     Returns:

@@ -11,8 +11,12 @@ from jaxstyle.layers import (
     Conv3x3,
     avg_pool2x2,
     conv3x3,
+    inner,
     max_pool2x2,
-    mirror_beyond,
+    mirror,
+    ring,
+    ring_conv3x3,
+    ring_upsample_conv3x3,
     upsample2x,
     upsample_conv3x3,
 )
@@ -300,37 +304,52 @@ def test_avg_pool_is_the_mean_of_four(shape, key):
 def test_module_is_the_function(upsample, key):
     x = jax.random.normal(key, (2, 6, 4, 5))
     module = Conv3x3(7, upsample=upsample)
-    variables = module.init(key, x)
+    variables = module.init(key, ring(x))
     params = variables["params"]
     assert jax.tree.map(jnp.shape, params) == {"kernel": (3, 3, 5, 7), "bias": (7,)}
     function = upsample_conv3x3 if upsample else conv3x3
-    np.testing.assert_array_equal(module.apply(variables, x), function(x, params["kernel"], params["bias"]))
+    found = inner(module.apply(variables, ring(x)))
+    np.testing.assert_array_equal(found, function(x, params["kernel"], params["bias"]))
 
 
-def test_module_types_and_padding(key):
+def test_module_types(key):
     x = jax.random.normal(key, (1, 5, 4, 5))
-    module = Conv3x3(7, padding="zero", dtype=jnp.bfloat16)
+    module = Conv3x3(7, dtype=jnp.bfloat16)
     variables = module.init(key, x)
     assert {a.dtype.name for a in jax.tree.leaves(variables)} == {"float32"}
     assert module.apply(variables, x).dtype == jnp.bfloat16
-    edge = Conv3x3(7).apply(variables, x) - Conv3x3(7, padding="zero").apply(variables, x)
-    assert float(jnp.abs(edge[:, 1:-1, 1:-1]).max()) < 1e-6 < float(jnp.abs(edge[:, 0]).min())
-    with pytest.raises(ValueError, match=r"^padding: expected 'reflect' together with upsample, got 'zero'"):
-        Conv3x3(7, upsample=True, padding="zero").init(key, x)
+
+
+# ---- rings -------------------------------------------------------------------------------------------------
+
+
+def test_mirror_is_reflect_padding():
+    x = jax.random.normal(jax.random.key(0), (2, 4, 5, 3))
+    around = ((0, 0), (1, 1), (1, 1), (0, 0))
+    np.testing.assert_array_equal(mirror(ring(x)), jnp.pad(x, around, mode="reflect"))
+    np.testing.assert_array_equal(mirror(ring(x), repeat=True), jnp.pad(x, around, mode="edge"))
+    np.testing.assert_array_equal(inner(ring(x)), x)
 
 
 @pytest.mark.parametrize("upsample", [False, True])
 def test_a_picture_in_a_larger_array_ends_where_it_ends(upsample):
-    """One program for all sizes, and inside each the convolution of the picture alone."""
-    x, kernel, bias, _ = arguments((2, 6, 7, 4, 3))
-    conv = upsample_conv3x3 if upsample else conv3x3
+    """One program for all sizes, and inside each the convolution of the picture alone, and its gradients."""
+    x, kernel, bias, dy = arguments((2, 6, 7, 4, 3), scale=1 + upsample)
+    conv, alone = (ring_upsample_conv3x3, upsample_conv3x3) if upsample else (ring_conv3x3, conv3x3)
+
+    def of_the_picture(size):  # outputs that are the picture's, as a mask
+        rows, columns = (jnp.arange(n) < (1 + upsample) * end for n, end in zip(dy.shape[1:3], size, strict=True))
+        return (rows[:, None] & columns[None])[None, ..., None]
 
     @jax.jit
     def laid(x, size):
-        return conv(mirror_beyond(x, size, repeat=upsample), kernel, bias)
+        y, pull = jax.vjp(lambda x, k, b: inner(conv(mirror(ring(x), size, repeat=upsample), k, b)), x, kernel, bias)
+        return (y, *pull(dy * of_the_picture(size)))
 
     for h, w in ((2, 7), (5, 4), (6, 7)):
-        found = laid(x, np.int32([h, w]))[:, : h + h * upsample, : w + w * upsample]
-        assert_close(found, jax.jit(conv)(x[:, :h, :w], kernel, bias))
+        y, dx, *others = laid(x, np.int32([h, w]))
+        tall, wide = (n + n * upsample for n in (h, w))
+        cut = value_and_gradients(alone, (x[:, :h, :w], kernel, bias), dy[:, :tall, :wide])
+        assert_close((y[:, :tall, :wide], dx[:, :h, :w], *others), cut)
+        assert not dx[:, h:].any() and not dx[:, :, w:].any()
     assert laid._cache_size() == 1
-    np.testing.assert_array_equal(mirror_beyond(x, np.int32([6, 7])), x)
