@@ -254,7 +254,7 @@ def objective(
     params: InrParams,
     encoder: Params,
     pair: Targets,
-    alpha: Array,
+    alpha: float | ArrayLike,
     loss: Loss = Loss(),
     *,
     gradient_at: Array | None = None,
@@ -277,7 +277,13 @@ def objective(
     Returns:
       ``(loss, terms)``: ``content`` and ``style`` as they are before weights and reweighting, and ``pixels`` where it
       has a weight.
+
+    Raises:
+      ValueError: ``alpha`` is an array of several.
     """
+    alpha = jnp.asarray(alpha, jnp.float32)
+    if alpha.ndim:
+        raise ValueError(f"alpha: expected one number, got shape {alpha.shape}; jax.vmap takes several")
     height, width = pair.photo.shape[:2]
     x, y = (jnp.asarray(places.axis(size), jnp.float32) for size in (width, height))
     dtype = jnp.dtype(loss.dtype)

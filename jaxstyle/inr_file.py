@@ -31,14 +31,15 @@ from jaxstyle.arrays import Array
 from jaxstyle.controls import Controls, Size
 from jaxstyle.image_source import ImageError, is_standard, label_of, os_problem, sent, target_of
 from jaxstyle.inr_network import InrParams
-from jaxstyle.inr_scene import Painter, Scene, check_mask_alpha, open_scene
+from jaxstyle.inr_render import check_params
+from jaxstyle.inr_scene import Painter, Scene, checked_mask_alpha, open_scene
 from jaxstyle.part import SUFFIX, Part
 from jaxstyle.progress import Progress
 
 PathLike = str | os.PathLike[str]
 
-MOST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
-"""The longest side that a format can have, in pixels (of JPEG, what libjpeg writes)."""
+MOST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "MP4": 16_384}
+"""The longest side that a format can have, in pixels (of JPEG what libjpeg writes, of MP4 what x264 does)."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def render_file(
     alpha_map: image.Source | None = None,
     gradient: str | None = None,
     mask: image.Source | Sequence[image.Source] | None = None,
-    mask_alpha: Sequence[float] | None = None,
+    mask_alpha: float | Sequence[float] | None = None,
     region: places.Box = places.WHOLE,
     bits: int = 8,
     format: str | None = None,
@@ -101,7 +102,7 @@ def render_file(
       gradient: the same from a line such as ``"left:0,right:1"``, see `jaxstyle.controls.gradient`; multiplies both.
       mask: grey pictures, white where ``mask_alpha`` holds; elsewhere it is ``alpha`` with its map and gradient. Soft
         masks mix. Maps and masks may have any size, but the shape of the picture.
-      mask_alpha: a degree of style for every mask.
+      mask_alpha: a degree of style for every mask; a number where there is one mask.
       region: left, top, right and bottom edge of the part to show; the whole is (-1, -1, 1, 1). Alpha map, gradient and
         masks stay where they are on the whole picture.
       bits: of the samples, 8, or 16 for PNG and TIFF.
@@ -126,20 +127,21 @@ def render_file(
         raise ValueError(f"bits: expected 8 or 16, got {bits!r}")
     if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int) or tile < 1):
         raise ValueError(f"tile: expected a number of pixels of at least 1, got {tile!r}")
-    check_mask_alpha(chosen, mask_alpha)
+    alphas = checked_mask_alpha(chosen, mask_alpha)
     read = [fit, *chosen.files()] if isinstance(fit, str | os.PathLike) else [*chosen.files()]
     bigimage_write.check_target(output, format=format, overwrite=overwrite or _half_placed(output), keep=read)
     params, begun = fitted(fit), time.perf_counter()
-    with open_scene(params, chosen, mask_alpha, region, max_pixels=max_pixels) as scene:
+    with open_scene(params, chosen, alphas, region, max_pixels=max_pixels) as scene:
         check_format(output, bigimage_write.format_of(output, format), scene.width, scene.height)
         painter = Painter(scene, bits, tile=tile, devices=devices)
         with contextlib.ExitStack() as stack:
             target = os.fspath(output)
             if is_standard(output):
                 target = stack.enter_context(sent(target_of(output), name="picture.png"))
-            request = _request(scene, painter, chosen, mask_alpha, bits)
-            kept, notices = _run(painter, scene, target, request, bits, format, overwrite, progress)
-    seconds = time.perf_counter() - begun
+            request = _request(scene, painter, chosen, alphas, bits)
+            resumable = not is_standard(output)
+            kept, notices = _run(painter, scene, target, request, bits, format, overwrite, resumable, progress)
+    notices, seconds = scene.notices + notices, time.perf_counter() - begun
     tiles = painter.down * painter.across
     speed = scene.width * scene.height * (tiles - kept) / tiles / seconds
     return Rendering(
@@ -156,8 +158,7 @@ def fitted(fit: InrParams | PathLike) -> InrParams:
     """
     if not isinstance(fit, InrParams):
         return inr_network.load(fit)
-    if np.shape(fit.z_c) != (fit.spec.latent,):
-        raise ValueError(f"fit: expected the parameters of one picture, got latents of shape {np.shape(fit.z_c)}")
+    check_params(fit, "fit")
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(fit)):
         raise ValueError("fit: its parameters hold values that are not finite")
     return fit
@@ -198,6 +199,7 @@ def _run(
     bits: int,
     format: str | None,
     overwrite: bool,
+    resumable: bool,
     progress: Callable[[Progress], None] | None,
 ) -> tuple[int, tuple[str, ...]]:
     """Renders what is missing and writes the file: how many tiles were there, and notices."""
@@ -226,23 +228,23 @@ def _run(
                 work=part.folder,
             )
         except ImageError as error:
-            if not _keeps(part, count):
+            if not _keeps(part, count, resumable):
                 raise
             raise ImageError(error.label, f"{error.problem}; {_words(part, count, target)}") from error.__cause__
         except KeyboardInterrupt:
-            if not _keeps(part, count):
+            if not _keeps(part, count, resumable):
                 raise
             raise KeyboardInterrupt(f"interrupted; {_words(part, count, target)}") from None
         except BaseException:
-            _keeps(part, count)
+            _keeps(part, count, resumable)
             raise
         part.keep = False
     return kept, notices
 
 
-def _keeps(part: Part, count: int) -> bool:
+def _keeps(part: Part, count: int, resumable: bool) -> bool:
     """Whether there is anything worth keeping of a run that came to a bad end."""
-    part.keep = count > 1 and part.done > 0
+    part.keep = resumable and count > 1 and part.done > 0
     return part.keep
 
 
@@ -296,7 +298,7 @@ def _ahead(painter: Painter, part: Part) -> Iterator[tuple[int, np.ndarray | Arr
 
 
 def _request(
-    scene: Scene, painter: Painter, chosen: Controls, mask_alpha: Sequence[float] | None, bits: int
+    scene: Scene, painter: Painter, chosen: Controls, mask_alpha: tuple[float, ...], bits: int
 ) -> dict[str, Any]:
     """All that decides about the samples, to the last bit."""
     of_fit = hashlib.sha256(repr((scene.params.spec, scene.params.size)).encode())
@@ -311,7 +313,7 @@ def _request(
         "alpha_map": _digest(controls["alpha_map"]),
         "gradient": controls["gradient"],
         "mask": [_digest(name) for name in controls["mask"] or ()],
-        "mask_alpha": [float(value) for value in mask_alpha or ()],
+        "mask_alpha": list(mask_alpha),
         "bits": bits,
         "tile": [painter.rows, painter.columns],
         "device": painter.kind,

@@ -23,6 +23,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -368,16 +369,25 @@ def load(path: str | os.PathLike[str]) -> InrParams:
     Raises:
       WeightsError: it is missing, damaged, or holds something else.
     """
-    file = weights.load(path, kind=KIND)
+    if not os.path.isfile(path):
+        problem = "is a folder" if os.path.isdir(path) else "no such file"
+    else:
+        problem = "" if os.access(path, os.R_OK) else "permission denied"
+    if problem:
+        label = os.fspath(path) or "''"
+        raise weights.WeightsError(f"{label}: {problem}; expected a fitted picture, inr.safetensors")
+    file = weights.load(Path(path), kind=KIND)  # never shipped weights
     try:
         spec = Spec(**json.loads(file.metadata.get("spec", "null") or "null"))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise weights.WeightsError(f"{path}: its metadata 'spec' describe no network: {error}") from None
-    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", file.metadata.get("size", ""))
+    size = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", file.metadata.get("size", ""))
     if size is None:
-        found = file.metadata.get("size")
+        found = file.metadata.get("size", "")[:40]
         raise weights.WeightsError(f"{path}: expected WIDTHxHEIGHT as its metadata 'size', found {found!r}")
-    if {name: array.shape for name, array in file.arrays.items()} != _shapes(spec):
+    most = sum(array.size for array in file.arrays.values())  # whoever asks for the shapes of more may wait for ever
+    small = spec.depth <= len(file.arrays) and max(spec.octaves, *spec.grids, 0) <= most
+    if not small or {name: array.shape for name, array in file.arrays.items()} != _shapes(spec):
         raise weights.WeightsError(f"{path}: its arrays are not those of the network that its metadata describe")
     bad = next((k for k, v in file.arrays.items() if v.dtype != np.float32 or not np.isfinite(v).all()), None)
     if bad is not None:

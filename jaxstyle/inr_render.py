@@ -59,9 +59,9 @@ def render(
       ``coords.shape[:-1] + (3,)``, float32, sRGB in [0, 1].
 
     Raises:
-      ValueError: ``coords``, ``alpha`` or ``chunk`` is not of that kind.
+      ValueError: ``params``, ``coords``, ``alpha`` or ``chunk`` is not of that kind.
     """
-    points = _checked_coords(coords)
+    params, points = _sizeless(params), _checked_coords(coords)
     degree = _checked_degree(alpha)
     shape = points.shape[:-1]
     try:
@@ -72,7 +72,7 @@ def render(
         raise ValueError(f"alpha: expected a number or a shape that broadcasts to {shape}, got shape {degree.shape}")
     if degree.shape:
         degree = degree.reshape(()) if degree.size == 1 else jnp.broadcast_to(degree, shape).reshape(-1)
-    colours = _render_points(_sizeless(params), points.reshape(-1, 2), degree, chunk=_chunk(chunk), dtype=dtype)
+    colours = _render_points(params, points.reshape(-1, 2), degree, chunk=_chunk(chunk), dtype=dtype)
     return colours.reshape(*shape, 3)
 
 
@@ -108,8 +108,9 @@ def render_image(
       ``(height, width, 3)``, float32, sRGB in [0, 1].
 
     Raises:
-      ValueError: ``size``, ``alpha``, ``region``, ``window`` or ``chunk`` is not of that kind.
+      ValueError: ``params``, ``size``, ``alpha``, ``region``, ``window`` or ``chunk`` is not of that kind.
     """
+    sizeless = _sizeless(params)
     width, height = _checked_size(size, params.size)
     left, top, right, bottom = _checked_window(window, width, height)
     x0, y0, x1, y1 = checked_region(region)
@@ -122,7 +123,7 @@ def render_image(
     else:
         degree = places.resample(degree, x, y)
     mesh = None if devices is None else Mesh(np.array(devices), ("chunks",))
-    arrays = (_sizeless(params), np.float32(x), np.float32(y), degree)
+    arrays = (sizeless, np.float32(x), np.float32(y), degree)
     if mesh is not None:
         arrays = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))
     return render_grid(*arrays, chunk=_chunk(chunk), mesh=mesh, dtype=dtype)
@@ -212,10 +213,25 @@ def _tile(height: int, width: int, chunk: int) -> tuple[int, int]:
 
 def _sizeless(params: InrParams) -> InrParams:
     """The same without the size of the picture, which would make every compiled function one for that size."""
+    check_params(params)
     return dataclasses.replace(params, size=(0, 0))
 
 
 # ---- checks ------------------------------------------------------------------------------------------------
+
+
+def check_params(params: Any, name: str = "params") -> None:
+    """Checks that parameters are those of one picture.
+
+    Raises:
+      ValueError: they are not.
+    """
+    if not isinstance(params, InrParams):
+        found = type(params).__name__
+        raise ValueError(f"{name}: expected a fitted picture, as jaxstyle.inr.load reads it, got {found}")
+    if np.shape(params.z_c) != (params.spec.latent,):
+        found = f"latents of shape {np.shape(params.z_c)}"
+        raise ValueError(f"{name}: expected the parameters of one picture, got {found}; jax.vmap takes several")
 
 
 def _checked_coords(coords: Any) -> Array:
@@ -235,7 +251,10 @@ def _checked_coords(coords: Any) -> Array:
 
 def _checked_degree(alpha: Any) -> Array:
     if not isinstance(alpha, jax.Array):
-        alpha = np.asarray(alpha)
+        try:
+            alpha = np.asarray(alpha)
+        except ValueError:
+            raise ValueError("alpha: expected a number or an array, got rows of different lengths") from None
     if alpha.size:
         check_alpha(alpha)
     return jnp.asarray(alpha, jnp.float32)
@@ -244,9 +263,9 @@ def _checked_degree(alpha: Any) -> Array:
 def _chunk(chunk: int | None) -> int:
     if chunk is None:
         return CHUNK.get(jax.default_backend(), _CHUNK_ELSEWHERE)
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+    if not _is_whole([chunk]) or chunk < 1:
         raise ValueError(f"chunk: expected a number of points of at least 1, got {chunk!r}")
-    return chunk
+    return int(chunk)
 
 
 def _is_whole(values: Any) -> bool:

@@ -47,6 +47,7 @@ class Scene:
       width, height: in pixels.
       region: what is shown, see `jaxstyle.inr_render.render_image`.
       degree: of style, a number or a function of the place.
+      notices: sentences for the user about maps and masks.
     """
 
     params: InrParams
@@ -54,6 +55,7 @@ class Scene:
     height: int
     region: places.Box
     degree: float | Degree
+    notices: tuple[str, ...] = ()
 
 
 def shown_size(
@@ -77,7 +79,7 @@ def shown_size(
 def open_scene(
     params: InrParams,
     chosen: Controls,
-    mask_alpha: Sequence[float] | None = None,
+    mask_alpha: float | Sequence[float] | None = None,
     region: places.Box = places.WHOLE,
     *,
     max_pixels: int = image.MAX_PIXELS,
@@ -89,7 +91,7 @@ def open_scene(
       ValueError: ``region`` or ``mask_alpha`` is not of that kind.
     """
     region = checked_region(region)
-    check_mask_alpha(chosen, mask_alpha)
+    alphas = checked_mask_alpha(chosen, mask_alpha)
     width, height = shown_size(params.size, chosen.size, region)
     whole = (2 * width / (region[2] - region[0]), 2 * height / (region[3] - region[1]))
     with map_windows.open_maps(chosen, max_pixels=max_pixels) as maps:
@@ -101,25 +103,33 @@ def open_scene(
         for name, source in named:
             _check_shape(name, source.shape, whole, params.size)
         base = _base(chosen, maps.alpha_map, whole)
-        degree = _masked(base, [_placed(mask, whole) for mask in masks], mask_alpha or ()) if masks else base
-        yield Scene(params, width, height, region, degree)
+        degree = _masked(base, [_placed(mask, whole) for mask in masks], alphas) if masks else base
+        yield Scene(params, width, height, region, degree, maps.notices)
 
 
-def check_mask_alpha(chosen: Controls, mask_alpha: Sequence[float] | None) -> None:
-    """Checks that there is a degree of style in [0, 1] for every mask.
+def checked_mask_alpha(chosen: Controls, mask_alpha: float | Sequence[float] | None) -> tuple[float, ...]:
+    """A degree of style in [0, 1] for every mask; of a single one it may be given as a number.
 
     Raises:
       ValueError: there is not.
     """
     count = len(chosen.mask or ())
-    if mask_alpha is None and count:
-        raise ValueError("mask: needs mask_alpha, one degree of style per mask (or give the picture as alpha_map)")
-    given = tuple(mask_alpha or ())
+    if mask_alpha is None:
+        if count:
+            raise ValueError("mask: needs mask_alpha, one degree of style per mask (or give the picture as alpha_map)")
+        return ()
+    try:
+        given = tuple(np.asarray(mask_alpha, np.float64).reshape(-1).tolist())
+    except (TypeError, ValueError):
+        raise ValueError(f"mask_alpha: expected numbers in [0, 1], one per mask, got {mask_alpha!r}") from None
+    if given and not count:
+        raise ValueError("mask_alpha: is for masks, and there is none")
     if len(given) != count:
         raise ValueError(f"mask_alpha: expected {count}, one per mask, got {len(given)}")
     for value in given:
         if not 0 <= value <= 1:  # NaN neither
             raise ValueError(f"mask_alpha: expected numbers in [0, 1], got {value!r}")
+    return given
 
 
 def _check_shape(name: str, shape: tuple[int, ...], whole: tuple[float, float], fitted: tuple[int, int]) -> None:

@@ -20,7 +20,7 @@ from jaxstyle.image_source import ImageError, check_size, is_standard, label_of,
 from jaxstyle.image_text import line_height, text_mask
 from jaxstyle.inr_file import Rendering, check_format, fitted
 from jaxstyle.inr_network import InrParams
-from jaxstyle.inr_scene import Painter, Scene, check_mask_alpha, open_scene
+from jaxstyle.inr_scene import Painter, Scene, checked_mask_alpha, open_scene
 from jaxstyle.progress import Progress
 
 PathLike = str | os.PathLike[str]
@@ -40,7 +40,7 @@ def sweep_file(
     alpha_map: image.Source | None = None,
     gradient: str | None = None,
     mask: image.Source | Sequence[image.Source] | None = None,
-    mask_alpha: Sequence[float] | None = None,
+    mask_alpha: float | Sequence[float] | None = None,
     region: places.Box = places.WHOLE,
     fps: float = 12.0,
     format: str | None = None,
@@ -59,7 +59,7 @@ def sweep_file(
       frames: how many, from 2 to `MOST_FRAMES`.
       size, alpha, alpha_map, gradient, mask, mask_alpha, region: of the last frame, and but for its degree of style of
         all, see `jaxstyle.inr_file.render_file`.
-      fps: frames per second of animations and videos, up to 100.
+      fps: frames per second of animations and videos, 0.01 to 100.
       format: instead of the suffix.
       overwrite: replace ``output`` if it is there.
       devices: that share the work; by default all of this process.
@@ -77,9 +77,9 @@ def sweep_file(
     chosen = Controls(alpha=alpha, alpha_map=alpha_map, gradient=gradient, mask=mask, size=size)  # type: ignore[arg-type]
     if isinstance(frames, bool) or not isinstance(frames, int) or not 2 <= frames <= MOST_FRAMES:
         raise ValueError(f"frames: expected a whole number from 2 to {MOST_FRAMES}, got {frames!r}")
-    if not 0 < fps <= 100:
-        raise ValueError(f"fps: expected a number above 0 and up to 100, got {fps!r}")
-    check_mask_alpha(chosen, mask_alpha)
+    if not 0.01 <= fps <= 100:  # GIF counts the hundredths of a second of a frame in 16 bits
+        raise ValueError(f"fps: expected a number from 0.01 to 100, got {fps!r}")
+    checked_mask_alpha(chosen, mask_alpha)
     kind = _kind(output, format)
     read = [fit, *chosen.files()] if isinstance(fit, str | os.PathLike) else [*chosen.files()]
     known = "png" if kind in ("GIF", "MP4") else format  # the path is what is checked
@@ -91,15 +91,14 @@ def sweep_file(
         if kind != "MP4":
             check_size((width * frames, height), max_pixels, f"{label} ({frames} frames of {width} x {height})")
         painter = Painter(scene, devices=devices)
-        pictures = _frames(painter, scene, frames, progress)
+        pictures, notices = _frames(painter, scene, frames, progress), scene.notices
         try:
             if kind == "MP4":
-                notices = _write_video(os.fspath(output), pictures, scene, fps)
+                notices += _write_video(os.fspath(output), pictures, scene, fps)
             elif kind in ("GIF", "WEBP"):
-                notices = ()
                 _send(output, encode_animation(pictures, kind, round(1000 / fps)))
             else:
-                notices = image.write(target_of(output), _page(pictures, scene, frames), format=kind)
+                notices += image.write(target_of(output), _page(pictures, scene, frames), format=kind)
         except BrokenPipeError:
             raise
         except OSError as error:

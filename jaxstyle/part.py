@@ -54,7 +54,7 @@ class Part:
           discard: throw away what was done for another request.
 
         Raises:
-          PartError: the folder holds something else, or a picture of another request that is not to be discarded.
+          PartError: the folder holds something else, or tiles of another request that are not to be discarded.
           ManifestError: another process is at work in the folder.
           OSError: it cannot be made.
         """
@@ -65,7 +65,12 @@ class Part:
         self._size = int(np.prod(shape)) * dtype.itemsize
         self._check_folder()
         os.makedirs(self.folder, exist_ok=True)
-        self._open(json.loads(json.dumps(request)), discard)
+        try:
+            self._open(json.loads(json.dumps(request)), discard)
+        except BaseException:
+            with contextlib.suppress(OSError):  # it is not empty: there is something in it
+                os.rmdir(self.folder)
+            raise
         for left in glob.glob(os.path.join(glob.escape(self.folder), ".jaxstyle-*.tmp")):
             shutil.rmtree(left) if os.path.isdir(left) else os.unlink(left)
 
@@ -85,7 +90,7 @@ class Part:
         try:
             begun = self._journal.last(_REQUEST)
             changed = "" if begun is None else _difference(begun.get("request") or {}, request)
-            if changed and not discard:
+            if changed and not discard and _tiles_of(journal):
                 raise PartError(
                     f"{self._label}: holds a picture begun {changed}; give the command that began it, or allow to "
                     "overwrite it"
@@ -103,7 +108,7 @@ class Part:
         except BaseException:
             self._journal.close()
             raise
-        self.done = len({record["output"] for record in manifest.read(journal)} - {_REQUEST})
+        self.done = _tiles_of(journal)
 
     def __enter__(self) -> Part:
         return self
@@ -139,6 +144,10 @@ class Part:
             written += self._file.write(data[written:])
         self._journal.append({"output": str(number), "status": "done", "crc32": zlib.crc32(data)})
         self.done += 1
+
+
+def _tiles_of(journal: str) -> int:
+    return len({record["output"] for record in manifest.read(journal)} - {_REQUEST})
 
 
 def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:

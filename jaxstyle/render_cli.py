@@ -144,6 +144,8 @@ def run(args: argparse.Namespace, progress: Callable[[Progress], None]) -> Rende
         if args.sweep is None:
             if args.fps is not None:
                 raise ValueError("--fps: is for --sweep")
+            if args.format is None and args.output.lower().endswith((".gif", ".mp4")):
+                raise ValueError(f"{args.output}: .gif and .mp4 are for --sweep N")
             return render_file(args.fit, args.output, bits=args.bits, **common)
         if args.bits != 8:
             raise ValueError("--bits: a sweep has 8")
@@ -158,5 +160,7 @@ def words(report: Rendering) -> str:
     """What was done, in a line."""
     what = f"{report.frames} pictures of " if report.frames > 1 else ""
     kept = f", {report.kept} of {report.tiles} tiles were there" if report.kept else ""
-    speed = f"{report.pixels_per_second / 1e6:.2g} megapixels/s"
-    return f"{report.output}: {what}{report.width} x {report.height} pixels in {report.seconds:.1f} s ({speed}){kept}"
+    seconds = f"{report.seconds:.1f} s"
+    if report.tiles - report.kept > report.frames:  # of a single tile, compiling took most of the time
+        seconds += f" ({report.pixels_per_second / 1e6:.2g} megapixels/s)"
+    return f"{report.output}: {what}{report.width} x {report.height} pixels in {seconds}{kept}"

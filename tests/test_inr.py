@@ -225,6 +225,20 @@ def test_the_gradient_through_some_points_is_right_on_average(key):
     )
 
 
+@pytest.mark.parametrize("at", [None, np.arange(0, 96, 3)])
+def test_the_degree_of_a_step_is_a_number_of_any_type(key, at):
+    params = inr.init(key, SMALL)
+
+    def loss_of(alpha):
+        pair = inr.targets(encoder(), picture(8, 12), picture(12, 8, seed=1))
+        return objective(params, encoder(), pair, alpha, gradient_at=at)[0]
+
+    for alpha in (0.4, 1, np.float64(0.4), jnp.float32(0.4)):
+        assert jax.eval_shape(lambda alpha=alpha: loss_of(alpha)).shape == ()
+    with pytest.raises(ValueError, match=r"^alpha: expected one number, got shape \(2,\); jax\.vmap takes several"):
+        jax.eval_shape(lambda: loss_of(np.array([0.4, 0.5])))
+
+
 def test_pictures_that_are_none_are_refused():
     for name in ("content", "style"):
         pair = {"content": picture(16, 16), "style": picture(16, 16)}

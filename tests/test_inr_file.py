@@ -114,7 +114,10 @@ def test_standard_output(monkeypatch, tmp_path):
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", Stream())
         assert render("-").output == "-"
-    assert Stream.buffer.getvalue() == (tmp_path / "a.png").read_bytes()
+        assert Stream.buffer.getvalue() == (tmp_path / "a.png").read_bytes()
+        with stopped(7, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt) as caught:
+            render("-")
+    assert str(caught.value) == ""  # nothing is kept, and nothing of that kind is said
 
 
 # ---- interruptions -----------------------------------------------------------------------------------------
@@ -288,6 +291,16 @@ def test_what_does_not_fit_in_memory_is_refused_where_it_must(tmp_path, monkeypa
     report = render(tmp_path / "a.tif")
     assert report.notices == (
         "TIFF is written without tiles and smaller versions: they need tifffile (jaxstyle[large])",
+    )
+
+
+def test_what_is_special_about_a_mask_is_said(tmp_path):
+    pages = [PIL.Image.new("L", (10, 7), grey) for grey in (255, 0)]
+    pages[0].save(tmp_path / "mask.tif", save_all=True, append_images=pages[1:])
+    report = render(tmp_path / "a.jpg", mask=tmp_path / "mask.tif", mask_alpha=0.5, bits=16)
+    assert report.notices == (
+        f"{tmp_path / 'mask.tif'}: picture of 2 pages: the first is taken",
+        "JPEG is written at 8 bits per channel: PNG keeps 16",
     )
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import os
 from functools import partial
 
 import jax
@@ -261,7 +262,12 @@ def test_every_byte_of_a_file_counts(file):
         ({"spec": '{"octaves": 3, "heads": 8}'}, {}, "its metadata 'spec' describe no network"),
         ({"spec": '{"width": -4}'}, {}, "describe no network: width: expected a whole number of at least 1, got -4"),
         ({"spec": "{}"}, {}, "its arrays are not those of the network that its metadata describe"),
+        ({"spec": "[" * 100_000}, {}, "its metadata 'spec' describe no network"),
+        ({"spec": '{"octaves": 1000000000}'}, {}, "its arrays are not those of the network"),
+        ({"spec": '{"depth": 1000000000}'}, {}, "its arrays are not those of the network"),
+        ({"spec": '{"grids": [1000000000000]}'}, {}, "its arrays are not those of the network"),
         ({"size": "30x0"}, {}, "expected WIDTHxHEIGHT as its metadata 'size', found '30x0'"),
+        ({"size": f"30x{'9' * 5000}"}, {}, "expected WIDTHxHEIGHT as its metadata 'size', found '30x99"),
         ({}, {"z_c": np.zeros(5, np.float32)}, "its arrays are not those of the network"),
         ({}, {"z_d": np.zeros(4, np.float32)}, "its arrays are not those of the network"),
         ({}, {"z_c": np.full(4, np.nan, np.float32)}, "z_c is not float32 or holds values that are not finite"),
@@ -286,8 +292,16 @@ def test_what_cannot_be_saved_leaves_nothing(file, key, tmp_path):
     with pytest.raises(WeightsError, match=r"folder .* does not exist"):
         inr_network.save(tmp_path / "missing" / "fit.safetensors", init(key, SMALL))
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
-    with pytest.raises(WeightsError, match="no such weight file"):
-        inr_network.load(tmp_path / "missing.safetensors")
+
+
+def test_a_file_that_is_missing_is_named_and_shipped_weights_are_no_pictures(file, tmp_path, monkeypatch):
+    for name, found in ((tmp_path / "missing", "no such file"), (tmp_path, "is a folder"), ("vgg16", "no such file")):
+        with pytest.raises(WeightsError) as error:
+            inr_network.load(name)
+        assert str(error.value) == f"{name}: {found}; expected a fitted picture, inr.safetensors"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(WeightsError, match="permission denied"):
+        inr_network.load(file)
 
 
 def test_places_of_a_grid_are_those_of_its_points(key):

@@ -281,11 +281,25 @@ def test_memory_is_that_of_a_chunk(uniform):
         ((np.zeros((4, 2)), -0.1), r"alpha: expected values in \[0, 1\]"),
         ((np.zeros((4, 2)), np.nan), r"alpha: expected values in \[0, 1\]"),
         ((np.zeros((4, 2)), "1"), "alpha: expected numbers"),
+        ((np.zeros((2, 2)), [[0, 1], [0]]), "alpha: expected a number or an array, got rows of different lengths"),
     ],
 )
 def test_bad_points_are_refused_by_name(params, arguments, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         render(params, *arguments)
+
+
+@pytest.mark.parametrize("make", [lambda params: render(params, (0.0, 0.0)), render_image])
+def test_parameters_of_another_kind_are_refused_by_name(params, make):
+    with pytest.raises(
+        ValueError, match=r"^params: expected a fitted picture, as jaxstyle\.inr\.load reads it, got str$"
+    ):
+        make("inr.safetensors")
+    several = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), params)
+    with pytest.raises(
+        ValueError, match=r"^params: expected the parameters of one picture, .* shape \(2, 4\); jax\.vmap"
+    ):
+        make(several)
 
 
 @pytest.mark.parametrize(
@@ -312,6 +326,7 @@ def test_bad_points_are_refused_by_name(params, arguments, message):
         ({"window": (0, 0, 20)}, "window: "),
         ({"chunk": 0}, "chunk: expected a number of points of at least 1, got 0"),
         ({"chunk": 1e4}, "chunk: "),
+        ({"chunk": True}, "chunk: "),
     ],
     ids=str,
 )

@@ -1,5 +1,6 @@
 import jax
 import numpy as np
+import PIL.Image
 import pytest
 
 from jaxstyle import controls, coords, image
@@ -70,6 +71,19 @@ def test_masks_have_their_own_degrees():
     np.testing.assert_array_equal(found[:, :10], 0.5)
 
 
+def test_degrees_of_masks_may_be_a_number_or_an_array():
+    half = np.full((20, 30), 0.5, np.float32)
+    np.testing.assert_allclose(degree(Controls(mask=half), 0.25), 0.5 + 0.5 * 0.25, atol=1e-6)
+    np.testing.assert_allclose(degree(Controls(mask=(half, half)), np.array([0.25, 0.75])), 0.5, atol=1e-6)
+
+
+def test_what_is_special_about_a_map_is_said(tmp_path):
+    pages = [PIL.Image.new("L", SIZE, grey) for grey in (255, 0)]
+    pages[0].save(tmp_path / "map.tif", save_all=True, append_images=pages[1:])
+    with open_scene(PARAMS, Controls(alpha_map=str(tmp_path / "map.tif"))) as scene:
+        assert len(scene.notices) == 1 and scene.notices[0].endswith("map.tif: picture of 2 pages: the first is taken")
+
+
 def test_one_number_stays_one():
     assert degree(Controls(alpha=0.3)) == 0.3
 
@@ -95,7 +109,10 @@ def test_maps_of_another_shape_are_refused():
     [
         (1, None, "mask: needs mask_alpha"),
         (1, (0, 1), "mask_alpha: expected 1, one per mask, got 2"),
-        (0, (0,), "mask_alpha: expected 0, one per mask, got 1"),
+        (0, (0,), "mask_alpha: is for masks, and there is none"),
+        (2, 0.5, "mask_alpha: expected 2, one per mask, got 1"),
+        (1, "much", r"mask_alpha: expected numbers in \[0, 1\], one per mask, got 'much'"),
+        (1, (None,), r"mask_alpha: expected numbers in \[0, 1\], got nan"),
         (1, (1.5,), r"mask_alpha: expected numbers in \[0, 1\], got 1.5"),
         (1, (float("nan"),), r"mask_alpha: expected numbers in \[0, 1\], got nan"),
     ],

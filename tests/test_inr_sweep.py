@@ -1,5 +1,6 @@
 import io
 import sys
+from types import ModuleType
 
 import jax
 import numpy as np
@@ -55,6 +56,15 @@ def test_animations_have_all_frames(tmp_path, wanted, name, tolerance):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("name", ["a.gif", "a.webp"])
+def test_frames_may_be_shown_for_long(tmp_path, name):
+    sweep(tmp_path / name, 2, fps=0.01)
+    with PIL.Image.open(tmp_path / name) as found:
+        found.seek(1)
+        found.load()
+        assert found.info["duration"] == 100_000
+
+
 def test_a_video_has_all_frames_at_even_sizes(tmp_path, wanted):
     av = pytest.importorskip("av")
     report = sweep(tmp_path / "a.mp4", alpha=0.8, fps=12.5)
@@ -106,14 +116,16 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     ("name", "options", "message"),
     [
         ("a.png", {"frames": 1}, "frames: expected a whole number from 2 to 1000, got 1"),
-        ("a.gif", {"fps": 0}, "fps: expected a number above 0"),
-        ("a.gif", {"fps": float("nan")}, "fps: expected a number above 0"),
+        ("a.gif", {"fps": 0}, "fps: expected a number from 0.01 to 100, got 0"),
+        ("a.gif", {"fps": 0.001}, "fps: expected a number from 0.01 to 100, got 0.001"),
+        ("a.gif", {"fps": float("nan")}, "fps: expected a number from 0.01"),
         ("a.dzi", {}, r"a\.dzi: a sweep cannot be \.dzi: expected \.gif"),
         ("a.xyz", {}, "unknown suffix"),
         ("there.gif", {}, "exists already"),
         ("none/a.gif", {}, "there is no folder"),
         ("a.gif", {"size": (10_000, 10_000)}, r"a\.gif \(3 frames of 10000 x 10000\): .* more than the limit"),
         ("a.webp", {"size": (17_000, 10)}, "too many for WEBP"),
+        ("a.mp4", {"size": (10, 16_385)}, "too many for MP4, whose sides have at most 16384"),
         ("a.gif", {"mask": "none.png"}, "mask: needs mask_alpha"),
     ],
 )
@@ -121,6 +133,7 @@ def test_bad_requests(tmp_path, monkeypatch, name, options, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.gif").touch()
     monkeypatch.setattr(inr_sweep, "_frames", None)
+    monkeypatch.setitem(sys.modules, "av", ModuleType("av"))  # it is looked for, not used
     with pytest.raises(ValueError, match=message):
         sweep(name, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["there.gif"]

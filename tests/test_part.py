@@ -3,7 +3,7 @@ import errno
 import numpy as np
 import pytest
 
-from jaxstyle.manifest import ManifestError
+from jaxstyle.manifest import Manifest, ManifestError
 from jaxstyle.part import SUFFIX, Part, PartError
 
 SHAPE, DTYPE = (4, 5, 3), np.dtype(np.uint8)
@@ -69,8 +69,29 @@ def test_another_request_is_refused_or_discarded(begun):
         assert part.done == 2
     with Part(begun, other, SHAPE, DTYPE, discard=True) as part:
         assert part.done == 0 and part.read(0) is None
+        part.write(0, TILES[0])
     with pytest.raises(PartError, match=r"alpha = 0\.7, not 0\.5"):
         Part(begun, REQUEST, SHAPE, DTYPE)
+
+
+def test_another_request_may_take_over_where_nothing_was_done(tmp_path):
+    with Part(tmp_path / "a.png", REQUEST, SHAPE, DTYPE):
+        pass
+    with Part(tmp_path / "a.png", REQUEST | {"alpha": 0.7}, SHAPE, DTYPE) as part:
+        assert part.done == 0
+        part.write(0, TILES[0])
+    with pytest.raises(PartError, match=r"alpha = 0\.7, not 0\.5"):
+        Part(tmp_path / "a.png", REQUEST, SHAPE, DTYPE)
+
+
+def test_a_folder_that_could_not_be_begun_is_not_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Manifest, "append", full)
+    with pytest.raises(OSError, match="No space"):
+        Part(tmp_path / "a.png", REQUEST, SHAPE, DTYPE)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_something_else_stays(begun):

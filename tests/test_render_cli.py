@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxstyle import cli, image, part, render_cli
+from jaxstyle.inr_file import Rendering
 from jaxstyle.inr_network import Spec, init, save
 from jaxstyle.inr_render import render_image
 
@@ -57,6 +59,8 @@ def test_all_controls(fit, capsys):
         ("inr.safetensors -o a.png --region -1,-1,1", "argument --region: expected x0,y0,x1,y1, got '-1,-1,1'"),
         ("inr.safetensors -o a.png --sweep 1", "argument --sweep: expected a number of pictures from 2 to 1000"),
         ("inr.safetensors -o a.png --fps 3", "--fps: is for --sweep"),
+        ("inr.safetensors -o a.gif", "a.gif: .gif and .mp4 are for --sweep N"),
+        (". -o a.png", ".: is a folder; expected a fitted picture, inr.safetensors"),
         ("inr.safetensors -o a.gif --sweep 3 --bits 16", "--bits: a sweep has 8"),
         ("inr.safetensors -o inr.safetensors --format png", "inr.safetensors: is the source itself"),
         ("inr.safetensors -o left.png", "left.png: exists already"),
@@ -86,6 +90,14 @@ def test_a_failed_run_is_told_from_a_mistake(fit, capsys, monkeypatch):
     assert captured.err == "jaxstyle: out.png: cannot be written: no space left on device\n"
     assert json.loads(captured.out) == {"stopped": "out.png: cannot be written: no space left on device"}
     assert not list(fit.glob("out*"))
+
+
+def test_the_speed_is_told_where_it_means_something():
+    report = Rendering("a.png", 2000, 1000, 1, 8, 0, 0.5, 4_000_000)
+    assert render_cli.words(report) == "a.png: 2000 x 1000 pixels in 0.5 s (4 megapixels/s)"
+    assert render_cli.words(dataclasses.replace(report, tiles=1)) == "a.png: 2000 x 1000 pixels in 0.5 s"
+    found = render_cli.words(dataclasses.replace(report, kept=7))
+    assert found == "a.png: 2000 x 1000 pixels in 0.5 s, 7 of 8 tiles were there"
 
 
 def test_a_negative_region_is_no_flag():

@@ -154,7 +154,7 @@ def test_pairs_are_fitted_once_with_and_without_reweighting(
         ("--unweighted x", "unweighted: only together with --inr"),
         ("--preset slow", "invalid choice: 'slow'"),
         ("--inr one.safetensors", "inr: 1 files for 2 pairs; give one for each"),
-        ("--inr a,b", "a: no such weight file"),
+        ("--inr a,b", "a: no such file; expected a fitted picture"),
         ("--pairs-file nowhere.tsv", "nowhere.tsv: cannot be read"),
         ("--inr SWAPPED", "fitted at 26 x 39 pixels; p0_s has 35 x 29, see --size"),
     ],

@@ -18,7 +18,7 @@ from jaxstyle import image, inr, inr_schedule
 from jaxstyle.inr_schedule import Refine, Regress, Schedule
 from train import inr_fit as trainer
 from train import inr_pairs, inr_report, loop
-from train.checkpoints import Checkpoints
+from train.checkpoints import CheckpointError, Checkpoints
 from train.inr_pairs import Group, PairsError
 
 SPEC = inr.Spec(octaves=3, latent=4, width=16, depth=3, skip=1, bottleneck=8)
@@ -275,6 +275,30 @@ def test_stopped_and_resumed_over_a_stage_border_equals_an_uninterrupted_run_bit
     assert json.loads(before)["style_weight"] == 1e5
     assert trainer.main(arguments(config(pictures, str(cut), **LOG, resume=True))) == 0  # finished already
     assert (cut / "inr.safetensors").read_bytes() == (whole / "inr.safetensors").read_bytes()
+
+
+def test_a_refused_run_leaves_no_folders_for_its_pairs(
+    pictures: Path, tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise CheckpointError("lr: 0.5, but the run has None")
+
+    monkeypatch.setattr(Checkpoints, "begin", refuse)
+    assert trainer.main(arguments(config(pictures, pairs=file, resume=True))) == 2
+    assert capsys.readouterr().err == "train.inr_fit: lr: 0.5, but the run has None\n"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoints"]
+
+
+def test_it_is_said_where_there_is_nothing_to_resume(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inr_pairs, "create_state", stop)
+    for resume, words in ((True, ["train.inr_fit: run: there is no checkpoint yet, the run begins"]), (False, [])):
+        assert trainer.main(arguments(config(pictures, resume=resume))) == 130
+        assert capsys.readouterr().err.splitlines() == [*words, "train.inr_fit: interrupted"]
 
 
 def test_a_term_that_is_not_finite_is_named_with_its_pair() -> None:

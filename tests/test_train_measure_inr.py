@@ -104,7 +104,7 @@ def test_rendering_is_measured_in_a_process_of_its_own(tmp_path) -> None:
     row = measure_inr.render_cost(str(tmp_path / "fit.safetensors"), 16, 2)
     assert row["calls"] == 2 and 0 < row["seconds"] < 60
     assert 1 << 26 < row["peak_bytes"] < block.nbytes
-    with pytest.raises(ValueError, match="no such weight file"):
+    with pytest.raises(ValueError, match="no such file; expected a fitted picture"):
         measure_inr.render_cost(str(tmp_path / "other"), 16, 1)
 
 

@@ -83,7 +83,7 @@ class Config:
     log_every: int = _flag(10, "steps between rows of the curves")
     strip_every: int = _flag(500, "steps between strips of pictures; 0: only one, at the end")
     checkpoint_every: int = _flag(500, "steps between checkpoints")
-    resume: bool = _flag(False, "continue the run in --workdir from its newest checkpoint")
+    resume: bool = _flag(False, "continue the run in --workdir from its newest checkpoint, if there is one")
 
     def __post_init__(self) -> None:
         """Raises ValueError for values that no run can have."""
@@ -184,11 +184,14 @@ def train(config: Config, devices: Sequence[jax.Device] | None = None) -> list[s
     chosen = _read(config, schedule.size)
     inr_pairs.check_sizes(chosen, encoder, schedule)
     groups = inr_pairs.group([pair.size for pair in chosen], devices or jax.devices(), config.at_once)
-    workdir = checkpoints.make_workdir(config.folder(), *(Path(pair.name, "strips") for pair in chosen))
+    workdir = checkpoints.make_workdir(config.folder())
     first_key, key = jax.random.split(jax.random.key(config.seed))  # as `jaxstyle.fit` does
     run = _Run(config, schedule, chosen, workdir, config.effective(schedule, chosen), groups, encoder, key)
     with checkpoints.Checkpoints(workdir, keep=2) as saved:
         first = saved.begin(run.effective, resume=config.resume, may_change=MAY_CHANGE) or 0
+        if config.resume and not first:
+            print(f"train.inr_fit: {workdir}: there is no checkpoint yet, the run begins", file=sys.stderr)
+        checkpoints.make_workdir(workdir, *(Path(pair.name, "strips") for pair in chosen))
         state = inr_pairs.create_state(first_key, schedule, len(chosen))
         if first:
             state = saved.restore(state, first, SingleDeviceSharding(jax.devices()[0]))
