@@ -150,7 +150,12 @@ class Schedule:
         return dataclasses.replace(self, stages=tuple(stages))
 
 
-_GRIDS = inr.Spec(octaves=4, omega=math.pi, grids=(8, 16, 32, 64, 128), width=64, depth=3, skip=0, bottleneck=16)
+def grids(size: int) -> tuple[int, ...]:
+    """Cells of the learned grids for pictures of about ``size * size`` pixels: doubling from 8 up to one a pixel."""
+    return (*(8 << k for k in range(size.bit_length()) if 8 << k < size), size)
+
+
+_GRIDS = inr.Spec(octaves=4, omega=math.pi, grids=grids(256), width=64, depth=3, skip=0, bottleneck=16)
 PRESETS = {
     "paper": Schedule((Refine(20_000),)),
     "fast": Schedule(
@@ -174,14 +179,19 @@ look."""
 
 
 def preset(name: str, *, size: int | None = None, steps: int | None = None) -> Schedule:
-    """One of `PRESETS`, with another size or number of steps where they are given.
+    """One of `PRESETS`, with another size (and grids as fine as that) or number of steps where they are given.
 
     Raises:
       ValueError: there is none of that name, or ``size`` or ``steps`` is out of range.
     """
     if name not in PRESETS:
         raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
-    schedule = PRESETS[name] if size is None else dataclasses.replace(PRESETS[name], size=size)
+    schedule = PRESETS[name]
+    if size is not None and size != schedule.size:
+        schedule = dataclasses.replace(schedule, size=size)
+        if schedule.spec.grids:
+            spec = dataclasses.replace(schedule.spec, grids=grids(size))
+            schedule = dataclasses.replace(schedule, spec=spec)
     return schedule if steps is None else schedule.with_steps(steps)
 
 

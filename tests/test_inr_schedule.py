@@ -47,7 +47,10 @@ def test_another_number_of_steps_is_shared_out_as_before(steps):
 def test_a_preset_takes_size_and_steps():
     assert preset("paper") is PRESETS["paper"]
     changed = preset("paper", size=64, steps=10)
-    assert (changed.size, changed.steps) == (64, 10)
+    assert (changed.size, changed.steps, changed.spec) == (64, 10, inr.Spec())
+    assert preset("fast", size=256) == PRESETS["fast"]
+    finest = {16: (8, 16), 100: (8, 16, 32, 64, 100), 512: (8, 16, 32, 64, 128, 256, 512)}  # one cell a pixel
+    assert {size: preset("preview", size=size).spec.grids for size in finest} == finest
     assert preset("fast").with_steps(PRESETS["fast"].steps) == PRESETS["fast"]
     with pytest.raises(ValueError, match=r"^preset: expected one of paper, fast, preview, got 'slow'"):
         preset("slow")
