@@ -319,7 +319,7 @@ def encode_style(model: Model, style: ArrayLike, *, size: ArrayLike | None = Non
       A `Style`, a pytree: moments ``(N, 512)``.
 
     Raises:
-      ValueError: ``style`` is not an image.
+      ValueError: ``style`` is not an image, see `jaxstyle.arrays.as_images`.
     """
     images, _ = as_images(style, "style")
     return _encode_style(model, images, size)

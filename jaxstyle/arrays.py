@@ -21,19 +21,24 @@ Image: TypeAlias = jax.Array  # (N, H, W, 3) or (H, W, 3), sRGB in [0, 1]
 Features: TypeAlias = jax.Array  # (N, H, W, C)
 Params: TypeAlias = dict[str, Any]  # a pytree of arrays, as Flax makes them
 
+LIMITS = (-1.0, 2.0)
+"""Values of pictures that are surely of another scale, such as 0 to 255, lie outside these. Resampling, a network or an
+optimiser may leave [0, 1], but not by so much."""
+
 
 def as_images(images: ArrayLike, name: str) -> tuple[Array, bool]:
     """Returns the images as a float32 batch.
 
     Args:
-      images: ``(H, W, 3)`` or ``(N, H, W, 3)``, float values in [0, 1] or unsigned integers.
+      images: ``(H, W, 3)`` or ``(N, H, W, 3)``, float values in [0, 1] or unsigned integers. The values are looked at
+        where that costs little, in NumPy arrays.
       name: the argument's name, for the error message.
 
     Returns:
       ``(batch, single)``: the batch ``(N, H, W, 3)``, and whether one image without a batch axis came in.
 
     Raises:
-      ValueError: not an image, or no pixels in it.
+      ValueError: not an image, or no pixels in it, or values that are NaN or beyond `LIMITS`.
     """
     if not hasattr(images, "dtype"):
         raise ValueError(f"{name}: expected a NumPy or JAX array, got {type(images).__name__}")
@@ -46,6 +51,10 @@ def as_images(images: ArrayLike, name: str) -> tuple[Array, bool]:
     if np.issubdtype(dtype, np.unsignedinteger):
         batch = jnp.asarray(images).astype(jnp.float32) / float(np.iinfo(dtype).max)
     elif jnp.issubdtype(dtype, jnp.floating):
+        if isinstance(images, np.ndarray):
+            least, most = float(images.min()), float(images.max())
+            if not (least >= LIMITS[0] and most <= LIMITS[1]):
+                raise ValueError(f"{name}: expected float values in [0, 1], found {least:g} .. {most:g}")
         batch = jnp.asarray(images, jnp.float32)
     else:
         raise ValueError(f"{name}: expected float values in [0, 1] or unsigned integers, got {dtype}")

@@ -113,9 +113,7 @@ def format_of(target: str | os.PathLike[str], format: str | None = None) -> str:
     Raises:
       ImageError: an unknown format or suffix.
     """
-    if format is None and os.path.splitext(os.fspath(target))[1].lower() == ".dzi":
-        return "DZI"
-    return image.format_of(target, format)
+    return image.format_of(target, format, more={".dzi": "DZI"})
 
 
 def check_target(

@@ -49,46 +49,52 @@ def measure_files(
       ImageError: a picture cannot be read.
       MetricsError: a picture is too small or too large, or an output has another size than the photo.
     """
-    photo, painting = _read(content, size), _read(style, size)
+    shapes = {file: _shape(file, size) for file in (content, style, *outputs)}  # of all, before hours of measuring
+    for name in outputs:
+        if shapes[name] != shapes[content]:
+            sizes = f"{_words(shapes[name])} pixels; {content} has {_words(shapes[content])}"
+            raise metrics.MetricsError(f"{name}: {sizes} (--size WxH brings all to one size)")
+
+    def read(file: str) -> np.ndarray:
+        return image.resize(image.read(file).pixels, shapes[file])
+
+    photo, painting = read(content), read(style)
     networks = metrics.load_networks()
     found = {}
     for name in outputs:
-        output = _read(name, size)
-        if output.shape != photo.shape:
-            sizes = f"{_size(output)} pixels; {content} has {_size(photo)}"
-            raise metrics.MetricsError(f"{name}: {sizes} (--size WxH brings all to one size)")
-        values = metrics.measure(networks, photo, painting, output)
+        values = metrics.measure(networks, photo, painting, read(name))
         found[name] = {metric: float(values[metric]) for metric in MEANING}
     return found
 
 
-def _size(pixels: np.ndarray) -> str:
-    return f"{pixels.shape[1]} x {pixels.shape[0]}"
+def _words(shape: tuple[int, int]) -> str:
+    return f"{shape[1]} x {shape[0]}"
 
 
-def _read(file: str, size: int | tuple[int, int] | None) -> np.ndarray:
-    """The pixels, brought to ``size``.
+def _shape(file: str, size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """(height, width) at which a picture is measured.
 
     Raises:
-      ImageError: it cannot be read.
+      ImageError: it is no picture, as far as its header tells.
       MetricsError: it is too small, or too large for the memory.
     """
-    pixels = image.read(file, short_side=size if isinstance(size, int) else None).pixels
+    shape = image.dimensions(file)
     if size is not None:
-        pixels = image.resize_short_side(pixels, size) if isinstance(size, int) else image.resize(pixels, size[::-1])
-    height, width = pixels.shape[:2]
-    if min(height, width) < 2 * metrics.SMALLEST:
-        raise metrics.MetricsError(f"{file}: {_size(pixels)} pixels; expected sides of at least {2 * metrics.SMALLEST}")
-    needed, free = height * width * BYTES_PER_PIXEL, memory.available_memory()
+        shape = image.short_side_size(shape, size) if isinstance(size, int) else (size[1], size[0])
+    if min(shape) < 2 * metrics.SMALLEST:
+        raise metrics.MetricsError(f"{file}: {_words(shape)} pixels; expected sides of at least {2 * metrics.SMALLEST}")
+    needed, free = shape[0] * shape[1] * BYTES_PER_PIXEL, memory.available_memory()
     if free is not None and needed > free:
         short = f"needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
-        raise metrics.MetricsError(f"{file}: {_size(pixels)} pixels: {short}; a smaller --size needs less")
-    return pixels
+        raise metrics.MetricsError(f"{file}: {_words(shape)} pixels: {short}; a smaller --size needs less")
+    return shape
 
 
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
     """What `measure_files` returned, as lines for people: a row for every metric, a column for every output."""
     names = [Path(name).name for name in found]
+    if len(set(names)) < len(names):
+        names = list(found)
     widths = [max(8, len(name)) for name in names]
     label = max(map(len, MEANING))
     rows = ["  ".join([" " * label, *(name.rjust(width) for name, width in zip(names, widths, strict=True))])]

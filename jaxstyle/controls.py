@@ -265,15 +265,39 @@ def read_maps(controls: Controls, *, max_pixels: int = image.MAX_PIXELS) -> Maps
     notices: list[str] = []
 
     def read(source: image.Source, name: str) -> np.ndarray:
-        picture = image.read(source, max_pixels=max_pixels)
-        label = source if isinstance(source, str) else name
-        notices.extend(f"{label}: {notice}" for notice in picture.notices)
-        grey = colors.luma(picture.pixels)
-        return grey if picture.alpha is None else grey * picture.alpha
+        found, more = read_map(source, name, max_pixels=max_pixels)
+        notices.extend(more)
+        return found
 
     alpha_map = None if controls.alpha_map is None else read(controls.alpha_map, "alpha_map")
-    mask = None if controls.mask is None else tuple(read(source, "mask") for source in controls.mask)
+    mask = None
+    if controls.mask is not None:
+        mask = tuple(read(source, f"mask {number}") for number, source in enumerate(controls.mask, 1))
     return Maps(alpha_map, mask, tuple(notices))
+
+
+def read_map(source: image.Source, name: str, *, max_pixels: int = image.MAX_PIXELS) -> tuple[np.ndarray, list[str]]:
+    """Reads one of the pictures among the controls; where it is transparent it counts as black.
+
+    Args:
+      source: the picture.
+      name: what it is called in messages where it is no file.
+      max_pixels: the largest that is read.
+
+    Returns:
+      (H, W) in [0, 1], and sentences for the user.
+
+    Raises:
+      ImageError: it cannot be read.
+    """
+    label = source if isinstance(source, str) else name
+    try:
+        picture = image.read(source, max_pixels=max_pixels)
+    except image.ImageError as error:
+        raise image.ImageError(label, error.problem) from error.__cause__
+    grey = colors.luma(picture.pixels)
+    notices = [f"{label}: {notice}" for notice in picture.notices]
+    return grey if picture.alpha is None else grey * picture.alpha, notices
 
 
 def stretched(maps: Maps, height: int, width: int) -> tuple[str, ...]:

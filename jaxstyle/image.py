@@ -8,7 +8,7 @@ With its parts `image_decode`, `image_encode` and `image_text` the only user of 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -385,7 +385,9 @@ def check_target(
             raise ImageError(label, "exists already: choose another name, or allow to overwrite it")
 
 
-def format_of(target: Target, format: str | None = None, source: str = "PNG") -> str:
+def format_of(
+    target: Target, format: str | None = None, source: str = "PNG", *, more: Mapping[str, str] | None = None
+) -> str:
     """The format in which `write` should write.
 
     Args:
@@ -393,9 +395,10 @@ def format_of(target: Target, format: str | None = None, source: str = "PNG") ->
         format: the user's choice, in any case, "jpg" and "tif" included; it comes first.
         source: `Picture.format` of what is being written again: the choice for standard output, which has no suffix,
             or "PNG" where that format cannot be written.
+        more: suffix -> format that the caller can write beside those of `WRITE_FORMATS`.
 
     Returns:
-        "PNG", "JPEG", "WEBP", "TIFF" or "BMP".
+        "PNG", "JPEG", "WEBP", "TIFF" or "BMP", or one of ``more``.
 
     Raises:
         ImageError: an unknown format or suffix.
@@ -412,10 +415,11 @@ def format_of(target: Target, format: str | None = None, source: str = "PNG") ->
         return source if source in known else "PNG"
     name = os.fspath(target) if isinstance(target, str | os.PathLike) else str(getattr(target, "name", ""))
     suffix = os.path.splitext(name)[1].lower()
-    if suffix not in WRITE_FORMATS:
+    formats = {**WRITE_FORMATS, **(more or {})}
+    if suffix not in formats:
         found = f"unknown suffix {suffix!r}" if suffix else "no suffix to tell the format by"
-        raise ImageError(label, f"{found}: expected one of {', '.join(sorted(WRITE_FORMATS))}")
-    return WRITE_FORMATS[suffix]
+        raise ImageError(label, f"{found}: expected one of {', '.join(sorted(formats))}")
+    return formats[suffix]
 
 
 def _quantised(pixels: np.ndarray, alpha: np.ndarray | None, bits: int, label: str) -> np.ndarray:

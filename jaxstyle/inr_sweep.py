@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxstyle import bigimage_write, image
 from jaxstyle import coords as places
+from jaxstyle import image
 from jaxstyle.controls import Controls, Size
 from jaxstyle.image_encode import encode_animation, temporary_beside, write_file
 from jaxstyle.image_source import ImageError, check_size, is_standard, label_of, os_problem, target_of
@@ -126,10 +126,9 @@ def _kind(output: PathLike, format: str | None) -> str:
     """
     suffix = os.path.splitext(os.fspath(output))[1].lower() if format is None else f".{format.lower()}"
     if suffix not in _ANIMATIONS:
-        kind = bigimage_write.format_of(output, format)
-        if kind == "DZI":
+        if suffix == ".dzi":
             raise ImageError(label_of(output), "a sweep cannot be .dzi: expected .gif, .webp, .mp4, .png or .jpg")
-        return kind
+        return image.format_of(output, format, more=_ANIMATIONS)
     if suffix == ".mp4":
         if is_standard(output):
             raise ImageError("<stdout>", "a video cannot be written there; name a file, or choose gif or webp")

@@ -58,16 +58,17 @@ def open_maps(chosen: Controls, *, max_pixels: int = image.MAX_PIXELS) -> Iterat
 
         def opened(source: image.Source, name: str) -> Source:
             if not isinstance(source, str):  # in memory already
-                maps = controls.read_maps(Controls(alpha_map=source), max_pixels=max_pixels)
-                notices.extend(notice.replace("alpha_map", name, 1) for notice in maps.notices)
-                assert maps.alpha_map is not None
-                return ArraySource(maps.alpha_map)
+                found, more = controls.read_map(source, name, max_pixels=max_pixels)
+                notices.extend(more)
+                return ArraySource(found)
             picture = stack.enter_context(open_large(source, max_pixels=max_pixels))
             notices.extend(f"{source}: {notice}" for notice in picture.notices)
             return _Grey(picture)
 
         alpha_map = None if chosen.alpha_map is None else opened(chosen.alpha_map, "alpha_map")
-        mask = None if chosen.mask is None else tuple(opened(source, "mask") for source in chosen.mask)
+        mask = None
+        if chosen.mask is not None:
+            mask = tuple(opened(source, f"mask {number}") for number, source in enumerate(chosen.mask, 1))
         yield OpenMaps(alpha_map, mask, tuple(notices))
 
 

@@ -210,6 +210,8 @@ def test_bfloat16_gives_nearly_the_same_picture():
     [
         ({"content": np.zeros((4, 4))}, r"content: expected an image .* got shape \(4, 4\)"),
         ({"style": np.zeros((4, 4, 1))}, r"style: expected an image .* got shape \(4, 4, 1\)"),
+        ({"content": np.full((8, 9, 3), 255.0)}, r"content: expected float values in \[0, 1\], found 255 \.\. 255"),
+        ({"style": np.full((8, 9, 3), np.nan)}, r"style: expected float values in \[0, 1\], found nan \.\. nan"),
         ({"style": np.zeros((0, 4, 3))}, r"style: there are no pixels .*"),
         (
             {"style": images(3, 4, 4)},

@@ -28,6 +28,11 @@ def test_other_float_types_become_float32(dtype):
     assert batch.dtype == jnp.float32 and float(batch.min()) == float(batch.max()) == 0.25
 
 
+def test_values_a_little_outside_and_those_of_devices_pass():
+    for image in (np.float32([[[-0.9, 0.5, 1.9]]]), jnp.full((1, 1, 3), 255.0)):
+        np.testing.assert_array_equal(as_images(image, "x")[0][0], image)
+
+
 def test_traced_images_pass():
     found = jax.jit(jax.vmap(lambda image: as_images(image, "x")[0][0]))(jnp.full((2, 3, 4, 3), 255, jnp.uint8))
     np.testing.assert_array_equal(found, jnp.ones((2, 3, 4, 3)))
@@ -49,6 +54,10 @@ def test_traced_images_pass():
         ),
         (np.zeros((4, 5, 3), bool), r"content: expected float .*, got bool"),
         (np.zeros((4, 5, 3), complex), r"content: expected float .*, got complex128"),
+        (np.full((4, 5, 3), 255.0), r"content: expected float values in \[0, 1\], found 255 \.\. 255"),
+        (np.float32([[[-1.5, 0, 1]]]), r"content: expected float values in \[0, 1\], found -1\.5 \.\. 1"),
+        (np.float16([[[0, np.nan, 1]]]), r"content: expected float values in \[0, 1\], found nan \.\. nan"),
+        (np.full((1, 1, 3), np.inf).astype(jnp.bfloat16), r"content: expected float .*, found inf \.\. inf"),
         ([[[0.0, 0.0, 0.0]]], r"content: expected a NumPy or JAX array, got list"),
         ("photo.jpg", r"content: expected a NumPy or JAX array, got str"),
     ],

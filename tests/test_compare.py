@@ -78,17 +78,41 @@ def test_pictures_that_cannot_be_measured_are_named(files, tmp_path, monkeypatch
     small = str(tmp_path / "small.png")
     image.write(small, np.zeros((31, 50, 3), np.float32))
     photo, painting = files["photo"], files["painting"]
+    monkeypatch.setattr(metrics, "measure", None)  # nothing is measured before all have been looked at
     for arguments, words in {
         (photo, painting, files["wrong"]): f"{files['wrong']}: 48 x 32 pixels; {photo} has 40 x 32",
         (photo, small, photo): f"{small}: 50 x 31 pixels; expected sides of at least 32",
         (photo, painting, small + "x"): f"{small}x: no such file",
     }.items():
         with pytest.raises(ValueError) as found:
-            compare.measure_files(arguments[0], arguments[1], [arguments[2]])
+            compare.measure_files(arguments[0], arguments[1], [files["out"], arguments[2]])
         assert str(found.value).startswith(words) and "\n" not in str(found.value)
     monkeypatch.setattr(compare.memory, "available_memory", lambda: 1 << 20)
     with pytest.raises(metrics.MetricsError, match=r"photo.png: 40 x 32 pixels: needs about .* --size needs less"):
         compare.measure_files(photo, painting, [photo])
+    monkeypatch.setattr(image, "read", None)  # a size that no memory holds is not tried
+    with pytest.raises(metrics.MetricsError, match=r"photo.png: 1250000 x 1000000 pixels: needs about"):
+        compare.measure_files(photo, painting, [photo], size=1_000_000)
+
+
+def test_files_of_one_name_are_told_apart():
+    numbers = dict.fromkeys(compare.MEANING, 0.5)
+    for names, head in ((["a/o.png", "b/o.png"], ["a/o.png", "b/o.png"]), (["a/o.png", "b/p.png"], ["o.png", "p.png"])):
+        assert compare.table({name: numbers for name in names}).splitlines()[0].split() == head
+
+
+def test_a_photo_at_a_smaller_size_equals_what_was_made_of_it(tmp_path, monkeypatch):
+    """A JPEG that its decoder shrinks differs from the same pixels in another format, and may differ in size."""
+    photo, copy = str(tmp_path / "photo.jpg"), str(tmp_path / "copy.png")
+    image.write(photo, np.random.default_rng(0).random((203, 301, 3)).astype(np.float32))
+    image.write(copy, image.read(photo).pixels)
+    seen = []
+    monkeypatch.setattr(metrics, "load_networks", lambda: None)
+    monkeypatch.setattr(
+        metrics, "measure", lambda networks, *pictures: seen.extend(pictures) or dict.fromkeys(compare.MEANING, 0.0)
+    )
+    compare.measure_files(photo, photo, [copy], size=33)
+    np.testing.assert_array_equal(seen[0], seen[2])
 
 
 @pytest.mark.parametrize("text", ["0", "12x", "ax3", "1x2x3", "-4"])

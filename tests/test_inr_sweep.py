@@ -120,7 +120,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
         ("a.gif", {"fps": 0.001}, "fps: expected a number from 0.01 to 100, got 0.001"),
         ("a.gif", {"fps": float("nan")}, "fps: expected a number from 0.01"),
         ("a.dzi", {}, r"a\.dzi: a sweep cannot be \.dzi: expected \.gif"),
-        ("a.xyz", {}, "unknown suffix"),
+        ("a.xyz", {}, r"unknown suffix '\.xyz': expected one of \.bmp, \.gif, \.jfif, .*\.mp4, \.png"),
         ("there.gif", {}, "exists already"),
         ("none/a.gif", {}, "there is no folder"),
         ("a.gif", {"size": (10_000, 10_000)}, r"a\.gif \(3 frames of 10000 x 10000\): .* more than the limit"),

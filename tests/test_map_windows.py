@@ -96,6 +96,20 @@ def test_notices_are_those_of_the_whole(tmp_path):
             assert len(opened.notices) == 2
 
 
+@pytest.mark.parametrize("read", [controls.read_maps, lambda chosen: map_windows.open_maps(chosen).__enter__()])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"alpha_map": np.full((4, 4), 255.0)}, "^alpha_map: float array with values from 255 to 255: expected"),
+        ({"alpha_map": np.zeros((4, 4, 7))}, r"^alpha_map: array of shape \(4, 4, 7\): expected"),
+        ({"mask": (np.ones((4, 4)), b"no picture")}, "^mask 2: cannot be read: it is text"),
+    ],
+)
+def test_a_picture_in_memory_has_the_name_of_its_control(read, fields, message):
+    with pytest.raises(image.ImageError, match=message):
+        read(Controls(**fields))
+
+
 def test_a_map_that_is_no_picture(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     with (

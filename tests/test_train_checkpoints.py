@@ -1,6 +1,7 @@
 """Saving, keeping, restoring, and being killed while doing so."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -213,3 +214,22 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(checkpoints._manager, "save", full)
         with pytest.raises(OSError, match=f"^{tmp_path}: the checkpoint of step 3 cannot be written: No space left"):
             checkpoints.save(3, state_of(1.0), CONFIG)
+
+
+def test_a_checkpoint_for_which_there_is_no_room_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    state = {"w": jnp.zeros((500, 1000)), "step": jnp.int32(0)}  # 2 000 004 bytes
+    usage = type(shutil.disk_usage(tmp_path))
+    with Checkpoints(tmp_path) as checkpoints:
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 2_000_003, 2_000_003))
+        message = "step 3 cannot be written: no space left on device: 2.0 MB are needed, 2.0 MB are free$"
+        with pytest.raises(OSError, match=f"^{tmp_path}: the checkpoint of {message}"):
+            checkpoints.save(3, state, CONFIG)
+        assert checkpoints.steps == [] and list((tmp_path / "checkpoints").iterdir()) == []
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 2_000_004, 2_000_004))
+        checkpoints.save(3, state, CONFIG)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 0))  # a file system that does not tell
+        checkpoints.save(4, state, CONFIG)
+        assert checkpoints.steps == [3, 4]
+    assert "Traceback" not in capfd.readouterr().err

@@ -236,6 +236,29 @@ def test_wrong_usage_gives_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_made(
+    setting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forbid(monkeypatch, "score")
+    (tmp_path / "file").touch()
+    pictures = ["--pictures", str(tmp_path / "file")]
+    for wrong in (arguments(setting, tmp_path / "file" / "r"), arguments(setting, tmp_path / "r", *pictures)):
+        assert evaluate.main(wrong) == 2
+        assert capsys.readouterr().err == f"train.evaluate: {tmp_path}/file: no folder to write to: File exists\n"
+
+
+@pytest.mark.parametrize("error", [MemoryError("no"), RuntimeError("RESOURCE_EXHAUSTED: no")])
+def test_an_end_of_memory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def fail(config: evaluate.Config) -> Path:
+        raise error
+
+    monkeypatch.setattr(evaluate, "evaluate", fail)
+    assert evaluate.main(["--output", "r", "--no-scores"]) == 1
+    assert capsys.readouterr().err.startswith("train.evaluate: out of memory; a smaller --size, or")
+
+
 def test_results_of_other_weights_are_not_overwritten(
     setting: Path, scored: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

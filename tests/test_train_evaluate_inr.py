@@ -172,6 +172,28 @@ def test_wrong_usage_gives_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_fitted(
+    setting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(jaxstyle, "fit", None)
+    (tmp_path / "file").touch()
+    assert evaluate_inr.main(arguments(setting, tmp_path / "file" / "r")) == 2
+    message = f"train.evaluate_inr: {tmp_path}/file: no folder to write to: File exists\n"
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize("error", [MemoryError("no"), RuntimeError("RESOURCE_EXHAUSTED: no")])
+def test_an_end_of_memory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def fail(config: evaluate_inr.Config) -> Path:
+        raise error
+
+    monkeypatch.setattr(evaluate_inr, "evaluate", fail)
+    assert evaluate_inr.main(["--output", "r", "--pairs-file", "p"]) == 1
+    assert capsys.readouterr().err.startswith("train.evaluate_inr: out of memory; a smaller --size, or")
+
+
 def test_a_failed_rendering_is_no_usage_error(
     setting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

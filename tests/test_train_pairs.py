@@ -54,20 +54,37 @@ def test_pairs_of_a_file(folders: tuple[str, str], tmp_path: Path) -> None:
     np.testing.assert_array_equal(pairs.square(pixels, 27), pixels[:, 1:28])
 
 
+def test_the_mark_that_some_editors_begin_a_file_with_is_no_part_of_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.tsv"
+    file.write_bytes(b"\xef\xbb\xbfa.png\tb.png\n")
+    assert list(pairs.lines(file)) == [(1, "a.png", "b.png")]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "holds no pairs"),
         ("a.png\n", r"line 1 is 'a.png'; expected PHOTO tab PAINTING"),
         ("\na.png\t\n", r"line 2 is 'a.png\\t'; expected PHOTO tab PAINTING"),
-        ("a.png\tb.png\n", "a.png: no such file"),
-        (None, "cannot be read"),
+        ("\na.png\tb.png\n", r"pairs\.tsv: line 2: a\.png: no such file"),
+        ("NARROW\tb.png\n", r"pairs\.tsv: line 1: .*narrow\.png: 400x4 pixels; expected sides within"),
+        (None, r"pairs\.tsv: cannot be read: No such file or directory$"),
+        (b"\xff\tb.png\n", r"pairs\.tsv: cannot be read: 'utf-8' codec can't decode"),
     ],
 )
-def test_files_that_hold_no_pairs(tmp_path: Path, text: str | None, message: str) -> None:
+def test_files_that_hold_no_pairs(tmp_path: Path, text: str | bytes | None, message: str) -> None:
     file = tmp_path / "pairs.tsv"
+    Image.new("L", (400, 4)).save(tmp_path / "narrow.png")
     if text is not None:
-        file.write_text(text)
+        file.write_bytes(text if isinstance(text, bytes) else text.replace("NARROW", f"{tmp_path}/narrow.png").encode())
     with pytest.raises(ValueError, match=message) as found:
         pairs.from_file(file, size=16, count=2)
     assert "\n" not in str(found.value)
+
+
+def test_a_pair_is_evaluated_once(folders: tuple[str, str], tmp_path: Path) -> None:
+    file, line = tmp_path / "pairs.tsv", f"{folders[0]}/3.png\t{folders[1]}/4.png"
+    file.write_text(f"{line}\n\n{line}\tsecond.png\n")
+    with pytest.raises(pairs.PairsError, match=r"pairs\.tsv: line 3: the pair of line 1 again$"):
+        pairs.from_file(file, size=16, count=2)
+    assert len(pairs.from_file(file, size=16, count=1)) == 1

@@ -68,6 +68,14 @@ def test_an_interrupted_part_goes_on(tmp_path: Path) -> None:
         ("{", "not a file of results"),
         ("[]", "not a file of results"),
         ('{"parts": {}}', "not a file of results: 'subject'"),
+        ('{"subject": [], "parts": []}', "not a file of results"),
+        ('{"subject": {"weights": "mine", "sha256": "abc"}, "parts": {"scores": []}}', "not a file of results"),
+        (
+            '{"subject": {"weights": "mine", "sha256": "abc"}, "parts":'
+            ' {"scores": {"settings": {}, "environment": {}, "rows": {"a": 1}}}}',
+            "not a file of results",
+        ),
+        ('{"subject": {}, "parts": {}}', "of something else; give another --output"),
         ('{"subject": {"weights": "other", "sha256": "abc"}, "parts": {}}', "of weights other; give another --output"),
     ],
 )
@@ -77,6 +85,19 @@ def test_files_that_cannot_be_continued(tmp_path: Path, text: str, message: str)
     with pytest.raises(ResultsError, match=message) as found:
         load(path, SUBJECT)
     assert str(path) in str(found.value) and "\n" not in str(found.value)
+
+
+def test_places_that_nothing_can_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "r.md").mkdir()
+    results.check_writable(tmp_path / "new" / "r.json", tmp_path / "new" / "r.md")
+    assert (tmp_path / "new").is_dir() and not list((tmp_path / "new").iterdir())
+    with pytest.raises(ResultsError, match=f"^{tmp_path}/file: no folder to write to: "):
+        results.check_writable(tmp_path / "r.json", tmp_path / "file" / "r.md")
+    with pytest.raises(ResultsError, match=f"^{tmp_path}/r.md: is a folder"):
+        results.check_writable(tmp_path / "r.json", tmp_path / "r.md")
+    with pytest.raises(ResultsError, match=r"r\.md: cannot be read: Is a directory$"):
+        load(tmp_path / "r.md", SUBJECT)
 
 
 def test_the_environment_names_device_and_versions() -> None:

@@ -7,6 +7,7 @@ the previous one as the newest. Saving waits for the disk: what is logged and wh
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -102,7 +103,8 @@ class Checkpoints:
         try:
             old = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path}: cannot be read, so the run cannot be continued: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise CheckpointError(f"{path}: cannot be read, so the run cannot be continued: {reason}") from error
         for name in sorted(set(config) | set(old)):
             if name not in may_change and config.get(name) != old.get(name):
                 raise CheckpointError(
@@ -126,6 +128,10 @@ class Checkpoints:
         """
         if step in self._manager.all_steps():
             return
+        needed, disk = sum(leaf.nbytes for leaf in jax.tree.leaves(state)), shutil.disk_usage(self.workdir)
+        if disk.total and disk.free < needed:  # orbax' threads would print a traceback for every array
+            problem = f"no space left on device: {needed / 1e6:.1f} MB are needed, {disk.free / 1e6:.1f} MB are free"
+            raise OSError(f"{self.workdir}: the checkpoint of step {step} cannot be written: {problem}")
         meta = {"format": FORMAT, "config": dict(config), "arrays": _arrays(state)}
         parts = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
         try:

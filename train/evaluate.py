@@ -253,9 +253,11 @@ def evaluate(config: Config) -> Path:
     file = weights.load(config.weights, kind="adain")
     model = adain.load(config.weights, encoder=config.vgg)
     subject = {"weights": file.name, "sha256": file.metadata["sha256"], "encoder": Path(config.vgg).stem}
-    path = Path(f"{config.output}.json")
+    path, page = (Path(f"{config.output}.{suffix}") for suffix in ("json", "md"))
     found = results.load(path, subject)
     chosen = load_pairs(config)
+    pictures = () if config.pictures is None else (Path(config.pictures) / "scores.tsv",)
+    results.check_writable(path, page, *pictures)
     networks = metrics.load_networks()
     scored = chosen[: config.pairs]
     if config.scores:
@@ -273,7 +275,6 @@ def evaluate(config: Config) -> Path:
         make = partial(table1, model, repeats=config.table1_repeats)
         tasks = {str(size): Task("", partial(make, size)) for size in sizes}
         results.complete(found, path, "table1", {"repeats": config.table1_repeats}, tasks)
-    page = Path(f"{config.output}.md")
     results.write(page, tables.markdown(found))
     return page
 
@@ -292,10 +293,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(1, str(error))
     except ValueError as error:
         return _fail(2, str(error))
-    except RuntimeError as error:  # jax reports a device without memory this way
-        if "RESOURCE_EXHAUSTED" not in str(error):
+    except (MemoryError, RuntimeError) as error:  # jax reports a device without memory by the latter
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        return _fail(1, "the device is out of memory; a smaller --size, or smaller --table1-sizes, needs less")
+        return _fail(1, "out of memory; a smaller --size, or smaller --table1-sizes, needs less")
     return 0
 
 

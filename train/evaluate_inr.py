@@ -230,7 +230,9 @@ def evaluate(config: Config) -> Path:
       OSError: something cannot be written.
     """
     chosen = load_pairs(config)
-    path, found = Path(f"{config.output}.json"), _results(config)
+    path, page = (Path(f"{config.output}.{suffix}") for suffix in ("json", "md"))
+    found = _results(path, config)
+    results.check_writable(path, page)
     fits, unweighted = load_fits(config, chosen)
     networks = metrics.load_networks()
     makers = {
@@ -245,16 +247,15 @@ def evaluate(config: Config) -> Path:
         else:
             tasks = _by_pair(fits, unweighted if number == 4 else [], makers[number])
         results.complete(found, path, f"table{number}", {"size": config.size} | settings.get(number, {}), tasks)
-    page = Path(f"{config.output}.md")
     results.write(page, tables_inr.markdown(found))
     return page
 
 
-def _results(config: Config) -> Results:
+def _results(path: Path, config: Config) -> Results:
     """The results so far; those of other fits are not touched."""
     fitted = {"preset": config.preset, "steps": config.steps or inr_schedule.PRESETS[config.preset].steps}
     subject = {"fits": "given"} if config.inr else {**fitted, "seed": config.seed, "vgg": Path(config.vgg).stem}
-    return results.load(Path(f"{config.output}.json"), {"method": "inr", **subject})
+    return results.load(path, {"method": "inr", **subject})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -272,6 +273,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(1, str(error))
     except ValueError as error:
         return _fail(2, str(error))
+    except (MemoryError, RuntimeError) as error:  # jax reports a device without memory by the latter
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return _fail(1, "out of memory; a smaller --size, or smaller --sizes, needs less")
     return 0
 
 

@@ -90,12 +90,22 @@ def from_file(file: str | os.PathLike[str], *, size: int, count: int) -> list[Pa
         count: how many at most.
 
     Raises:
-        PairsError: the file cannot be read, holds no pair, or has another line.
-        ImageError, UnreadableError: a picture cannot be used.
+        PairsError: the file cannot be read, holds no pair or one twice, or a line is wrong: it is named.
     """
-    found = []
-    for _, content, style in lines(file):
-        squares = [square(image.read(name, short_side=size).pixels, size) for name in (content, style)]
+    found: list[Pair] = []
+    seen: dict[tuple[str, str], int] = {}
+    for number, content, style in lines(file):
+        first = seen.setdefault((content, style), number)
+        if first != number:
+            raise PairsError(f"{file}: line {number}: the pair of line {first} again")
+        squares = []
+        for name in (content, style):
+            try:
+                squares.append(square(image.read(name, short_side=size).pixels, size))
+            except image.ImageError as error:
+                raise PairsError(f"{file}: line {number}: {error}") from None
+            except data.UnreadableError as error:
+                raise PairsError(f"{file}: line {number}: {name}: {error}") from None
         found.append(Pair(content, style, squares[0], squares[1]))
         if len(found) == count:
             break
@@ -111,9 +121,10 @@ def lines(file: str | os.PathLike[str]) -> Iterator[tuple[int, str, str]]:
         PairsError: the file cannot be read, or a line has no two columns between tabs.
     """
     try:
-        found = Path(file).read_text(encoding="utf-8").splitlines()
+        found = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise PairsError(f"{file}: cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error  # the system's words without the name, which is there
+        raise PairsError(f"{file}: cannot be read: {reason}") from None
     for number, line in enumerate(found, 1):
         if line.strip():
             names = line.split("\t")

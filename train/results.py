@@ -68,12 +68,17 @@ def load(path: Path, subject: Mapping[str, Any]) -> Results:
         return {"subject": dict(subject), "parts": {}}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        other, _ = found["subject"], found["parts"]
-    except (ValueError, KeyError, TypeError) as error:
+        other = dict(found["subject"])
+        for part in found["parts"].values():
+            for entry in (part["settings"], part["environment"], *part["rows"].values()):
+                dict(entry)
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultsError(f"{path}: not a file of results: {error}") from None
     if other != dict(subject):
         names = ", ".join(f"{key} {value}" for key, value in other.items() if subject.get(key) != value)
-        raise ResultsError(f"{path}: holds results of {names}; give another --output")
+        raise ResultsError(f"{path}: holds results of {names or 'something else'}; give another --output")
     return found  # type: ignore[no-any-return]
 
 
@@ -107,6 +112,22 @@ def complete(
     results["parts"][part] = {"settings": settings, "environment": machine, "rows": rows}
     write(path, json.dumps(results, indent=1) + "\n")
     return rows
+
+
+def check_writable(*paths: Path) -> None:
+    """Makes the folders of files that are to be written, before hours are spent on what they will hold.
+
+    Raises:
+        ResultsError: a folder cannot be made or written to, or has the file's name.
+    """
+    for path in paths:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise ResultsError(f"{path.parent}: no folder to write to: {error.strerror}") from None
+        if path.is_dir():
+            raise ResultsError(f"{path}: is a folder, not a file to write")
 
 
 def write(path: Path, text: str) -> None:
