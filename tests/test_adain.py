@@ -202,7 +202,8 @@ def test_bfloat16_gives_nearly_the_same_picture():
     found = adain.stylize(half, contents, style, HALF)
     assert found.dtype == jnp.float32
     assert adain.encode_style(half, style).moments.mean.dtype == jnp.float32
-    np.testing.assert_allclose(found, adain.stylize(model(), contents, style, HALF), atol=0.05)
+    apart = np.abs(found - adain.stylize(model(), contents, style, HALF))
+    assert apart.mean() < 0.005 and apart.max() < 0.1  # random decoders magnify single roundings
 
 
 @pytest.mark.parametrize(
