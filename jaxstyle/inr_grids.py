@@ -3,7 +3,7 @@
 A grid is two quadratic B-splines over the picture, with control points that fitting changes, one of content and one of
 style. Its features at a point are mixed as the two latents of INR-st are, ``(1 - alpha) content + alpha style``, and
 enter the network beside the encoding of the place. The control points do what many layers would have to learn
-otherwise; a network of 64 units then is enough, at a thirtieth of the paper's processor time per point.
+otherwise; a network of 64 units then is enough, at a small part of the time per point of the paper's.
 
 Not in the paper (arXiv:2210.07762), whose network has latents that are the same at all places.
 """
