@@ -58,7 +58,7 @@ def test_this_machine():
 
 def test_fits():
     assert memory.fits(1000, 1000, 2 * GIB) and not memory.fits(2200, 1000, 2 * GIB)
-    assert not memory.fits(1000, 1000, 2 * GIB, batch=2)
+    assert not memory.fits(1000, 1000, 2 * GIB, batch=3)
     assert memory.fits(16, 16) and not memory.fits(10**6, 10**6)
     assert memory.untiled_bytes(1000, 2000, 3) == 6 * memory.untiled_bytes(1000, 1000)
 
