@@ -2,6 +2,7 @@
 ``python examples/inr_pictures.py [FOLDER]``.
 """
 
+import os
 import shlex
 import sys
 import tempfile
@@ -44,7 +45,9 @@ def zoom(folder: Path) -> Image.Image:
 
 def main() -> None:
     docs = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "inr"
+    docs = docs.resolve()
     docs.mkdir(parents=True, exist_ok=True)
+    os.chdir(ROOT)
     for name, command in COMMANDS.items():
         run(command, docs / name)
     with tempfile.TemporaryDirectory() as folder:

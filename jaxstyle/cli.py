@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jaxstyle import arguments
+from jaxstyle import arguments, memory
 
 if TYPE_CHECKING:
     from jaxstyle import BatchReport, Controls
@@ -487,8 +487,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(130, str(error) or "interrupted")
     except MemoryError:
         return _fail(1, "out of memory; a smaller --size needs less")
-    except RuntimeError as error:  # jax reports a device without memory this way
-        if "RESOURCE_EXHAUSTED" not in str(error):
+    except RuntimeError as error:
+        if not memory.exhausted(error):
             raise
         return _fail(1, "the device is out of memory; a smaller --size needs less")
     except BrokenPipeError:

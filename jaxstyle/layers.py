@@ -5,7 +5,7 @@ Every function here equals a plain form that a reader would write first; the tes
 * Chains of reflect-padded convolutions work on arrays with a ring: one more row and column on every side, into which
   `mirror` writes in place what reflection puts there. XLA's CPU back end runs a 3x3 convolution with zero padding four
   to five times faster than one without padding; what it computes in the ring means nothing and is written over. So
-  no layer pads or crops, and where a picture is smaller than its array, the ring is inside the array.
+  no 3x3 layer pads or crops, and where a picture is smaller than its array, the ring is inside the array.
 * Nearest up-sampling and the 3x3 convolution after it are four 2x2 convolutions at the low resolution, computed as
   one of four times the channels: 2.25 times fewer multiplications.
 * Kernel gradients on CPU are summed over strips of about 2048 positions, which stay in the cache.
@@ -138,21 +138,6 @@ def _with_ends(x: Array, axis: int, length: int | Array, first: Array, last: Arr
     return lax.dynamic_update_slice_in_dim(x, last, length + 1, axis)
 
 
-def ring_conv3x3(x: Array, kernel: Array, bias: Array | None = None) -> Array:
-    """3x3 convolution of an array with a ring, see `mirror`; the result's own ring means nothing.
-
-    Args:
-      x: ``(N, H + 2, W + 2, Cin)``.
-      kernel: ``(3, 3, Cin, Cout)``.
-      bias: ``(Cout,)`` or None.
-
-    Returns:
-      ``(N, H + 2, W + 2, Cout)``.
-    """
-    y = _convolve(x, kernel, _AROUND)
-    return y if bias is None else _add_bias(y, bias)
-
-
 def conv3x3(x: Features, kernel: Array, bias: Array | None = None, *, padding: Padding = "reflect") -> Features:
     """3x3 convolution (cross-correlation) of stride 1 that keeps the size.
 
@@ -160,7 +145,8 @@ def conv3x3(x: Features, kernel: Array, bias: Array | None = None, *, padding: P
       x: ``(N, H, W, Cin)``; with ``padding="reflect"`` H and W are at least 2.
       kernel: ``(3, 3, Cin, Cout)``.
       bias: ``(Cout,)`` or None.
-      padding: ``"reflect"`` (mirror without repeating the edge) or ``"zero"``.
+      padding: ``"reflect"`` (mirror without repeating the edge) or ``"zero"``, which is also what a chain of layers on
+        arrays with a ring wants, after `mirror`; the result's own ring means nothing.
 
     Returns:
       ``(N, H, W, Cout)``.
@@ -175,7 +161,7 @@ def conv3x3(x: Features, kernel: Array, bias: Array | None = None, *, padding: P
         raise ValueError(f"padding: expected 'reflect' or 'zero', got {padding!r}")
     if min(x.shape[1:3]) < 2:
         raise ValueError(f"x: reflect padding needs a height and width of at least 2, got shape {x.shape}")
-    return inner(ring_conv3x3(mirror(ring(x)), kernel, bias))
+    return inner(conv3x3(mirror(ring(x)), kernel, bias, padding="zero"))
 
 
 def upsample2x(x: Array) -> Array:
@@ -253,7 +239,7 @@ def avg_pool2x2(x: Features) -> Features:
 
 
 class Conv3x3(nn.Module):
-    """`ring_conv3x3`, or if ``upsample`` `ring_upsample_conv3x3`, after `mirror`; parameters ``kernel`` and ``bias``.
+    """`conv3x3`, or if ``upsample`` `ring_upsample_conv3x3`, after `mirror`; parameters ``kernel`` and ``bias``.
 
     Attributes:
       features: number of output channels.
@@ -272,4 +258,4 @@ class Conv3x3(nn.Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).astype(self.dtype)
         x = mirror(x.astype(self.dtype), size, repeat=self.upsample)
-        return (ring_upsample_conv3x3 if self.upsample else ring_conv3x3)(x, kernel, bias)
+        return ring_upsample_conv3x3(x, kernel, bias) if self.upsample else conv3x3(x, kernel, bias, padding="zero")

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a picture takes: whether it has to go through `jaxstyle.tiles`."""
+"""How much memory there is, how much a picture takes (whether it has to go through `jaxstyle.tiles`), and its end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ PICTURE_BYTES_PER_PIXEL = 40
 """Of a picture that is read as a whole and resized: what the decoder holds, 32-bit pixels, and a copy of them."""
 
 _SHARE = 0.8  # of what is free: others need some too, and the estimate is one
+
+
+def exhausted(error: BaseException) -> bool:
+    """Whether an error says that memory ended: Python's own, or what jax raises for a device."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error))
 
 
 def untiled_bytes(height: int, width: int, batch: int = 1) -> int:

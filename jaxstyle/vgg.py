@@ -16,7 +16,7 @@ import numpy as np
 from flax import linen as nn
 
 from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params
-from jaxstyle.layers import Padding, avg_pool2x2, conv3x3, inner, max_pool2x2, mirror, ring, ring_conv3x3
+from jaxstyle.layers import Padding, avg_pool2x2, conv3x3, inner, max_pool2x2, mirror, ring
 
 Arch = Literal["vgg16", "vgg19"]
 Pool = Literal["max", "avg"]
@@ -98,7 +98,7 @@ class VGG(nn.Module):
                 p.astype(self.dtype)
                 for p in _Weights(kernel_shape(name), name=name)()  # type: ignore[misc]
             )
-            x = ring_conv3x3(mirror(x, size), kernel, bias) if reflect else conv3x3(x, kernel, bias, padding="zero")
+            x = conv3x3(mirror(x, size) if reflect else x, kernel, bias, padding="zero")
             tap = name.replace("conv", "relu")
             if name in self.taps:
                 found[name] = inner(x) if reflect else x

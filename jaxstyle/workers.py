@@ -21,7 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import jax
 
-from jaxstyle import adain, image, large
+from jaxstyle import adain, image, large, memory
 from jaxstyle.controls import Maps
 from jaxstyle.manifest import Manifest, Record
 from jaxstyle.pairs import Job, PathLike
@@ -260,12 +260,10 @@ class Workers:
     def _failed(self, job: Job, facts: Record, error: Exception) -> Failure | None:
         """Puts a failure on record, or stops the run where there is no use in going on."""
         cause = error if isinstance(error, OSError) else error.__cause__
-        if isinstance(error, MemoryError):
+        if memory.exhausted(error):
             words = OUT_OF_MEMORY
-        elif isinstance(error, RuntimeError):  # jax reports a device without memory this way
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise error
-            words = OUT_OF_MEMORY
+        elif isinstance(error, RuntimeError):
+            raise error
         elif isinstance(error, OSError):  # the manifest, or a folder in that of the results
             place = error.filename or self._record.path
             words = f"{place}: cannot be written: {(error.strerror or str(error)).lower()}"

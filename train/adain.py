@@ -32,7 +32,7 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from jaxstyle import adain, image, weights
+from jaxstyle import adain, image, memory, weights
 from jaxstyle.arrays import Array, Params
 from jaxstyle.stats import moments
 from train import checkpoints, data, devices, flags, loop
@@ -432,8 +432,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(1, str(error))
     except ValueError as error:
         return _fail(2, str(error))
-    except RuntimeError as error:  # jax reports a device without memory this way
-        if "RESOURCE_EXHAUSTED" not in str(error):
+    except RuntimeError as error:
+        if not memory.exhausted(error):
             raise
         return _fail(1, "the device is out of memory; a smaller --batch-size or --crop needs less")
     if jax.process_index() == 0:

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxstyle import adain, cache, gatys, image, metrics, weights
+from jaxstyle import adain, cache, gatys, image, memory, metrics, weights
 from jaxstyle.arrays import ArrayLike
 from train import data, flags, pairs, results, tables
 from train.pairs import Pair
@@ -293,8 +293,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(1, str(error))
     except ValueError as error:
         return _fail(2, str(error))
-    except (MemoryError, RuntimeError) as error:  # jax reports a device without memory by the latter
-        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not memory.exhausted(error):
             raise
         return _fail(1, "out of memory; a smaller --size, or smaller --table1-sizes, needs less")
     return 0

@@ -31,7 +31,7 @@ from typing import Any, Literal
 import numpy as np
 
 import jaxstyle
-from jaxstyle import cache, inr, inr_schedule, metrics, weights
+from jaxstyle import cache, inr, inr_schedule, memory, metrics, weights
 from train import flags, inr_pairs, measure_inr, pairs, results, tables_inr
 from train.evaluate import EvaluateError, whole_numbers
 from train.inr_pairs import Pair
@@ -273,8 +273,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(1, str(error))
     except ValueError as error:
         return _fail(2, str(error))
-    except (MemoryError, RuntimeError) as error:  # jax reports a device without memory by the latter
-        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not memory.exhausted(error):
             raise
         return _fail(1, "out of memory; a smaller --size, or smaller --sizes, needs less")
     return 0

@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
-from jaxstyle import cache, image, inr, inr_schedule
+from jaxstyle import cache, image, inr, inr_schedule, memory
 from jaxstyle.arrays import Array, Params
 from jaxstyle.inr_fit import FitState
 from jaxstyle.inr_schedule import Regress, Schedule
@@ -277,8 +277,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(1, str(error))
     except ValueError as error:
         return _fail(2, str(error))
-    except RuntimeError as error:  # jax reports a device without memory this way
-        if "RESOURCE_EXHAUSTED" not in str(error):
+    except RuntimeError as error:
+        if not memory.exhausted(error):
             raise
         return _fail(1, "the device is out of memory; a smaller --size or --at-once needs less")
     print("\n".join(commands))
