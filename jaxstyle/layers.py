@@ -8,6 +8,8 @@ Every function here equals a plain form that a reader would write first; the tes
   no 3x3 layer pads or crops, and where a picture is smaller than its array, the ring is inside the array.
 * Nearest up-sampling and the 3x3 convolution after it are four 2x2 convolutions at the low resolution, computed as
   one of four times the channels: 2.25 times fewer multiplications.
+* On CPU, 3x3 convolutions from and to many channels take half as many multiplications: four rows of the result at
+  once by Winograd's F(4, 3) (Lavin and Gray 2016, arXiv:1509.09308, in one dimension instead of two).
 * Kernel gradients on CPU are summed over strips of about 2048 positions, which stay in the cache.
 * 2x2 max pooling is the maximum of four strided slices, whose gradient needs no scatter.
 
@@ -21,6 +23,7 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import lax
 
@@ -34,22 +37,68 @@ _BEYOND: _Margins = ((0, 1), (0, 1))
 _STRIP = 2048  # positions per strip of a kernel gradient on CPU
 _MAX_STRIPS = 64  # about so many strips at most: each is an operation of its own for the compiler
 
+_MANY = 128  # channels, from which half of the multiplications is worth more than the sums before and after them
+_LARGE = 1024  # positions, from which it is worth transforming the kernel
+# Winograd's F(4, 3), through the points 0, 1, -1, 2, -2 and infinity: six rows of x -> six sums; three rows of the
+# kernel -> six sums; the six products -> four rows of the result.
+_OF_ROWS = (
+    (4, 0, -5, 0, 1, 0),
+    (0, -4, -4, 1, 1, 0),
+    (0, 4, -4, -1, 1, 0),
+    (0, -2, -1, 2, 1, 0),
+    (0, 2, -1, -2, 1, 0),
+    (0, 4, 0, -5, 0, 1),
+)
+_OF_KERNEL = np.array([(6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24)], np.float32) / 24
+_OF_PRODUCTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
-def _correlate(x: Array, kernel: Array, padding: _Margins) -> Array:
+
+def _direct(x: Array, kernel: Array, padding: _Margins) -> Array:
     return lax.conv_general_dilated(
         x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )  # (N, H, W, Cin) * (kh, kw, Cin, Cout) -> (N, H, W, Cout)
 
 
+def _correlate(x: Array, kernel: Array, padding: _Margins) -> Array:
+    """`_direct`, by half of the multiplications where that is faster."""
+    fits = kernel.shape[:2] == (3, 3) and padding == _AROUND and x.dtype == jnp.float32
+    large = min(kernel.shape[2:]) >= _MANY and x.shape[0] * x.shape[1] * x.shape[2] >= _LARGE
+    if fits and large and jax.default_backend() == "cpu":
+        return _by_four_rows(x, kernel)
+    return _direct(x, kernel, padding)
+
+
+def _by_four_rows(x: Array, kernel: Array) -> Array:
+    """3x3 convolution with zeros around: along the height F(4, 3), along the width six plain ones of 1x3.
+
+    Its rounding is 2e-6 of the result's largest value, that of `_direct` 3e-7.
+    """
+    n, h, w, _ = x.shape
+    tiles = -(-h // 4)  # of four rows of the result, which see six of x: rows 4 t - 1 to 4 t + 4
+    x = jnp.pad(x, ((0, 0), (1, 4 * tiles + 1 - h), (0, 0), (0, 0)))
+    rows = [x[:, i : i + 4 * tiles - 3 : 4] for i in range(6)]
+    kernels = jnp.tensordot(_OF_KERNEL, kernel, 1, precision=lax.Precision.HIGHEST)  # (6, kw, Cin, Cout)
+    products = [
+        _direct(_sum(factors, rows), kernels[i][None], ((0, 0), (1, 1))) for i, factors in enumerate(_OF_ROWS)
+    ]  # of (N, tiles, W, Cout)
+    found = jnp.stack([_sum(factors, products) for factors in _OF_PRODUCTS], axis=2)
+    return found.reshape(n, 4 * tiles, w, -1)[:, :h]
+
+
+def _sum(factors: tuple[int, ...], values: list[Array]) -> Array:
+    """The values times their factors, added up."""
+    return sum(value if f == 1 else f * value for f, value in zip(factors, values, strict=True) if f)  # type: ignore[return-value]
+
+
 def _kernel_gradient(x: Array, dy: Array, shape: tuple[int, ...], padding: _Margins) -> Array:
-    """Gradient of sum(dy * _correlate(x, kernel, padding)) by the kernel, (kh, kw, Cin, Cout)."""
+    """Gradient of sum(dy * _direct(x, kernel, padding)) by the kernel, (kh, kw, Cin, Cout)."""
     kh, kw, c_in, c_out = shape
     n, h, w, _ = dy.shape
     (top, bottom), (left, right) = padding
     zeros = jnp.zeros(shape, x.dtype)
 
     def plain(x: Array, dy: Array, padding: _Margins) -> Array:
-        (grad,) = jax.linear_transpose(lambda k: _correlate(x, k, padding), zeros)(dy)
+        (grad,) = jax.linear_transpose(lambda k: _direct(x, k, padding), zeros)(dy)
         return grad
 
     if jax.default_backend() != "cpu":
@@ -85,7 +134,9 @@ def _convolve_forward(x: Array, kernel: Array, padding: _Margins) -> tuple[Array
 
 def _convolve_backward(padding: _Margins, residual: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residual
-    (dx,) = jax.linear_transpose(lambda x: _correlate(x, kernel, padding), x)(dy)
+    (top, bottom), (left, right), (kh, kw) = *padding, kernel.shape[:2]
+    margins = (kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)
+    dx = _correlate(dy, kernel[::-1, ::-1].swapaxes(2, 3), margins)
     return dx, _kernel_gradient(x, dy, kernel.shape, padding)
 
 
@@ -115,7 +166,7 @@ def mirror(x: Array, size: Array | None = None, *, repeat: bool = False) -> Arra
       x: ``(N, H + 2, W + 2, C)``, the picture with its ring; it begins at row and column 1.
       size: (2,) integers, height and width of the picture where it is smaller than H and W, each at least 2 (1 with
         ``repeat``); may be traced: one compiled program then serves pictures of all sizes. The ring is around the
-        picture, and what lies beyond has no influence on a 3x3 convolution within it.
+        picture, and what lies beyond, if it is finite, has no influence on a 3x3 convolution within it but rounding.
       repeat: repeat the edge, which is what reflection means after `upsample2x`.
 
     Returns:

@@ -88,6 +88,32 @@ def test_upsampling_conv_equals_repeat_and_conv(shape):
     assert_close(found, value_and_gradients(with_flat_bias(plain_upsample_conv), args, dy))
 
 
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+@pytest.mark.parametrize("height", [2, 3, 4, 5, 9])
+def test_four_rows_at_once_equal_one_by_one(height, padding, monkeypatch):
+    """Full tiles, and one that ends after 1, 2 and 3 rows; values and gradients."""
+    monkeypatch.setattr(layers, "_MANY", 1)
+    monkeypatch.setattr(layers, "_LARGE", 1)
+    *args, dy = arguments((2, height, 5, 3, 9))
+    found = value_and_gradients(lambda *a: conv3x3(*a, padding=padding), args, dy)
+    assert_close(found, value_and_gradients(with_flat_bias(plain_conv, padding), args, dy))
+
+
+def test_many_channels_take_half_of_the_multiplications():
+    """Two convolutions of 1x3 for each row of a tile instead of three; to the rounding that the docstring names."""
+
+    def operations(shape, dtype=jnp.float32):
+        x, kernel, *_ = (a.astype(dtype) for a in arguments(shape))
+        jaxpr = str(jax.make_jaxpr(lambda *a: conv3x3(*a, padding="zero"))(x, kernel))
+        return len(re.findall(r"conv_general_dilated\[", jaxpr))
+
+    many = (1, 33, 32, 128, 130)
+    assert operations(many) == 6
+    assert operations(many, jnp.bfloat16) == operations((1, 33, 32, 64, 128)) == operations((1, 8, 8, 128, 128)) == 1
+    *args, _ = arguments(many)
+    assert_close(conv3x3(*args, padding="zero"), with_flat_bias(plain_conv, "zero")(*args), tolerance=4e-6)
+
+
 def test_the_kernel_gradient_takes_every_path():
     """The shapes above reach what they are meant to: without this the paths could move away from them."""
     positions = [n * h * w for n, h, w, _, _ in SHAPES]
