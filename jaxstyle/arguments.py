@@ -39,3 +39,57 @@ def seed(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(text)
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """``W,W,...``: how much of each style."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers such as 2,1,1, one per style, got {text!r} (a weight file is given by --weights-file)"
+        ) from None
+
+
+def tile(text: str) -> int:
+    """The side of a tile in pixels."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0 and int(text) % 8 == 0):
+        raise argparse.ArgumentTypeError(f"expected a positive multiple of 8, got {text!r}")
+    return int(text)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """``I/N``: the I-th of N parts."""
+    parts = text.split("/")
+    if len(parts) == 2 and all(part.isascii() and part.isdigit() for part in parts):
+        number, whole = map(int, parts)
+        if 1 <= number <= whole:
+            return number, whole
+    raise argparse.ArgumentTypeError(f"expected I/N such as 1/4 or 4/4, got {text!r}")
+
+
+def degrees(text: str) -> tuple[float, ...]:
+    """``A,A,...``: degrees of style, one for each mask."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers such as 0,1, one per mask, got {text!r}") from None
+
+
+def region(text: str) -> tuple[float, float, float, float]:
+    """``x0,y0,x1,y1``: left, top, right and bottom edge, as `jaxstyle.coords` counts."""
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected x0,y0,x1,y1, got {text!r}") from None
+    if not (-1 <= x0 < x1 <= 1 and -1 <= y0 < y1 <= 1):
+        wanted = "left, top, right and bottom edge inside of -1,-1,1,1, which is the whole picture"
+        raise argparse.ArgumentTypeError(f"expected {wanted}, got {text!r}")
+    return x0, y0, x1, y1
+
+
+def frames(text: str) -> int:
+    """How many pictures a sweep has."""
+    if not (text.isascii() and text.isdigit() and 2 <= int(text) <= 1000):
+        raise argparse.ArgumentTypeError(f"expected a number of pictures from 2 to 1000, got {text!r}")
+    return int(text)

@@ -12,11 +12,12 @@ import errno
 import importlib.metadata
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jaxstyle import arguments, memory
+from jaxstyle import completion, flags, interrupts
 
 if TYPE_CHECKING:
     from jaxstyle import BatchReport, Controls
@@ -41,6 +42,26 @@ examples:
   jaxstyle stylize photo.jpg --style one.jpg two.jpg --weights 2,1
   jaxstyle stylize photos/ --style painting.jpg -o out/
   jaxstyle stylize photos/ --recursive --style paintings/ --pair random --seed 1 -o out/"""
+DATASET_EPILOG = """\
+Which styles a picture gets depends on --seed and on its name in IN alone. A command that was stopped makes what is
+missing when it is given again, alone or split by --shard, into any number of parts: every part keeps a record of its
+own, OUT/jaxstyle-manifest-I-of-N.jsonl, and reads those of the others.
+
+examples:
+  jaxstyle stylize-dataset imagenet/train stylized/train --styles wikiart/ --seed 1
+  jaxstyle stylize-dataset photos/ out/ --styles paintings/ --styles-per-image 3 --alpha 0.7 --size 256
+  jaxstyle stylize-dataset photos/ out/ --styles paintings/ --keep-names --copy-other --shard 1/4"""
+RENDER_EPILOG = """\
+A run that was stopped or killed goes on when the same command is given again: OUT.jaxstyle-part beside OUT holds what
+is done, and there is never a broken picture under the name OUT.
+
+examples:
+  jaxstyle render W/inr.safetensors -o out.png --alpha 0.7
+  jaxstyle render W/inr.safetensors -o out.png --gradient left:0,right:1 --size 1920x1080
+  jaxstyle render W/inr.safetensors -o out.png --mask sky.png ground.png --mask-alpha 1,0.3
+  jaxstyle render W/inr.safetensors -o detail.png --region -0.25,-0.25,0,0 --size 1024
+  jaxstyle render W/inr.safetensors -o huge.tif --size 20000x20000
+  jaxstyle render W/inr.safetensors -o sweep.webp --sweep 25"""
 DESCRIPTION = "Repaints photos in the style of paintings: neural style transfer in JAX, offline, weights included."
 RAW = argparse.RawDescriptionHelpFormatter
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # no mistake of who gave the command
@@ -54,78 +75,8 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected numbers such as 2,1,1, one per style, got {text!r} (a weight file is given by --weights-file)"
-        ) from None
-
-
-def add_controls(verb: argparse.ArgumentParser) -> None:
-    """Adds a flag for every field of `jaxstyle.Controls`, whose names they have."""
-    group = verb.add_argument_group("controls", "All of them may be combined.")
-    group.add_argument(
-        "--alpha",
-        type=arguments.degree,
-        default=1.0,
-        metavar="A",
-        help="degree of style: 0 the photo, 1 full style (default: 1)",
-    )
-    group.add_argument(
-        "--alpha-map",
-        metavar="PICTURE",
-        help="grey picture of the degree of style: black 0, white 1 (times --alpha)",
-    )
-    group.add_argument(
-        "--gradient",
-        metavar="SPEC",
-        help="degree of style that changes over the picture: left:0,right:1, or top-left:0,bottom-right:1, or all four "
-        "corners, or center:1,edge:0 (times --alpha)",
-    )
-    group.add_argument(
-        "--weights",
-        type=_numbers,
-        metavar="W,W,...",
-        help="how much of each of several styles: 2,1 is two thirds and one third (default: equal parts)",
-    )
-    group.add_argument(
-        "--mask",
-        nargs="+",
-        action="extend",
-        metavar="PICTURE",
-        help="grey pictures, one per style, white where that style goes; what no mask covers stays as in the photo",
-    )
-    group.add_argument(
-        "--preserve-color",
-        choices=("match", "histogram", "luminance"),
-        help="keep the photo's colours: match and histogram recolour the style beforehand, luminance repaints light "
-        "and dark alone",
-    )
-    group.add_argument(
-        "--size",
-        type=arguments.size,
-        metavar="N",
-        help="pixels of the result's short side, or WxH (default: as the photo)",
-    )
-    group.add_argument(
-        "--style-size",
-        type=arguments.count,
-        metavar="N",
-        help="strokes as in a preview whose short side has N pixels, whatever the result's size: a smaller N means "
-        "larger strokes (default: painted at the result's size)",
-    )
-    group.add_argument(
-        "--seed",
-        type=arguments.seed,
-        metavar="N",
-        help="the seed of what is drawn at random, as by --pair random; AdaIN itself draws nothing",
-    )
-
-
 def controls(args: argparse.Namespace) -> Controls:
-    """What the flags of `add_controls` say.
+    """What the flags of `flags.controls` say.
 
     Raises:
       ValueError: one of them is out of range.
@@ -139,8 +90,6 @@ def parser() -> argparse.ArgumentParser:
     """The command line of all verbs."""
     top = _Parser(prog="jaxstyle", description=DESCRIPTION, epilog=EPILOG, formatter_class=RAW)
     top.add_argument("--version", action="version", version=f"jaxstyle {importlib.metadata.version('jaxstyle')}")
-    from jaxstyle import compare, completion, convert_vgg, dataset, large, render_cli, sheet
-
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
 
     verb = verbs.add_parser(
@@ -150,62 +99,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=STYLIZE_EPILOG,
         formatter_class=RAW,
     )
-    verb.add_argument(
-        "content",
-        nargs="+",
-        metavar="CONTENT",
-        help="the photo (-: standard input), or several, folders, patterns in quotes ('photos/*.jpg'); goes before "
-        "--style",
-    )
-    verb.add_argument(
-        "--style",
-        required=True,
-        nargs="+",
-        action="extend",
-        metavar="STYLE",
-        help="the painting; several files are mixed, the pictures of folders and patterns are taken one by one",
-    )
-    verb.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        help="the file to write, whose suffix gives the format (.dzi: DeepZoom; -: standard output), or a folder to "
-        "put it in (default: CONTENT_stylized_STYLE here); for several photos, folders and patterns the folder of the "
-        "results, made if missing (default: stylized)",
-    )
-    verb.add_argument(
-        "--pair",
-        choices=("product", "zip", "random"),
-        help="which photo gets which style: product: each photo each style; zip: the first photo the first style, and "
-        "so on; random: each photo one style, drawn by --seed and the photo's name (default: as said at --style)",
-    )
-    verb.add_argument(
-        "--recursive", action="store_true", help="descend into the folders in folders; OUT gets the same sub-folders"
-    )
-    add_controls(verb)
-    verb.add_argument(
-        "--weights-file",
-        default="adain_vgg16",
-        metavar="FILE",
-        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
-    )
-    verb.add_argument(
-        "--format",
-        metavar="F",
-        help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix; in folders of all results (default: as the photo)",
-    )
-    verb.add_argument(
-        "--max-pixels",
-        type=arguments.count,
-        metavar="N",
-        help="refuse to read pictures of more pixels (default: 179 million)",
-    )
-    large.add_arguments(verb)
-    verb.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace OUT, or in a folder what was made in another way; pictures that are read are never replaced",
-    )
+    flags.stylize(verb)
     verb.add_argument("--json", action="store_true", help="print the report as JSON")
     verb.set_defaults(run=_stylize)
 
@@ -213,11 +107,10 @@ def parser() -> argparse.ArgumentParser:
         "stylize-dataset",
         help="repaint a data set, every picture in styles drawn for it",
         description="Repaints the pictures of a folder and of all folders in it, each in styles drawn for it.",
-        epilog=dataset.EPILOG,
+        epilog=DATASET_EPILOG,
         formatter_class=RAW,
     )
-    dataset.add_arguments(verb)
-    add_controls(verb)
+    flags.dataset(verb)
     verb.add_argument("--json", action="store_true", help="print the report as JSON")
     verb.set_defaults(run=_stylize_dataset)
 
@@ -229,8 +122,7 @@ def parser() -> argparse.ArgumentParser:
         "  jaxstyle sheet photos/ --styles paintings/ --cell 128 --preserve-color match",
         formatter_class=RAW,
     )
-    sheet.add_arguments(verb)
-    add_controls(verb)
+    flags.sheet(verb)
     verb.add_argument("--json", action="store_true", help="print the report as JSON")
     verb.set_defaults(run=_sheet)
 
@@ -238,10 +130,11 @@ def parser() -> argparse.ArgumentParser:
         "render",
         help="make pictures of any size of a fitted network",
         description="Renders what was fitted to a photo and a painting (INR-st), at any size and degree of style.",
-        epilog=render_cli.EPILOG,
+        epilog=RENDER_EPILOG,
         formatter_class=RAW,
     )
-    render_cli.add_arguments(verb)
+    flags.render(verb)
+    verb.add_argument("--json", action="store_true", help="print the report as JSON")
     verb.set_defaults(run=_render)
 
     verb = verbs.add_parser(
@@ -252,7 +145,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="example:\n  jaxstyle metrics --content photo.jpg --style painting.jpg out.png",
         formatter_class=RAW,
     )
-    compare.add_arguments(verb)
+    flags.metrics(verb)
+    verb.add_argument("--json", action="store_true", help="print the numbers as JSON")
     verb.set_defaults(run=_metrics)
 
     verb = verbs.add_parser(
@@ -273,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
         "  jaxstyle convert-vgg --arch vgg19 --source vgg19.pth --calibrate photos/ -o vgg19.safetensors",
         formatter_class=RAW,
     )
-    convert_vgg.add_arguments(verb)
+    flags.convert_vgg(verb)
     verb.add_argument("--json", action="store_true", help="print the report as JSON")
     verb.set_defaults(run=_convert_vgg)
 
@@ -448,8 +342,6 @@ def _convert_vgg(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _completion(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from jaxstyle import completion
-
     print(completion.script(parser(), args.shell))
     return {}, 0
 
@@ -460,9 +352,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
       SystemExit: with code 2, after one line that says what is wrong.
     """
-    from jaxstyle import render_cli
-
-    return parser().parse_args(render_cli.joined([_dashed(word) for word in argv]))
+    return parser().parse_args(flags.joined([_dashed(word) for word in argv]))
 
 
 def _dashed(word: str) -> str:
@@ -476,6 +366,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a command takes no more of a GPU than it needs
     run: Callable[[argparse.Namespace], tuple[dict[str, Any], int]] = args.run
     try:
+        if run is not _completion:
+            with interrupts.held():
+                import jax  # noqa: F401 - its start, in C++, turns a KeyboardInterrupt into other errors and crashes
         found, code = run(args)
         if args.json:
             print(json.dumps(found))
@@ -488,6 +381,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail(1, "out of memory; a smaller --size needs less")
     except RuntimeError as error:
+        from jaxstyle import memory  # only now: it imports jax
+
         if not memory.exhausted(error):
             raise
         return _fail(1, "the device is out of memory; a smaller --size needs less")
@@ -506,7 +401,12 @@ def _fail(code: int, message: str) -> int:
 
 def entry() -> NoReturn:
     """The installed command: `main` in a process of its own."""
-    code = main()
+    interrupts.deliver_lost()
+    try:
+        code = main()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done, and an orderly end of the process is quick
+    except KeyboardInterrupt:  # before or after what `main` guards
+        code = _fail(130, "interrupted")
     if code == 130:  # device threads may still be computing: an orderly shutdown under them can crash
         sys.stdout.flush()
         sys.stderr.flush()

@@ -104,27 +104,6 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(rows)
 
 
-def _sides(text: str) -> int | tuple[int, int]:
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"expected N (short side) or WIDTHxHEIGHT in pixels, got {text!r}")
-    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of ``jaxstyle metrics`` to a parser."""
-    parser.add_argument("outputs", nargs="+", metavar="OUTPUT", help="the results to be measured")
-    parser.add_argument("--content", required=True, metavar="PHOTO", help="the photo that they were made of")
-    parser.add_argument("--style", required=True, metavar="PAINTING", help="the painting whose style they have")
-    parser.add_argument(
-        "--size",
-        type=_sides,
-        metavar="N",
-        help="bring all pictures to this size first: pixels of the short side, or WxH (default: as they are)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-
-
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measures as parsed arguments say, and prints the table unless ``--json`` is asked for.
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from jaxstyle import image
-
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 WORDS = {"SPEC"}
@@ -32,6 +30,8 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
         import shtab
     except ImportError as error:
         raise ValueError("completion: needs the package shtab (pip install shtab)") from error
+    from jaxstyle import image  # only now: a parser, which asks for `SHELLS`, needs no Pillow
+
     for action in _arguments(parser):
         if action.dest == "format":
             action.choices = sorted(name.lower() for name in set(image.WRITE_FORMATS.values()))

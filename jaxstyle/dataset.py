@@ -22,7 +22,7 @@ from typing import Unpack
 
 import jax
 
-from jaxstyle import arguments, batch, image, manifest, pairs, workers
+from jaxstyle import batch, image, manifest, pairs, workers
 from jaxstyle.batch import BatchReport
 from jaxstyle.controls import Controls, Fields
 from jaxstyle.dataset_plan import Plan, plan
@@ -210,88 +210,13 @@ def _copy(files: Iterable[tuple[Found, Path]]) -> tuple[int, list[Failure], str 
 # ---- the command -------------------------------------------------------------------------------------------
 
 
-EPILOG = """\
-Which styles a picture gets depends on --seed and on its name in IN alone. A command that was stopped makes what is
-missing when it is given again, alone or split by --shard, into any number of parts: every part keeps a record of its
-own, OUT/jaxstyle-manifest-I-of-N.jsonl, and reads those of the others.
-
-examples:
-  jaxstyle stylize-dataset imagenet/train stylized/train --styles wikiart/ --seed 1
-  jaxstyle stylize-dataset photos/ out/ --styles paintings/ --styles-per-image 3 --alpha 0.7 --size 256
-  jaxstyle stylize-dataset photos/ out/ --styles paintings/ --keep-names --copy-other --shard 1/4"""
-
-
-def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments, less those of the controls."""
-    verb.add_argument("folder", metavar="IN", help="the folder of the data set; goes before --styles")
-    verb.add_argument("output", metavar="OUT", help="the folder of the results, made if missing; gets IN's sub-folders")
-    verb.add_argument(
-        "--styles",
-        "--style",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="STYLE",
-        help="the paintings: folders, and the folders in them, files, patterns in quotes",
-    )
-    verb.add_argument(
-        "--styles-per-image",
-        type=arguments.count,
-        default=1,
-        metavar="K",
-        help="how many styles each picture gets, one result for each, drawn by --seed and the picture's name (default: "
-        "%(default)s)",
-    )
-    verb.add_argument(
-        "--shard",
-        type=_shard,
-        metavar="I/N",
-        help="make the I-th of N parts alone; others may be made at the same time",
-    )
-    verb.add_argument("--copy-other", action="store_true", help="copy files that are not pictures, such as labels")
-    verb.add_argument(
-        "--keep-names",
-        action="store_true",
-        help="give results the names of the pictures, not NAME_stylized_STYLE; for one style per picture",
-    )
-    verb.add_argument(
-        "--format", metavar="F", help="png, jpeg, webp, tiff or bmp, of all results (default: as the picture)"
-    )
-    verb.add_argument(
-        "--weights-file",
-        default=DEFAULT_WEIGHTS,
-        metavar="FILE",
-        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
-    )
-    verb.add_argument(
-        "--max-pixels",
-        type=arguments.count,
-        metavar="N",
-        help="refuse to read pictures of more pixels (default: 179 million)",
-    )
-    verb.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace what was made in another way in OUT; pictures that are read are never replaced",
-    )
-
-
-def _shard(text: str) -> tuple[int, int]:
-    parts = text.split("/")
-    if len(parts) == 2 and all(part.isascii() and part.isdigit() for part in parts):
-        number, count = map(int, parts)
-        if 1 <= number <= count:
-            return number, count
-    raise argparse.ArgumentTypeError(f"expected I/N such as 1/4 or 4/4, got {text!r}")
-
-
 def run(
     args: argparse.Namespace, controls: Controls, progress: Callable[[Progress], None] | None = None
 ) -> DatasetReport:
     """`stylize_dataset` as parsed arguments say.
 
     Args:
-      args: of `add_arguments`.
+      args: of `jaxstyle.flags.dataset`.
       controls: those of the command.
       progress: called as pictures are done.
     """

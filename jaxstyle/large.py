@@ -12,7 +12,6 @@ Two things differ from pictures done in memory, both by less than is seen: the c
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import tempfile
@@ -308,28 +307,3 @@ def _stored(
             needed = f"{height * width * 12 / 1e9:.1f} GB"
             raise ImageError(label_of(folder), f"has not the room for a painting in between ({needed} are wanted)")
     return _Stored(store, height, width)
-
-
-# ---- the command -------------------------------------------------------------------------------------------
-
-
-def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """Adds the flags that are about tiles to the verb that stylizes."""
-    group = verb.add_argument_group(
-        "large pictures",
-        "What would not fit in memory is painted in tiles anyway; the result is the same.",
-    )
-    group.add_argument(
-        "--tile", type=_tile, metavar="N", help="paint in tiles of N x N pixels, a multiple of 8, also what would fit"
-    )
-    group.add_argument(
-        "--scratch",
-        metavar="FOLDER",
-        help="folder for temporary files of pictures in tiles, 32 bytes a pixel (default: that of the result)",
-    )
-
-
-def _tile(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0 and int(text) % 8 == 0):
-        raise argparse.ArgumentTypeError(f"expected a positive multiple of 8, got {text!r}")
-    return int(text)

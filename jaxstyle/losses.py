@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import jax.numpy as jnp
+from jax import numpy as jnp  # `import jax.numpy` may see half of it, if a thread is importing jax
 
 from jaxstyle.arrays import Array, Features
 from jaxstyle.stats import Moments, gram, moments

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxstyle import adain, arguments, image, pairs
+from jaxstyle import adain, image, pairs
 from jaxstyle.controls import Controls, Maps, read_maps
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.image_source import label_of
 from jaxstyle.sheet_page import SMALLEST_CELL, Entry, Grid, Table, fitted
-from jaxstyle.stylize import DEFAULT_WEIGHTS, STYLE_SIZE, check, default_model, encode_styles, load_model, render
+from jaxstyle.stylize import STYLE_SIZE, check, default_model, encode_styles, load_model, render
 
 CELL = 256
 
@@ -205,58 +205,13 @@ class SheetReport:
     seconds: float
 
 
-def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments, less those of the controls."""
-    verb.add_argument(
-        "photos", nargs="+", metavar="PHOTO", help="the photos: files, folders, patterns in quotes; go before --styles"
-    )
-    verb.add_argument(
-        "--styles",
-        "--style",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="STYLE",
-        help="the paintings: files, folders, patterns in quotes",
-    )
-    verb.add_argument("-o", "--output", default="sheet.png", metavar="OUT", help="file to write (default: %(default)s)")
-    verb.add_argument("--format", metavar="F", help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix")
-    verb.add_argument(
-        "--cell",
-        type=arguments.count,
-        default=CELL,
-        metavar="N",
-        help="side in pixels of the square that a picture is fitted into (default: %(default)s)",
-    )
-    verb.add_argument(
-        "--columns",
-        type=arguments.count,
-        metavar="N",
-        help="results beside each other (default: of one photo as many as rows, of several one for each style)",
-    )
-    verb.add_argument("--recursive", action="store_true", help="descend into the folders in folders")
-    verb.add_argument(
-        "--weights-file",
-        default=DEFAULT_WEIGHTS,
-        metavar="FILE",
-        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
-    )
-    verb.add_argument(
-        "--max-pixels",
-        type=arguments.count,
-        metavar="N",
-        help="refuse to read pictures of more pixels, and to make such a sheet (default: 179 million)",
-    )
-    verb.add_argument("--overwrite", action="store_true", help="replace OUT if it is there; what is read never is")
-
-
 def run(
     args: argparse.Namespace, controls: Controls, progress: Callable[[int, int], None] | None = None
 ) -> tuple[SheetReport, int]:
     """Makes and writes a sheet as parsed arguments say; see `sheet`.
 
     Args:
-      args: of `add_arguments`.
+      args: of `jaxstyle.flags.sheet`.
       controls: those of the command.
       progress: see `sheet`.
 

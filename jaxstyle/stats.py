@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 from jax import lax
+from jax import numpy as jnp  # `import jax.numpy` may see half of it, if a thread is importing jax
 
 from jaxstyle.arrays import Array, Features
 

@@ -396,15 +396,35 @@ def test_help(argv, capsys):
 
 
 @pytest.mark.slow
-def test_interrupting_leaves_nothing(pictures):
+@pytest.mark.parametrize("seconds", [0.1, 0.4, 0.8, 1.4, 1.8, 2.2, 2.6, 3.0])  # it imports, traces, compiles, paints
+def test_interrupting_leaves_nothing(pictures, seconds):
     image.write("large.png", np.zeros((900, 1200, 3), np.float32))
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # in the background it is ignored
-    command = [sys.executable, "-c", f"{heed}; from jaxstyle.cli import entry; entry()"]
+    command = [sys.executable, "-c", f"{heed}; from jaxstyle.cli import entry; print(flush=True); entry()"]
     command += ["stylize", "large.png", "--style", "painting.png", "-o", "o.png"]
     before = set(os.listdir())
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(3)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        time.sleep(seconds)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=120)
-    assert process.returncode == 130 and error.splitlines()[-1] == "jaxstyle: interrupted"
+    assert (process.returncode, error) == (130, "jaxstyle: interrupted\n")
     assert set(os.listdir()) == before
+
+
+def test_an_interrupted_command_line_is_told(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    class Exit(Exception):
+        pass
+
+    def leave(code):
+        raise Exit(code)
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(cli, "main", interrupted)
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(Exit, match=r"^130$"):
+        cli.entry()
+    assert capsys.readouterr().err == "jaxstyle: interrupted\n"

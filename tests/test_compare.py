@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxstyle import compare, image, metrics
+from jaxstyle import compare, flags, image, metrics
 
 SIZES = {"photo": (32, 40), "painting": (32, 40), "tall": (36, 32), "out": (32, 40), "wrong": (32, 48)}
 
@@ -24,7 +24,8 @@ def files(tmp_path_factory):
 
 def parse(*arguments):
     parser = argparse.ArgumentParser()
-    compare.add_arguments(parser)
+    flags.metrics(parser)
+    parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
 
 

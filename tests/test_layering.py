@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only modules of an earlier line. So methods do not import each other.
 LIBRARY = (
-    ("arguments", "arrays", "cache", "colors", "image_source", "manifest", "memory", "progress"),
-    ("image_decode", "coords", "halving", "part", "safe_pickle", "scratch"),
+    ("arguments", "arrays", "cache", "colors", "image_source", "interrupts", "manifest", "memory", "progress"),
+    ("image_decode", "coords", "flags", "halving", "part", "safe_pickle", "scratch"),
     ("image_encode", "image_text", "bigtiff"),
     ("image", "deepzoom"),
     ("sheet_page",),

@@ -1,5 +1,7 @@
+import ast
 import inspect
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -26,9 +28,9 @@ def run(code: str, *, cwd: Path, **environment: str) -> subprocess.CompletedProc
 
 def test_import_opens_no_device(tmp_path):
     # With a platform that does not exist, the first use of any device fails: importing must not be one.
-    code = "import jaxstyle"
+    code = "from jaxstyle import *"
     assert run(code, cwd=tmp_path, JAX_PLATFORMS="nowhere").returncode == 0
-    failed = run(f"{code}, jax; jax.devices()", cwd=tmp_path, JAX_PLATFORMS="nowhere")
+    failed = run(f"{code}; import jax; jax.devices()", cwd=tmp_path, JAX_PLATFORMS="nowhere")
     assert failed.returncode != 0 and "nowhere" in failed.stderr
 
 
@@ -46,7 +48,7 @@ def hook(event, arguments):
 
 seen = []
 sys.addaudithook(hook)
-import jaxstyle
+from jaxstyle import *
 print(seen)
 open("written", "w").close()
 os.mkdir("made")
@@ -57,6 +59,100 @@ print(len(seen))
     done = run(code, cwd=tmp_path, HOME=str(home), XDG_CACHE_HOME=str(home / "cache"))
     assert done.stdout.split("\n")[:2] == ["[]", "2"], done.stderr
     assert list(home.iterdir()) == []
+
+
+def test_nothing_heavy_is_imported_before_it_is_asked_for(tmp_path):
+    code = """
+import sys, threading
+import jaxstyle
+print({"jax", "flax", "numpy", "PIL"} & set(sys.modules), set(jaxstyle.__all__) <= set(dir(jaxstyle)))
+threads = [threading.Thread(target=getattr, args=(jaxstyle, name)) for name in jaxstyle.__all__]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(set(jaxstyle.__all__) <= set(vars(jaxstyle)))
+"""
+    done = run(code, cwd=tmp_path)
+    assert done.stdout == "set() True\nTrue\n", done.stderr
+
+
+def test_the_command_line_is_read_without_jax(tmp_path):
+    code = """
+import contextlib, io, sys
+from jaxstyle import cli
+for line in "--help", "--version", "stylize --help", "stylize a --style b --alpha 2", "render --no", "completion bash":
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            cli.main(line.split())
+        except SystemExit:
+            pass
+    print({"jax", "flax"} & set(sys.modules))
+"""
+    done = run(code, cwd=tmp_path)
+    assert done.stdout == "set()\n" * 6, done.stderr
+
+
+def test_names_mean_the_same_whatever_was_imported_before(tmp_path):
+    # `stylize` is a function and the name of its module, whose import sets the package's attribute of that name.
+    code = """
+import contextlib, importlib, inspect, sys
+orders = [
+    "import jaxstyle.stylize",
+    "import jaxstyle.stylize as it; assert it.__name__ == 'stylize'",
+    "from jaxstyle.stylize import Report",
+    "importlib.import_module('jaxstyle.stylize')",
+    "from jaxstyle import stylize; assert inspect.isfunction(stylize)",
+    "from jaxstyle import *; assert inspect.isfunction(stylize)",
+    "import jaxstyle; jaxstyle.Report",
+    "import jaxstyle; jaxstyle.stylize; import jaxstyle.stylize",
+    "import jaxstyle.batch",
+    "from jaxstyle import dataset, fit",
+    "from jaxstyle.cli import main",
+    "import jaxstyle; assert jaxstyle.tiles.stylize and jaxstyle.metrics.measure",
+]
+for order in orders:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "jaxstyle"]:
+        del sys.modules[name]
+    exec(order, globals())
+    import jaxstyle
+    for _ in range(2):
+        for name in jaxstyle.__all__:
+            value = getattr(jaxstyle, name)
+            if inspect.ismodule(value):
+                assert value is sys.modules[f"jaxstyle.{name}"], (order, name)
+            else:
+                assert value.__name__ == name, (order, name)
+                assert value is getattr(sys.modules[value.__module__], name), (order, name)
+        assert inspect.isfunction(jaxstyle.stylize) and jaxstyle.stylize.__module__ == "jaxstyle.stylize", order
+        import jaxstyle.stylize
+print("good")
+"""
+    done = run(code, cwd=tmp_path)
+    assert done.stdout == "good\n", done.stderr
+
+
+def test_what_is_not_there_is_told(tmp_path):
+    with pytest.raises(AttributeError, match=r"^module 'jaxstyle' has no attribute 'nothing'$"):
+        _ = jaxstyle.nothing
+    with pytest.raises(ImportError, match="cannot import name 'nothing' from 'jaxstyle'"):
+        exec("from jaxstyle import nothing")
+    assert not hasattr(jaxstyle, "__wrapped__")
+    done = run("import sys; sys.modules['safetensors'] = None; import jaxstyle; jaxstyle.fit", cwd=tmp_path)
+    assert "ModuleNotFoundError" in done.stderr and "safetensors" in done.stderr  # and not that there is no `fit`
+
+
+def test_type_checkers_see_what_there_is():
+    tree = ast.parse(Path(jaxstyle.__file__).read_text(encoding="utf-8"))
+    (typed,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {(alias.name, node.module) for node in typed.body for alias in node.names}
+    homes = {name: f"jaxstyle.{module}" for name, module in jaxstyle._HOMES.items()}
+    assert seen == {(name, homes.get(name, "jaxstyle")) for name in jaxstyle.__all__}
+
+
+def test_pickles_name_the_modules(tmp_path):
+    values = (jaxstyle.Controls(alpha=0.5), jaxstyle.stylize, jaxstyle.Report)
+    assert pickle.loads(pickle.dumps(values)) == values
+    done = run(f"import pickle; print(pickle.loads({pickle.dumps(values[0])!r}).alpha)", cwd=tmp_path)
+    assert done.stdout == "0.5\n", done.stderr
 
 
 def test_public_names_exist_and_are_documented():

@@ -98,10 +98,3 @@ def test_the_speed_is_told_where_it_means_something():
     assert render_cli.words(dataclasses.replace(report, tiles=1)) == "a.png: 2000 x 1000 pixels in 0.5 s"
     found = render_cli.words(dataclasses.replace(report, kept=7))
     assert found == "a.png: 2000 x 1000 pixels in 0.5 s, 7 of 8 tiles were there"
-
-
-def test_a_negative_region_is_no_flag():
-    assert render_cli.joined(["a", "--region", "-.5,0,1,1", "-o", "x"]) == ["a", "--region=-.5,0,1,1", "-o", "x"]
-    assert render_cli.joined(["--region", "-1,-1,0,0"]) == ["--region=-1,-1,0,0"]
-    assert render_cli.joined(["--region", "-o", "x"]) == ["--region", "-o", "x"]
-    assert render_cli.joined(["--region"]) == ["--region"]

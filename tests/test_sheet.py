@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from jaxstyle import adain, image
+from jaxstyle import adain, flags, image
 from jaxstyle import sheet as module
 from jaxstyle.controls import Controls, Maps
 from jaxstyle.image import ImageError, Picture
-from jaxstyle.sheet import Sheet, SheetReport, add_arguments, run, sheet
+from jaxstyle.sheet import Sheet, SheetReport, run, sheet
 
 CELL = 40
 
@@ -145,7 +145,7 @@ def test_results_are_those_of_the_front_door(files):
 
 def arguments(*words):
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    flags.sheet(parser)
     return parser.parse_args(words)
 
 

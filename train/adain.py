@@ -32,7 +32,7 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from jaxstyle import adain, image, memory, weights
+from jaxstyle import adain, image, interrupts, memory, weights
 from jaxstyle.arrays import Array, Params
 from jaxstyle.stats import moments
 from train import checkpoints, data, devices, flags, loop
@@ -447,4 +447,5 @@ def _fail(code: int, message: str) -> int:
 
 
 if __name__ == "__main__":
+    interrupts.deliver_lost()
     sys.exit(main())

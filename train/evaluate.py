@@ -28,7 +28,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxstyle import adain, cache, gatys, image, memory, metrics, weights
+from jaxstyle import adain, cache, gatys, image, interrupts, memory, metrics, weights
 from jaxstyle.arrays import ArrayLike
 from train import data, flags, pairs, results, tables
 from train.pairs import Pair
@@ -306,4 +306,5 @@ def _fail(code: int, message: str) -> int:
 
 
 if __name__ == "__main__":
+    interrupts.deliver_lost()
     sys.exit(main())

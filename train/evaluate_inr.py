@@ -31,7 +31,7 @@ from typing import Any, Literal
 import numpy as np
 
 import jaxstyle
-from jaxstyle import cache, inr, inr_schedule, memory, metrics, weights
+from jaxstyle import cache, inr, inr_schedule, interrupts, memory, metrics, weights
 from train import flags, inr_pairs, measure_inr, pairs, results, tables_inr
 from train.evaluate import EvaluateError, whole_numbers
 from train.inr_pairs import Pair
@@ -286,4 +286,5 @@ def _fail(code: int, message: str) -> int:
 
 
 if __name__ == "__main__":
+    interrupts.deliver_lost()
     sys.exit(main())

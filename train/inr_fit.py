@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
-from jaxstyle import cache, image, inr, inr_schedule, memory
+from jaxstyle import cache, image, inr, inr_schedule, interrupts, memory
 from jaxstyle.arrays import Array, Params
 from jaxstyle.inr_fit import FitState
 from jaxstyle.inr_schedule import Regress, Schedule
@@ -291,4 +291,5 @@ def _fail(code: int, message: str) -> int:
 
 
 if __name__ == "__main__":
+    interrupts.deliver_lost()
     sys.exit(main())

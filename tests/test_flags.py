@@ -1,0 +1,38 @@
+"""What the flags name of the library is what the library has. Their help and their errors: tests/test_cli.py."""
+
+import pytest
+
+from jaxstyle import cli, convert_vgg, coords, flags, inr_sweep, sheet
+from jaxstyle.stylize import DEFAULT_WEIGHTS
+
+
+def parsed(line):
+    return cli.parse(line.split())
+
+
+def choices(verb, name):
+    (verbs,) = (action.choices for action in cli.parser()._actions if isinstance(action.choices, dict))
+    return next(action.choices for action in verbs[verb]._actions if action.dest == name)
+
+
+@pytest.mark.parametrize("line", ["stylize a --style b", "stylize-dataset a b --styles c", "sheet a --styles b"])
+def test_the_weights(line):
+    assert parsed(line).weights_file == DEFAULT_WEIGHTS
+
+
+def test_defaults_and_limits(capsys):
+    assert parsed("sheet a --styles b").cell == sheet.CELL
+    assert parsed("render a -o b").region == coords.WHOLE
+    assert parsed(f"render a -o b --sweep {inr_sweep.MOST_FRAMES}").sweep == inr_sweep.MOST_FRAMES
+    with pytest.raises(SystemExit):
+        parsed(f"render a -o b --sweep {inr_sweep.MOST_FRAMES + 1}")
+    assert f"from 2 to {inr_sweep.MOST_FRAMES}, got" in capsys.readouterr().err
+    assert choices("convert-vgg", "arch") == convert_vgg.ARCHS
+    assert choices("convert-vgg", "dtype") == convert_vgg.DTYPES
+
+
+def test_a_negative_region_is_no_flag():
+    assert flags.joined(["a", "--region", "-.5,0,1,1", "-o", "x"]) == ["a", "--region=-.5,0,1,1", "-o", "x"]
+    assert flags.joined(["--region", "-1,-1,0,0"]) == ["--region=-1,-1,0,0"]
+    assert flags.joined(["--region", "-o", "x"]) == ["--region", "-o", "x"]
+    assert flags.joined(["--region"]) == ["--region"]
