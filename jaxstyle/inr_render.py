@@ -181,6 +181,7 @@ def render_grid(
     grow = (0, down * rows - height), (0, across * columns - width)
     grid = jnp.pad(y, grow[0]), jnp.pad(x, grow[1]), jnp.pad(alpha, grow) if alpha.shape else alpha
 
+    @jax.checkpoint  # a gradient computes a tile once more: cheaper than to keep all layers of all tiles
     def tile(number: Array, params: InrParams, y: Array, x: Array, alpha: Array) -> Array:
         i, j = number // across * rows, number % across * columns
         if alpha.shape:
