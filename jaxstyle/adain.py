@@ -399,7 +399,8 @@ def stylize(
         pixel. Not negative, with sums of at most 1; what is missing to 1 is content.
       size: (2,), height and width of the pictures where ``content`` is larger; may be traced. A picture is then the
         top left corner of its array, mirrored (edge repeated) at least up to a multiple of 8 and to 16 pixels; what
-        lies beyond that has no influence. Maps are of the array's size and mirrored alike. See `jaxstyle.buckets`.
+        lies beyond that, if it is finite, has no influence but rounding. Maps are of the array's size and mirrored
+        alike. See `jaxstyle.buckets`.
 
     Returns:
       Images of the content's shape, float32 in [0, 1]; beyond ``size`` they mean nothing.
