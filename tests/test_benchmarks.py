@@ -355,7 +355,7 @@ def test_what_is_done_is_kept_where_a_later_case_fails(
 
 @pytest.mark.slow
 @pytest.mark.torch
-@pytest.mark.parametrize("name", ["stylize-16", "render-20-map", "fit-16", "train-16x2", "command-64"])
+@pytest.mark.parametrize("name", ["stylize-16", "render-20-map", "fit-16", "train-64x2", "command-64"])
 def test_pytorch_computes_the_same_and_is_timed(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -367,8 +367,9 @@ def test_pytorch_computes_the_same_and_is_timed(
     found = json.loads(output.with_suffix(".json").read_text())
     ours, *others = found["cases"][name]["peers"]
     assert [peer["note"] for peer in others] == [""] * len(others) and len(others) == 2
+    rounds = 1 if name.startswith("command") else 2  # its first process is the cold one
     for peer in (ours, *others):
-        assert len(peer["warm"]) == 2 and min(peer["warm"]) > 0 and peer["host_peak"] > 10**8
+        assert len(peer["warm"]) == rounds and min(peer["warm"]) > 0 and peer["host_peak"] > 10**8
         assert peer["first"] > 0
     assert all(others[i]["difference"] for i in range(2)) and found["cases"][name]["ratio"] > 0
     assert f"| {name} |" in capsys.readouterr().out
