@@ -41,14 +41,16 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def shares(text: str) -> tuple[float, ...]:
-    """``W,W,...``: how much of each style."""
+def _numbers(text: str, wanted: str, hint: str = "") -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected numbers such as 2,1,1, one per style, got {text!r} (a weight file is given by --weights-file)"
-        ) from None
+        raise argparse.ArgumentTypeError(f"expected numbers such as {wanted}, got {text!r}{hint}") from None
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """``W,W,...``: how much of each style."""
+    return _numbers(text, "2,1,1, one per style", " (a weight file is given by --weights-file)")
 
 
 def tile(text: str) -> int:
@@ -70,10 +72,7 @@ def shard(text: str) -> tuple[int, int]:
 
 def degrees(text: str) -> tuple[float, ...]:
     """``A,A,...``: degrees of style, one for each mask."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected numbers such as 0,1, one per mask, got {text!r}") from None
+    return _numbers(text, "0,1, one per mask")
 
 
 def region(text: str) -> tuple[float, float, float, float]:

@@ -83,6 +83,36 @@ def controls(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _styles(verb: argparse.ArgumentParser, what: str) -> None:
+    verb.add_argument(
+        "--styles",
+        "--style",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="STYLE",
+        help=f"the paintings: {what}",
+    )
+
+
+def _weights_file(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--weights-file",
+        default=WEIGHTS,
+        metavar="FILE",
+        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
+    )
+
+
+def _max_pixels(verb: argparse.ArgumentParser, more: str = "") -> None:
+    verb.add_argument(
+        "--max-pixels",
+        type=arguments.count,
+        metavar="N",
+        help=f"refuse to read pictures of more pixels{more} (default: 179 million)",
+    )
+
+
 def stylize(verb: argparse.ArgumentParser) -> None:
     """Adds the flags of ``stylize``."""
     verb.add_argument(
@@ -118,23 +148,13 @@ def stylize(verb: argparse.ArgumentParser) -> None:
         "--recursive", action="store_true", help="descend into the folders in folders; OUT gets the same sub-folders"
     )
     controls(verb)
-    verb.add_argument(
-        "--weights-file",
-        default=WEIGHTS,
-        metavar="FILE",
-        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
-    )
+    _weights_file(verb)
     verb.add_argument(
         "--format",
         metavar="F",
         help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix; in folders of all results (default: as the photo)",
     )
-    verb.add_argument(
-        "--max-pixels",
-        type=arguments.count,
-        metavar="N",
-        help="refuse to read pictures of more pixels (default: 179 million)",
-    )
+    _max_pixels(verb)
     group = verb.add_argument_group(
         "large pictures",
         "What would not fit in memory is painted in tiles anyway; the result is the same.",
@@ -161,15 +181,7 @@ def dataset(verb: argparse.ArgumentParser) -> None:
     """Adds the flags of ``stylize-dataset``."""
     verb.add_argument("folder", metavar="IN", help="the folder of the data set; goes before --styles")
     verb.add_argument("output", metavar="OUT", help="the folder of the results, made if missing; gets IN's sub-folders")
-    verb.add_argument(
-        "--styles",
-        "--style",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="STYLE",
-        help="the paintings: folders, and the folders in them, files, patterns in quotes",
-    )
+    _styles(verb, "folders, and the folders in them, files, patterns in quotes")
     verb.add_argument(
         "--styles-per-image",
         type=arguments.count,
@@ -193,18 +205,8 @@ def dataset(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--format", metavar="F", help="png, jpeg, webp, tiff or bmp, of all results (default: as the picture)"
     )
-    verb.add_argument(
-        "--weights-file",
-        default=WEIGHTS,
-        metavar="FILE",
-        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
-    )
-    verb.add_argument(
-        "--max-pixels",
-        type=arguments.count,
-        metavar="N",
-        help="refuse to read pictures of more pixels (default: 179 million)",
-    )
+    _weights_file(verb)
+    _max_pixels(verb)
     verb.add_argument(
         "--overwrite",
         action="store_true",
@@ -218,15 +220,7 @@ def sheet(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="the photos: files, folders, patterns in quotes; go before --styles"
     )
-    verb.add_argument(
-        "--styles",
-        "--style",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="STYLE",
-        help="the paintings: files, folders, patterns in quotes",
-    )
+    _styles(verb, "files, folders, patterns in quotes")
     verb.add_argument("-o", "--output", default="sheet.png", metavar="OUT", help="file to write (default: %(default)s)")
     verb.add_argument("--format", metavar="F", help="png, jpeg, webp, tiff or bmp, instead of OUT's suffix")
     verb.add_argument(
@@ -243,18 +237,8 @@ def sheet(verb: argparse.ArgumentParser) -> None:
         help="results beside each other (default: of one photo as many as rows, of several one for each style)",
     )
     verb.add_argument("--recursive", action="store_true", help="descend into the folders in folders")
-    verb.add_argument(
-        "--weights-file",
-        default=WEIGHTS,
-        metavar="FILE",
-        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
-    )
-    verb.add_argument(
-        "--max-pixels",
-        type=arguments.count,
-        metavar="N",
-        help="refuse to read pictures of more pixels, and to make such a sheet (default: 179 million)",
-    )
+    _weights_file(verb)
+    _max_pixels(verb, ", and to make such a sheet")
     verb.add_argument("--overwrite", action="store_true", help="replace OUT if it is there; what is read never is")
     controls(verb)
 
