@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 
-from jaxstyle import inr
+from jaxstyle.methods import inr
 
 
 def write(file: Path) -> None:

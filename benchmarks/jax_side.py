@@ -14,8 +14,9 @@ import numpy as np
 from benchmarks import inputs
 from benchmarks.cases import Case, Variant
 from benchmarks.subject import DEGREE, SHARE, Subject
-from jaxstyle import adain, inr, inr_fit
-from jaxstyle.inr_schedule import Refine, Schedule
+from jaxstyle.methods import adain, inr
+from jaxstyle.methods.inr import step as inr_fit
+from jaxstyle.methods.inr.schedule import Refine, Schedule
 from train import adain as trainer
 from train import results
 

@@ -4,14 +4,14 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxstyle import cli
+from jaxstyle.cli import main
 
 PAGE = Path(__file__).with_name("cli.md")
 
 
 def page() -> str:
     """The whole page."""
-    top = cli.parser()
+    top = main.parser()
     (verbs,) = (action for action in top._actions if isinstance(action.choices, dict))
     lines = ["# jaxstyle", "", "<!-- Written by `python docs/make_cli.py` from the command's help. -->", ""]
     lines += [f"{top.description}", "", "## Verbs", ""]

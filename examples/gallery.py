@@ -5,8 +5,9 @@
 import sys
 from pathlib import Path
 
-from jaxstyle import Controls, cache, image
-from jaxstyle.sheet import sheet
+from jaxstyle import Controls, image
+from jaxstyle.runtime import cache
+from jaxstyle.sheet.make import sheet
 
 HERE = Path(__file__).parent
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxstyle import cli
+from jaxstyle.cli import main as cli
 
 ROOT = Path(__file__).parents[1]
 FIT = "examples/inr/chelsea_starry_night.safetensors"

@@ -7,22 +7,24 @@ gives a picture without resolution: ``jaxstyle.render_image`` and ``jaxstyle.ren
 """
 
 import importlib
-import sys
-import types
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxstyle import adain, cache, image, inr, losses, stats, vgg, weights
-    from jaxstyle.batch import BatchReport, stylize_folder
-    from jaxstyle.controls import Controls
-    from jaxstyle.dataset import DatasetReport, stylize_dataset
-    from jaxstyle.fitting import fit
+    from jaxstyle import image, weights
+    from jaxstyle.controls.controls import Controls
+    from jaxstyle.folders import ray as on_ray
+    from jaxstyle.folders.dataset import DatasetReport, stylize_dataset
+    from jaxstyle.folders.folder import BatchReport, stylize_folder
+    from jaxstyle.folders.transform import StyleTransform
     from jaxstyle.image import ImageError, Picture
-    from jaxstyle.inr import InrParams, render, render_image
-    from jaxstyle.inr_file import Rendering, render_file
-    from jaxstyle.inr_sweep import sweep_file
-    from jaxstyle.stylize import Report, stylize, stylize_file
-    from jaxstyle.transform import StyleTransform
+    from jaxstyle.methods import adain, inr
+    from jaxstyle.methods.inr import InrParams, render, render_image
+    from jaxstyle.nets import losses, stats, vgg
+    from jaxstyle.painting.fit import fit
+    from jaxstyle.painting.picture import Report, stylize, stylize_file
+    from jaxstyle.painting.rendering import Rendering, render_file
+    from jaxstyle.painting.sweep import sweep_file
+    from jaxstyle.runtime import cache
     from jaxstyle.weights import WeightsError
 
 __version__ = "0.1.0"
@@ -44,6 +46,7 @@ __all__ = [
     "image",
     "inr",
     "losses",
+    "on_ray",
     "render",
     "render_file",
     "render_image",
@@ -57,52 +60,53 @@ __all__ = [
     "weights",
 ]
 
-_HOMES = {
-    "BatchReport": "batch",
-    "Controls": "controls",
-    "DatasetReport": "dataset",
-    "ImageError": "image",
-    "InrParams": "inr",
-    "Picture": "image",
-    "Rendering": "inr_file",
-    "Report": "stylize",
-    "StyleTransform": "transform",
-    "WeightsError": "weights",
-    "fit": "fitting",
-    "render": "inr",
-    "render_file": "inr_file",
-    "render_image": "inr",
-    "stylize": "stylize",
-    "stylize_dataset": "dataset",
-    "stylize_file": "stylize",
-    "stylize_folder": "batch",
-    "sweep_file": "inr_sweep",
+_MODULES = {
+    "adain": "methods.adain",
+    "cache": "runtime.cache",
+    "image": "image",
+    "inr": "methods.inr",
+    "losses": "nets.losses",
+    "on_ray": "folders.ray",
+    "stats": "nets.stats",
+    "vgg": "nets.vgg",
+    "weights": "weights",
 }
-"""The modules of what is no module itself."""
+"""The public names of modules, and where they are."""
+
+_HOMES = {
+    "BatchReport": "folders.folder",
+    "Controls": "controls.controls",
+    "DatasetReport": "folders.dataset",
+    "ImageError": "image",
+    "InrParams": "methods.inr",
+    "Picture": "image",
+    "Rendering": "painting.rendering",
+    "Report": "painting.picture",
+    "StyleTransform": "folders.transform",
+    "WeightsError": "weights",
+    "fit": "painting.fit",
+    "render": "methods.inr",
+    "render_file": "painting.rendering",
+    "render_image": "methods.inr",
+    "stylize": "painting.picture",
+    "stylize_dataset": "folders.dataset",
+    "stylize_file": "painting.picture",
+    "stylize_folder": "folders.folder",
+    "sweep_file": "painting.sweep",
+}
+"""The other public names, and the modules that they are in."""
 
 
-class _Package(types.ModuleType):
-    """This package, which imports what is in it when it is first asked for: JAX and Flax take a second."""
-
-    def __getattr__(self, name: str) -> object:
-        home = f"{self.__name__}.{_HOMES.get(name, name)}"
-        try:
-            module = importlib.import_module(home)
-        except ModuleNotFoundError as error:
-            if error.name != home:
-                raise
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
-        value = getattr(module, name) if name in _HOMES else module
-        setattr(self, name, value)
-        return value
-
-    def __setattr__(self, name: str, value: object) -> None:
-        # Whoever imports the module jaxstyle.stylize sets it here, where its name means the function.
-        if not (name in _HOMES and isinstance(value, types.ModuleType)):
-            super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *__all__})
+def __getattr__(name: str) -> object:
+    """Imports what is asked for when it is first asked for: JAX and Flax take a second."""
+    home = _MODULES.get(name) or _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{home}")
+    value = module if name in _MODULES else getattr(module, name)
+    globals()[name] = value
+    return value
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

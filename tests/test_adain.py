@@ -6,10 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import adain, vgg, weights
-from jaxstyle.layers import conv3x3
-from jaxstyle.losses import content_loss, style_loss
-from jaxstyle.stats import Moments, moments
+from jaxstyle import weights
+from jaxstyle.methods import adain
+from jaxstyle.nets import vgg
+from jaxstyle.nets.convolutions import conv3x3
+from jaxstyle.nets.losses import content_loss, style_loss
+from jaxstyle.nets.stats import Moments, moments
 
 
 @functools.cache

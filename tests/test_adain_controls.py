@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import adain
-from jaxstyle.stats import adain as normalised
-from jaxstyle.stats import moments
-from jaxstyle.stylize import default_model
+from jaxstyle.methods import adain
+from jaxstyle.nets.stats import adain as normalised
+from jaxstyle.nets.stats import moments
+from jaxstyle.painting.picture import default_model
 
 HEIGHT, WIDTH, K = 19, 26, 3
 RNG = np.random.default_rng(0)

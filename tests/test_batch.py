@@ -16,12 +16,17 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import Controls, adain, batch, image, large, manifest, workers
-from jaxstyle.batch import is_batch, stylize_folder
-from jaxstyle.manifest import Manifest, ManifestError
-from jaxstyle.pairs import Job
-from jaxstyle.progress import Progress
-from jaxstyle.resume import BatchError
+from jaxstyle import Controls, image
+from jaxstyle.folders import folder as batch
+from jaxstyle.folders import workers
+from jaxstyle.folders.folder import is_batch, stylize_folder
+from jaxstyle.folders.kept import BatchError
+from jaxstyle.folders.pairing import Job
+from jaxstyle.methods import adain
+from jaxstyle.painting import large
+from jaxstyle.runtime import journal
+from jaxstyle.runtime.journal import Manifest, ManifestError
+from jaxstyle.runtime.progress import Progress
 
 RNG = np.random.default_rng(0)
 
@@ -73,12 +78,12 @@ def cheap(monkeypatch):
 
 
 def records(folder="out"):
-    return list(manifest.read(Path(folder, manifest.NAME)))
+    return list(journal.read(Path(folder, journal.NAME)))
 
 
 def contents(folder="out"):
     """{name: bytes} of the results."""
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != manifest.NAME]
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != journal.NAME]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
@@ -91,7 +96,7 @@ def test_a_folder_in_one_style(folder, cheap):
     names = {f"p{i}_stylized_x.png" for i in range(4)} | {"sub/p0_stylized_x.png"}
     assert contents().keys() == names
     assert (report.pictures, report.done, report.kept, report.failed, report.stopped) == (5, 5, 0, (), None)
-    assert (report.folder, report.manifest, report.ignored) == ("out", f"out/{manifest.NAME}", 1)
+    assert (report.folder, report.manifest, report.ignored) == ("out", f"out/{journal.NAME}", 1)
     assert report.seconds > 0 and report.pictures_per_second > 0 and cheap.encoded == 1
     expected = 0.75 * image.read("in/p3.png").pixels + 0.25 * image.read("styles/x.png").pixels.mean()
     np.testing.assert_allclose(image.read("out/p3_stylized_x.png").pixels, expected, atol=0.51 / 255)
@@ -381,7 +386,7 @@ def test_a_manifest_that_cannot_grow_stops_the_run(folder, cheap, monkeypatch):
 
     monkeypatch.setattr(Manifest, "append", append)
     report = stylize_folder("in", "styles/x.png", "out")
-    assert report.stopped == f"out/{manifest.NAME}: cannot be written: no space left on device"
+    assert report.stopped == f"out/{journal.NAME}: cannot be written: no space left on device"
     monkeypatch.setattr(Manifest, "append", plain)
     report = stylize_folder("in", "styles/x.png", "out")  # what was written but not recorded is ours all the same
     assert report.done + report.kept == 4 and report.done >= 1
@@ -448,12 +453,12 @@ def test_a_model_that_cannot_mix(folder, cheap, monkeypatch):
 
 def test_again_nothing_is_done(folder, cheap):
     stylize_folder("in", "styles", "out")
-    before, size = contents(), Path("out", manifest.NAME).stat().st_size
+    before, size = contents(), Path("out", journal.NAME).stat().st_size
     times = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
     cheap.rendered.clear()
     report = stylize_folder("in", "styles", "out")
     assert (report.done, report.kept, report.pictures_per_second) == (0, 8, 0) and cheap.rendered == []
-    assert contents() == before and Path("out", manifest.NAME).stat().st_size == size
+    assert contents() == before and Path("out", journal.NAME).stat().st_size == size
     assert {path: path.stat().st_mtime_ns for path in Path("out").iterdir()} == times
 
 
@@ -491,7 +496,7 @@ def test_results_inside_the_folder_are_no_pictures(folder, cheap):
             assert (report.pictures, report.failed) == (5, ())
         assert report.kept == 5
     (Path("in/p0_stylized_x.png")).unlink()
-    with Manifest(Path("in", manifest.NAME)) as file:  # as if killed after writing, before that was on record
+    with Manifest(Path("in", journal.NAME)) as file:  # as if killed after writing, before that was on record
         file.append({"output": "p0_stylized_x.png", "status": "writing"})
     noise("in/p0_stylized_x.png")
     assert stylize_folder("in", "styles/x.png", "in", recursive=True).done == 1
@@ -516,7 +521,7 @@ def test_any_list_of_jobs(folder, cheap):
     name = "jaxstyle-manifest-1-of-2.jsonl"
     assert batch.run(jobs[:2], "out", seed=5, name=name).done == 2
     assert batch.run(jobs, "out", seed=5, name=name).done == 1
-    found = [record for record in manifest.read(f"out/{name}") if record["status"] == "done"]
+    found = [record for record in journal.read(f"out/{name}") if record["status"] == "done"]
     assert [(r["output"], r["controls"]["alpha"], r["seed"]) for r in found][2:] == [("test/c.png", 0.5, 5)]
 
 

@@ -3,9 +3,10 @@ import PIL.Image
 import PIL.ImageCms
 import pytest
 
-from jaxstyle import bigimage, image
-from jaxstyle.bigimage import ArraySource, open_large
+from jaxstyle import image
 from jaxstyle.image import ImageError
+from jaxstyle.image import windows as bigimage
+from jaxstyle.image.windows import ArraySource, open_large
 
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 70, 101

@@ -4,10 +4,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle import bigimage_write, bigtiff, image
-from jaxstyle.bigimage import ArraySource, open_large
-from jaxstyle.bigimage_write import check_target, write
-from jaxstyle.image import ImageError
+from jaxstyle import image
+from jaxstyle.image import ImageError, stream, tiff
+from jaxstyle.image.stream import check_target, write
+from jaxstyle.image.windows import ArraySource, open_large
 
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 531, 700
@@ -60,7 +60,7 @@ def test_tiff_is_tiled_and_large_where_it_must_be(tmp_path, monkeypatch):
     monkeypatch.setattr(tifffile, "TiffWriter", lambda path, **given: options.update(given) or 1 / 0)
     for shape, large in (((37000, 37000, 3), False), ((38000, 38000, 3), True)):
         with pytest.raises(ZeroDivisionError):
-            bigtiff.write_tiff("x", [], shape, 8)
+            tiff.write_tiff("x", [], shape, 8)
         assert options["bigtiff"] is large
 
 
@@ -119,7 +119,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bigimage_write, "write_png", full)
+    monkeypatch.setattr(stream, "write_png", full)
     with pytest.raises(ImageError, match=r"a\.png: cannot be written: no space left on device$"):
         write(tmp_path / "a.png", bands(), HEIGHT, WIDTH)
     assert list(tmp_path.iterdir()) == []

@@ -4,10 +4,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle import bigtiff
-from jaxstyle.bigtiff import levels, write_tiff
-from jaxstyle.halving import halved
-from jaxstyle.scratch import Scratch
+from jaxstyle.image import tiff
+from jaxstyle.image.pyramid import halved
+from jaxstyle.image.tiff import levels, write_tiff
+from jaxstyle.runtime.scratch import Scratch
 
 tifffile = pytest.importorskip("tifffile")
 RNG = np.random.default_rng(0)
@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
-    monkeypatch.setattr(bigtiff, "TILE", 32)
+    monkeypatch.setattr(tiff, "TILE", 32)
 
 
 def bands(samples, step):
@@ -47,7 +47,7 @@ def test_every_level_is_the_mean_of_the_one_before(tmp_path, height, width, dtyp
 def test_pillow_reads_the_full_size(tmp_path, monkeypatch):
     samples = RNG.integers(0, 256, (70, 100, 3), np.uint8)
     for limit, big in ((7001, False), (7000, True)):
-        monkeypatch.setattr(bigtiff, "PYRAMID_BIGTIFF", limit)
+        monkeypatch.setattr(tiff, "PYRAMID_BIGTIFF", limit)
         write_tiff(str(tmp_path / "a.tif"), bands(samples, 9), samples.shape, 8, pyramid=True)
         with tifffile.TiffFile(tmp_path / "a.tif") as file:
             assert file.is_bigtiff == big

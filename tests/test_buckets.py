@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import adain, buckets
-from jaxstyle.buckets import bucket
-from jaxstyle.stylize import default_model
+from jaxstyle.methods import adain
+from jaxstyle.painting import buckets
+from jaxstyle.painting.buckets import bucket
+from jaxstyle.painting.picture import default_model
 
 RNG = np.random.default_rng(0)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxstyle import cache
+from jaxstyle.runtime import cache
 
 ROOT = Path(__file__).parents[1]
 

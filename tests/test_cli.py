@@ -15,7 +15,12 @@ import PIL.Image
 import pytest
 
 import jaxstyle
-from jaxstyle import adain, batch, cli, image, manifest, workers
+from jaxstyle import image
+from jaxstyle.cli import main
+from jaxstyle.folders import folder as batch
+from jaxstyle.folders import workers
+from jaxstyle.methods import adain
+from jaxstyle.runtime import journal
 
 
 @pytest.fixture
@@ -33,21 +38,21 @@ STYLIZE = ["stylize", "photo.png", "--style", "painting.png", "--style-size", "1
 
 
 def test_stylize(pictures, capsys):
-    assert cli.main([*STYLIZE, "-o", "out.png"]) == 0
+    assert main.main([*STYLIZE, "-o", "out.png"]) == 0
     assert capsys.readouterr().out.startswith("out.png: 26 x 19 pixels in ")
     assert image.read("out.png").pixels.shape == (19, 26, 3)
 
 
 def test_stylize_names_its_output_itself(pictures, capsys):
-    assert cli.main(STYLIZE) == 0
+    assert main.main(STYLIZE) == 0
     assert image.read("photo_stylized_painting.png").pixels.shape == (19, 26, 3)
-    assert cli.main(STYLIZE) == 2  # it is there now
+    assert main.main(STYLIZE) == 2  # it is there now
     assert "exists already" in capsys.readouterr().err
-    assert cli.main([*STYLIZE, "--overwrite"]) == 0
+    assert main.main([*STYLIZE, "--overwrite"]) == 0
 
 
 def test_stylize_json(pictures, capsys):
-    assert cli.main([*STYLIZE, "-o", "out.png", "--alpha", "0.5", "--size", "13x19", "--json"]) == 0
+    assert main.main([*STYLIZE, "-o", "out.png", "--alpha", "0.5", "--size", "13x19", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["output"], report["width"], report["height"]) == ("out.png", 13, 19)
     assert report["controls"]["alpha"] == 0.5 and report["controls"]["size"] == [13, 19]
@@ -67,41 +72,41 @@ class Stream:
 
 
 def test_standard_input_and_output(pictures, capsys, monkeypatch):
-    assert cli.main([*STYLIZE, "-o", "out.png"]) == 0
+    assert main.main([*STYLIZE, "-o", "out.png"]) == 0
     capsys.readouterr()
     out = Stream()
     monkeypatch.setattr(sys, "stdin", Stream(Path("photo.png").read_bytes()))
     monkeypatch.setattr(sys, "stdout", out)
-    assert cli.main(["stylize", "-", *STYLIZE[2:], "-o", "-"]) == 0
+    assert main.main(["stylize", "-", *STYLIZE[2:], "-o", "-"]) == 0
     assert capsys.readouterr().err.startswith("-: 26 x 19 pixels in ")
     assert out.buffer.getvalue() == Path("out.png").read_bytes()
-    assert cli.main([*STYLIZE, "-o", "-", "--json"]) == 2
-    assert cli.main(["stylize", "-", *STYLIZE[2:]]) == 2
+    assert main.main([*STYLIZE, "-o", "-", "--json"]) == 2
+    assert main.main(["stylize", "-", *STYLIZE[2:]]) == 2
     captured = capsys.readouterr().err.splitlines()
     assert captured[0] == "jaxstyle: --json: standard output is taken by the picture; give --output a file"
     assert captured[1].startswith("jaxstyle: output: a file, or - for standard output, is needed")
 
 
 def test_the_format_may_be_named(pictures):
-    assert cli.main([*STYLIZE, "-o", "out.data", "--format", "tiff"]) == 0
+    assert main.main([*STYLIZE, "-o", "out.data", "--format", "tiff"]) == 0
     with PIL.Image.open("out.data") as found:
         assert found.format == "TIFF" and found.size == (26, 19)
-    assert cli.main([*STYLIZE, "--format", "webp"]) == 0
+    assert main.main([*STYLIZE, "--format", "webp"]) == 0
     assert image.read("photo_stylized_painting.webp").format == "WEBP"
 
 
 @pytest.mark.slow
 def test_tiles_and_a_pyramid(pictures, capsys):
-    assert cli.main([*STYLIZE[:4], "-o", "whole.png"]) == 0
-    assert cli.main([*STYLIZE[:4], "-o", "tiled.png", "--tile", "16"]) == 0
+    assert main.main([*STYLIZE[:4], "-o", "whole.png"]) == 0
+    assert main.main([*STYLIZE[:4], "-o", "tiled.png", "--tile", "16"]) == 0
     whole, tiled = image.read("whole.png").pixels, image.read("tiled.png").pixels
     np.testing.assert_allclose(tiled, whole, atol=1.1 / 255)
-    assert cli.main([*STYLIZE[:4], "-o", "out.dzi"]) == 0
+    assert main.main([*STYLIZE[:4], "-o", "out.dzi"]) == 0
     assert Path("out.dzi").is_file() and Path("out_files").is_dir()
 
 
 def test_a_sheet(pictures, capsys):
-    assert cli.main(["sheet", "photo.png", "--styles", "painting.png", "photo.png", "--cell", "32", "--json"]) == 0
+    assert main.main(["sheet", "photo.png", "--styles", "painting.png", "photo.png", "--cell", "32", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert image.read("sheet.png").pixels.shape == (report["height"], report["width"], 3)
 
@@ -111,7 +116,7 @@ def test_stylize_with_all_controls(pictures, capsys):
     image.write("white.png", np.ones((19, 26), np.float32))
     flags = "--alpha 0.9 --alpha-map left.png --gradient center:1,edge:0.5 --weights 2,1 --mask left.png white.png"
     flags += " --preserve-color histogram --size 26x19 --weights-file adain_vgg16"
-    assert cli.main([*STYLIZE, "--style", "photo.png", "-o", "out.png", "--json", *flags.split()]) == 0
+    assert main.main([*STYLIZE, "--style", "photo.png", "-o", "out.png", "--json", *flags.split()]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert report["style"] == ["painting.png", "photo.png"] and report["controls"] == {
@@ -130,9 +135,9 @@ def test_stylize_with_all_controls(pictures, capsys):
 
 def test_styles_may_be_given_one_by_one(pictures):
     several = ["--style", "photo.png", "painting.png", "--weights", "0,.7,0.3"]
-    args = cli.parser().parse_args([*STYLIZE, *several])
+    args = main.parser().parse_args([*STYLIZE, *several])
     assert args.style == ["painting.png", "photo.png", "painting.png"]
-    assert cli.controls(args) == jaxstyle.Controls(weights=(0, 0.7, 0.3), style_size=19)
+    assert main.controls(args) == jaxstyle.Controls(weights=(0, 0.7, 0.3), style_size=19)
 
 
 def test_every_flag_of_stylize_arrives(pictures, monkeypatch):
@@ -156,13 +161,13 @@ def test_every_flag_of_stylize_arrives(pictures, monkeypatch):
     options = {"weights_file": "w", "format": "png", "max_pixels": 99, "tile": 64, "scratch": "s", "overwrite": True}
     for extra in ("", "--pair zip --recursive"):
         with pytest.raises(Stop):
-            cli.main(
+            main.main(
                 ["stylize", "photo.png", "--style", "1", "2", "-o", "out", *how.split(), *more.split(), *extra.split()]
             )
     (one, folder) = seen
     assert one == (("photo.png", ["1", "2"], "out", expected), options)
     assert folder == ((["photo.png"], ["1", "2"], "out", expected), {**options, "pair": "zip", "recursive": True})
-    (verbs,) = (action.choices for action in cli.parser()._actions if isinstance(action.choices, dict))
+    (verbs,) = (action.choices for action in main.parser()._actions if isinstance(action.choices, dict))
     flags = {action.dest for action in verbs["stylize"]._actions}
     fields = {field.name for field in dataclasses.fields(jaxstyle.Controls)}
     assert flags == fields | set(folder[1]) | {"content", "style", "output", "json", "help"}
@@ -192,40 +197,40 @@ def made(folder):
 
 
 def test_a_folder(folders, capsys):
-    assert cli.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
+    assert main.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("stylized: of 2 pictures 2 done, 0 failed, 0 were there, in ") and captured.err == ""
-    assert made("stylized") == ["a_stylized_x.png", "b_stylized_x.png"] and Path("stylized", manifest.NAME).is_file()
-    assert cli.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
+    assert made("stylized") == ["a_stylized_x.png", "b_stylized_x.png"] and Path("stylized", journal.NAME).is_file()
+    assert main.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
     assert "0 done, 0 failed, 2 were there" in capsys.readouterr().out
 
 
 def test_patterns_folders_in_folders_and_pairs(folders, capsys):
     arguments = ["stylize", "photos/*.png", "photos/deep", "--recursive", "--style", "styles/*", "-o", "out"]
-    assert cli.main([*arguments, "--pair", "random", "--seed", "4", "--json"]) == 0
+    assert main.main([*arguments, "--pair", "random", "--seed", "4", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["pictures"], report["done"], report["failed"], report["stopped"]) == (3, 3, [], None)
-    assert {line["seed"] for line in manifest.read(report["manifest"]) if line["status"] == "done"} == {4}
+    assert {line["seed"] for line in journal.read(report["manifest"]) if line["status"] == "done"} == {4}
 
 
 def test_a_folder_in_another_format_and_in_tiles(folders, capsys):
     arguments = ["stylize", "photos", "--style", "styles/x.png", "-o", "out", "--format", "webp"]
-    assert cli.main([*arguments, "--scratch", "styles"]) == 0
+    assert main.main([*arguments, "--scratch", "styles"]) == 0
     assert sorted(path.name for path in Path("out").glob("*.webp")) == ["a_stylized_x.webp", "b_stylized_x.webp"]
     assert image.read("out/a_stylized_x.webp").format == "WEBP"
-    assert cli.main([*arguments, "--tile", "64"]) == 0  # of that size or another, the result is the same
+    assert main.main([*arguments, "--tile", "64"]) == 0  # of that size or another, the result is the same
     assert "0 done, 0 failed, 2 were there" in capsys.readouterr().out
 
 
 def test_some_failed(folders, capsys):
     Path("photos/b.png").write_text("no picture")
     Path("photos/notes.txt").touch()
-    assert cli.main(["stylize", "photos", "--style", "styles", "-o", "out"]) == 1
+    assert main.main(["stylize", "photos", "--style", "styles", "-o", "out"]) == 1
     captured = capsys.readouterr()
     assert captured.err.splitlines() == ["jaxstyle: photos/b.png: cannot be read: it is text ('no picture'...)"] * 2
     assert "out: of 4 pictures 2 done, 2 failed, 0 were there, 1 other files ignored, in " in captured.out
     Path("styles/y.png").write_text("no picture")
-    assert cli.main(["stylize", "photos/a.png", "--style", "styles", "-o", "more", "--json"]) == 1
+    assert main.main(["stylize", "photos/a.png", "--style", "styles", "-o", "more", "--json"]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("jaxstyle: photos/a.png: styles/y.png: ") and captured.err.count("\n") == 1
     assert [failure["style"] for failure in json.loads(captured.out)["failed"]] == [["styles/y.png"]]
@@ -236,16 +241,16 @@ def test_a_full_disk(folders, capsys, monkeypatch):
         raise image.ImageError(str(target), "cannot be written: no space left on device") from OSError(errno.ENOSPC, "")
 
     monkeypatch.setattr(image, "write", write)
-    assert cli.main(["stylize", "photos", "--style", "styles", "-o", "out"]) == 1
+    assert main.main(["stylize", "photos", "--style", "styles", "-o", "out"]) == 1
     assert re.search(r"jaxstyle: stopped: out/.*\.png: cannot be written: no space left", capsys.readouterr().err)
 
 
 def test_files_are_mixed_and_that_is_said(folders, capsys):
     styles = ["--style", "styles/x.png", "styles/y.png", "-o", "out"]
-    assert cli.main(["stylize", "photos", *styles]) == 0
+    assert main.main(["stylize", "photos", *styles]) == 0
     assert "the styles are mixed in equal parts; --pair product takes them one by one" in capsys.readouterr().err
     assert made("out") == ["a_stylized_x_y.png", "b_stylized_x_y.png"]
-    assert cli.main(["stylize", "photos", *styles, "--pair", "zip"]) == 0
+    assert main.main(["stylize", "photos", *styles, "--pair", "zip"]) == 0
     assert capsys.readouterr().err == "" and made("out")[2:] == ["b_stylized_x_y.png", "b_stylized_y.png"]
 
 
@@ -280,7 +285,7 @@ def test_a_wrong_argument_for_a_folder_is_one_line_and_code_2(folders, capsys, m
     before = sorted(Path().rglob("*"))
     style = [] if "--style" in arguments else ["--style", "styles/x.png"]
     try:
-        code = cli.main(["stylize", *arguments.split(), *style])
+        code = main.main(["stylize", *arguments.split(), *style])
     except SystemExit as exit_:
         code = exit_.code
     captured = capsys.readouterr()
@@ -291,18 +296,18 @@ def test_a_wrong_argument_for_a_folder_is_one_line_and_code_2(folders, capsys, m
 
 def test_other_results_are_not_replaced_unasked(folders, capsys):
     arguments = ["stylize", "photos", "--style", "styles/x.png", "-o", "out"]
-    assert cli.main(arguments) == 0
-    assert cli.main([*arguments, "--alpha", "0.5"]) == 2
+    assert main.main(arguments) == 0
+    assert main.main([*arguments, "--alpha", "0.5"]) == 2
     assert "out/a_stylized_x.png: was made with alpha = 1.0, not 0.5" in capsys.readouterr().err
-    assert cli.main([*arguments, "--alpha", "0.5", "--overwrite"]) == 0
+    assert main.main([*arguments, "--alpha", "0.5", "--overwrite"]) == 0
 
 
 def test_info(pictures, capsys):
-    assert cli.main(["info"]) == 0
+    assert main.main(["info"]) == 0
     text = capsys.readouterr().out
     for word in ("jaxstyle 0.", "jax ", "cpu:0", "adain_vgg16", "vgg16", "licence", "sha256"):
         assert word in text
-    assert cli.main(["info", "--json"]) == 0
+    assert main.main(["info", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {file["name"] for file in found["weights"]} == set(jaxstyle.weights.shipped())
     assert found["version"] == jaxstyle.__version__ and found["cache"] is None
@@ -334,7 +339,7 @@ def test_a_hostile_picture_is_one_line_and_code_2(pictures, capsys, name, role):
     hostile(name)
     content, style = (name, "painting.png") if role == "content" else ("photo.png", name)
     before = sorted(os.listdir())
-    assert cli.main(["stylize", content, "--style", style, "-o", "out.png"]) == 2
+    assert main.main(["stylize", content, "--style", style, "-o", "out.png"]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     assert captured.err.startswith(f"jaxstyle: {name}: ")
@@ -372,7 +377,7 @@ def test_a_hostile_picture_is_one_line_and_code_2(pictures, capsys, name, role):
 def test_a_wrong_argument_is_one_line_and_code_2(pictures, capsys, extra, words):
     image.write("left.png", np.ones((2, 2), np.float32))
     try:
-        code = cli.main([*STYLIZE, *extra])
+        code = main.main([*STYLIZE, *extra])
     except SystemExit as exit_:
         code = exit_.code
     captured = capsys.readouterr()
@@ -381,7 +386,7 @@ def test_a_wrong_argument_is_one_line_and_code_2(pictures, capsys, extra, words)
 
 
 def test_convert_vgg_refuses_in_one_line(pictures, capsys):
-    assert cli.main(["convert-vgg", "--arch", "vgg19", "--source", "missing.pth"]) == 2
+    assert main.main(["convert-vgg", "--arch", "vgg19", "--source", "missing.pth"]) == 2
     captured = capsys.readouterr()
     assert "missing.pth" in captured.err and captured.err.count("\n") == 1
 
@@ -389,7 +394,7 @@ def test_convert_vgg_refuses_in_one_line(pictures, capsys):
 @pytest.mark.parametrize("argv", [[], ["--help"], ["stylize", "--help"], ["info", "--help"], ["convert-vgg", "--help"]])
 def test_help(argv, capsys):
     with pytest.raises(SystemExit) as exit_:
-        cli.main(argv)
+        main.main(argv)
     assert exit_.value.code == (0 if argv else 2)
     if argv[1:]:
         assert re.search(r"examples?:\s+jaxstyle ", capsys.readouterr().out)
@@ -423,8 +428,8 @@ def test_an_interrupted_command_line_is_told(monkeypatch, capsys):
         raise Exit(code)
 
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    monkeypatch.setattr(cli, "main", interrupted)
+    monkeypatch.setattr(main, "main", interrupted)
     monkeypatch.setattr(os, "_exit", leave)
     with pytest.raises(Exit, match=r"^130$"):
-        cli.entry()
+        main.entry()
     assert capsys.readouterr().err == "jaxstyle: interrupted\n"

@@ -11,8 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import adain, batch, cli, image, large, manifest, workers
-from jaxstyle.stats import Moments
+from jaxstyle import image
+from jaxstyle.cli import main
+from jaxstyle.folders import folder as batch
+from jaxstyle.folders import workers
+from jaxstyle.methods import adain
+from jaxstyle.nets.stats import Moments
+from jaxstyle.painting import large
+from jaxstyle.runtime import journal
 
 resource = pytest.importorskip("resource")
 
@@ -104,14 +110,14 @@ def test_one_picture_without_room(short, capsys, name, tile):
         pytest.importorskip("tifffile")
     folder, without_room = short
     with without_room(folder) as why:
-        assert cli.main([*ONE, "-o", name, *tile]) == 1
+        assert main.main([*ONE, "-o", name, *tile]) == 1
         captured = capsys.readouterr()
         assert captured.err == f"jaxstyle: {name}: cannot be written: {why}\n" and captured.out == ""
         assert files(folder) == set()
         Path(name).write_text("mine")
-        assert cli.main([*ONE, "-o", name, *tile, "--overwrite"]) == 1
+        assert main.main([*ONE, "-o", name, *tile, "--overwrite"]) == 1
         assert Path(name).read_text() == "mine" and files(folder) == {Path(name).name}
-    assert cli.main([*ONE, "-o", name, *tile, "--overwrite"]) == 0
+    assert main.main([*ONE, "-o", name, *tile, "--overwrite"]) == 0
     if not name.endswith(".dzi"):
         found, content = image.read(name).pixels, image.read("photos/b.png").pixels
         np.testing.assert_allclose(found, 1 - content, atol=0.2 if name.endswith("jpg") else 1 / 255)
@@ -123,17 +129,17 @@ def test_a_folder_without_room(short, capsys, tile):
     folder, without_room = short
     command = ["stylize", "photos", "--style", "painting.png", "-o", "out", *tile]
     with without_room(folder) as why:
-        assert cli.main(command) == 1
+        assert main.main(command) == 1
         said = capsys.readouterr().err.splitlines()
         assert said and all(line.endswith(f": cannot be written: {why}") for line in said)
         assert all(line.startswith("jaxstyle: stopped: ") == (why != "file too large") for line in said)
-        there = files(folder) - {manifest.NAME}
+        there = files(folder) - {journal.NAME}
         assert there <= {"a_stylized_painting.png", "c_stylized_painting.png"}
         whole = {name: (folder / name).read_bytes() for name in there}
         assert all(image.read(data).pixels.shape == (8, 8, 3) for data in whole.values())
-    assert cli.main(command) == 0
+    assert main.main(command) == 0
     assert f"{4 - len(there)} done, 0 failed, {len(there)} were there" in capsys.readouterr().out
-    assert files(folder) == {manifest.NAME, *(f"{name}_stylized_painting.png" for name in "abcd")}
+    assert files(folder) == {journal.NAME, *(f"{name}_stylized_painting.png" for name in "abcd")}
     assert all((folder / name).read_bytes() == data for name, data in whole.items())
 
 
@@ -162,7 +168,7 @@ def read_only(pictures):
 )
 def test_a_read_only_folder(read_only, capsys, content, arguments, words):
     before = files(Path())
-    assert cli.main(["stylize", content, "--style", "painting.png", *arguments]) == 2
+    assert main.main(["stylize", content, "--style", "painting.png", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith(f"jaxstyle: {words}") and captured.err.count("\n") == 1 and captured.out == ""
     assert files(Path()) == before
@@ -173,13 +179,13 @@ def test_a_broken_picture_in_the_middle_of_a_folder(pictures, capsys, tile):
     whole = Path("photos/b.png").read_bytes()
     Path("photos/b.png").write_bytes(whole[: len(whole) // 2])
     command = ["stylize", "photos", "--style", "painting.png", "-o", "out", *tile]
-    assert cli.main(command) == 1
+    assert main.main(command) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("jaxstyle: photos/b.png: ") and captured.err.count("\n") == 1
     assert "3 done, 1 failed, 0 were there" in captured.out
-    assert files(Path("out")) == {manifest.NAME, *(f"{name}_stylized_painting.png" for name in "acd")}
+    assert files(Path("out")) == {journal.NAME, *(f"{name}_stylized_painting.png" for name in "acd")}
     Path("photos/b.png").write_bytes(whole)
-    assert cli.main(command) == 0
+    assert main.main(command) == 0
     assert "1 done, 0 failed, 3 were there" in capsys.readouterr().out
 
 
@@ -193,5 +199,5 @@ def test_what_the_system_says_is_one_line(pictures, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdout", type("Stream", (), {"buffer": None, "isatty": lambda _: False}))
     monkeypatch.setattr(image, "target_of", lambda place: sys.stderr)
     monkeypatch.setattr(large, "target_of", lambda place: sys.stderr)
-    assert cli.main([*ONE, "-o", "-", "--tile", "32"]) == 1
+    assert main.main([*ONE, "-o", "-", "--tile", "32"]) == 1
     assert capsys.readouterr().err == "jaxstyle: photos: Too many open files\n"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import skimage.exposure
 
-from jaxstyle import colors
+from jaxstyle.controls import colors
 
 RNG = np.random.default_rng(0)
 

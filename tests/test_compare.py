@@ -4,7 +4,10 @@ import json
 import numpy as np
 import pytest
 
-from jaxstyle import compare, flags, image, metrics
+from jaxstyle import image
+from jaxstyle.cli import flags
+from jaxstyle.metrics import files as compare
+from jaxstyle.metrics import metrics
 
 SIZES = {"photo": (32, 40), "painting": (32, 40), "tall": (36, 32), "out": (32, 40), "wrong": (32, 48)}
 

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from jaxstyle import cli, completion
+from jaxstyle.cli import completion, main
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """``jaxstyle.bash``, a picture and a folder of pictures."""
     folder = tmp_path_factory.mktemp("completion")
-    (folder / "jaxstyle.bash").write_text(completion.script(cli.parser(), "bash"))
+    (folder / "jaxstyle.bash").write_text(completion.script(main.parser(), "bash"))
     (folder / "photo.jpg").touch()
     (folder / "phones").mkdir()
     (folder / "phones/painting.jpg").touch()
@@ -59,13 +59,13 @@ def test_every_verb_is_there(folder):
     found = subprocess.run(
         ["bash", "--norc", "-c", ASK, "bash", "jaxstyle", ""], cwd=folder, capture_output=True, text=True, timeout=60
     )
-    (verbs,) = (action.choices for action in cli.parser()._actions if isinstance(action.choices, dict))
+    (verbs,) = (action.choices for action in main.parser()._actions if isinstance(action.choices, dict))
     assert set(found.stdout.split()) == set(verbs)
 
 
 @pytest.mark.parametrize("shell", completion.SHELLS)
 def test_scripts_are_valid(shell, capsys, tmp_path):
-    assert cli.main(["completion", shell]) == 0
+    assert main.main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(word in script for word in ("stylize", "style-size", "histogram")) and "%(" not in script
     if shell != "tcsh" and shutil.which(shell):  # tcsh cannot check without running
@@ -75,11 +75,11 @@ def test_scripts_are_valid(shell, capsys, tmp_path):
 
 def test_a_wrong_shell_and_a_missing_package(capsys, monkeypatch):
     with pytest.raises(SystemExit) as exit_:
-        cli.main(["completion", "cmd"])
+        main.main(["completion", "cmd"])
     assert exit_.value.code == 2 and "invalid choice: 'cmd'" in capsys.readouterr().err
     with pytest.raises(ValueError, match="shell: expected one of bash, zsh, fish, tcsh, got 'cmd'"):
-        completion.script(cli.parser(), "cmd")
+        completion.script(main.parser(), "cmd")
     monkeypatch.setitem(sys.modules, "shtab", None)
-    assert cli.main(["completion", "bash"]) == 2
+    assert main.main(["completion", "bash"]) == 2
     captured = capsys.readouterr()
     assert captured.err == "jaxstyle: completion: needs the package shtab (pip install shtab)\n" and not captured.out

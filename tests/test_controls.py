@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 
 from jaxstyle import Controls, ImageError, image
-from jaxstyle.controls import (
+from jaxstyle.controls.controls import (
     Fields,
     Maps,
     degree,

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jaxstyle import convert_vgg, image, vgg, weights
-from jaxstyle.convert_vgg import ConversionError, convert, torch_indices
-from jaxstyle.safe_pickle import CheckpointError
+from jaxstyle import image, weights
+from jaxstyle.cli.main import main
+from jaxstyle.nets import convert_vgg, vgg
+from jaxstyle.nets.convert_vgg import ConversionError, convert, torch_indices
+from jaxstyle.nets.safe_pickle import CheckpointError
 
 CONFIGURATIONS = {  # table 1 of arXiv:1409.1556, columns D and E, as torchvision writes them; M is a max pool
     "vgg16": "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M",
@@ -299,13 +301,13 @@ def test_calibration_without_pictures_and_with_a_broken_one(lpips, tmp_path):
 def test_command(lpips, tmp_path, capsys):
     _, file = lpips
     output = tmp_path / "v.safetensors"
-    arguments = ["--arch", "vgg16", "--source", str(file), "-o", str(output)]
-    assert convert_vgg.main(arguments) == 0
+    arguments = ["convert-vgg", "--arch", "vgg16", "--source", str(file), "-o", str(output)]
+    assert main(arguments) == 0
     assert weights.load(output).metadata["sha256"] in capsys.readouterr().out
-    assert convert_vgg.main(arguments) == 2
+    assert main(arguments) == 2
     error = capsys.readouterr().err
     assert "exists already" in error and error.count("\n") == 1
-    assert convert_vgg.main([*arguments, "--overwrite"]) == 0
+    assert main([*arguments, "--overwrite"]) == 0
 
 
 @pytest.mark.parametrize("name", ["vgg16.ckpt", "vgg16.pth"])
@@ -317,7 +319,7 @@ def test_command_refuses_a_malicious_pickle(name, tmp_path, capsys):
     file = tmp_path / name
     file.write_bytes(pickle.dumps({"VGG16_0": Evil()}))
     output = tmp_path / "v.safetensors"
-    assert convert_vgg.main(["--arch", "vgg16", "--source", str(file), "-o", str(output)]) == 2
+    assert main(["convert-vgg", "--arch", "vgg16", "--source", str(file), "-o", str(output)]) == 2
     error = capsys.readouterr().err
     assert f"{os.system.__module__}.system" in error and error.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import coords
+from jaxstyle.nets import coords
 
 
 def test_pixels_are_at_their_centres():

@@ -13,11 +13,16 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import adain, batch, cli, dataset, image, manifest, workers
-from jaxstyle.dataset import stylize_dataset
-from jaxstyle.dataset_plan import shard_of
-from jaxstyle.pairs import PairError, choose
-from jaxstyle.resume import BatchError
+from jaxstyle import image
+from jaxstyle.cli import main
+from jaxstyle.folders import dataset, workers
+from jaxstyle.folders import folder as batch
+from jaxstyle.folders.dataset import stylize_dataset
+from jaxstyle.folders.dataset_plan import shard_of
+from jaxstyle.folders.kept import BatchError
+from jaxstyle.folders.pairing import PairError, choose
+from jaxstyle.methods import adain
+from jaxstyle.runtime import journal
 
 RNG = np.random.default_rng(0)
 PICTURES = [f"{folder}/{i}.png" for folder in ("cat", "dog", "dog/small") for i in range(4)]
@@ -51,12 +56,12 @@ def folder(tmp_path, monkeypatch):
 
 def contents(folder="out"):
     """{name: bytes} of all files but the manifests."""
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and not manifest.is_manifest(path.name)]
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and not journal.is_manifest(path.name)]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def done(folder="out"):
-    return [record for record in manifest.records(folder) if record["status"] == "done"]
+    return [record for record in journal.records(folder) if record["status"] == "done"]
 
 
 def style_of(name, seed, k=1):
@@ -75,7 +80,7 @@ def test_the_tree_is_kept_and_styles_are_drawn_by_seed_and_name(folder):
     assert contents().keys() == set(names.values())
     assert (report.pictures, report.done, report.failed, report.ignored, report.copied) == (12, 12, (), 3, 0)
     assert (report.seed, report.styles_per_image, report.shard) == (3, 1, None)
-    assert report.manifest == f"out/{manifest.NAME}"
+    assert report.manifest == f"out/{journal.NAME}"
     for name, style in expected.items():
         mean = image.read(f"styles/{style}").pixels.mean()
         made = image.read(f"out/{names[name]}").pixels
@@ -168,7 +173,7 @@ def test_shards_together_are_the_whole(folder):
         assert report.pictures == report.done and report.done % 2 == 0  # all results of a picture
         parts.append(report)
     assert sum(part.done for part in parts) == 24 and sum(part.copied for part in parts) == 3
-    assert contents() == contents("whole") and not Path("out", manifest.NAME).exists()
+    assert contents() == contents("whole") and not Path("out", journal.NAME).exists()
 
 
 def test_taken_up_again_in_another_number_of_shards(folder):
@@ -207,7 +212,7 @@ def test_an_empty_shard(folder):
 def test_a_leftover_goes_when_nobody_else_is_at_work(folder):
     stylize_dataset("in", "out", "styles", shard=(1, 2))
     Path("out/cat/.jaxstyle-00.tmp").touch()
-    with manifest.Manifest("out/jaxstyle-manifest-1-of-2.jsonl"):  # the first shard is running
+    with journal.Manifest("out/jaxstyle-manifest-1-of-2.jsonl"):  # the first shard is running
         stylize_dataset("in", "out", "styles", shard=(2, 2))
         assert Path("out/cat/.jaxstyle-00.tmp").exists()
     stylize_dataset("in", "out", "styles", shard=(2, 2))
@@ -258,19 +263,19 @@ def test_another_draw_is_refused(folder):
 def test_the_command(folder, capsys, monkeypatch):
     monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "off")
     arguments = ["stylize-dataset", "in", "out", "--styles", "styles", "--styles-per-image", "2", "--seed", "4"]
-    assert cli.main([*arguments, "--alpha", "0.5", "--copy-other", "--shard", "2/2"]) == 0
+    assert main.main([*arguments, "--alpha", "0.5", "--copy-other", "--shard", "2/2"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("out: of ") and " 3 other files copied, in " in text
-    assert cli.main([*arguments, "--alpha", "0.5", "--shard", "1/2", "--json"]) == 0
+    assert main.main([*arguments, "--alpha", "0.5", "--shard", "1/2", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["shard"], report["seed"], report["styles_per_image"], report["copied"]) == ("1/2", 4, 2, 0)
     Path("in/cat/0.png").write_text("broken")
-    assert cli.main([*arguments, "--alpha", "0.5"]) == 1
+    assert main.main([*arguments, "--alpha", "0.5"]) == 1
     captured = capsys.readouterr()
     assert "22 were there" in captured.out and captured.err.count("in/cat/0.png: ") == 2
     for shard in ("0/2", "3/2", "1", "a/b", "1/2/3", "-1/2"):
         with pytest.raises(SystemExit) as exit_:
-            cli.main([*arguments, f"--shard={shard}"])
+            main.main([*arguments, f"--shard={shard}"])
         assert exit_.value.code == 2 and "expected I/N such as 1/4" in capsys.readouterr().err
 
 

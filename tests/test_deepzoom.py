@@ -4,7 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle.deepzoom import files_of, write_deepzoom
+from jaxstyle.image.deepzoom import files_of, write_deepzoom
 
 RNG = np.random.default_rng(0)
 

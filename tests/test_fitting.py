@@ -3,10 +3,12 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import adain, image, inr, inr_fit
-from jaxstyle.fitting import fit
-from jaxstyle.inr_schedule import Refine, Regress, Schedule
-from jaxstyle.stylize import default_model
+from jaxstyle import image
+from jaxstyle.methods import adain, inr
+from jaxstyle.methods.inr import step as inr_fit
+from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
+from jaxstyle.painting.fit import fit
+from jaxstyle.painting.picture import default_model
 
 SPEC = inr.Spec(octaves=2, latent=4, width=8, depth=2, skip=0, bottleneck=4)
 REGRESSION = Schedule((Regress(3, points=32),), SPEC, size=16)

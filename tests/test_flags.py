@@ -2,16 +2,19 @@
 
 import pytest
 
-from jaxstyle import cli, convert_vgg, coords, flags, inr_sweep, sheet
-from jaxstyle.stylize import DEFAULT_WEIGHTS
+from jaxstyle.cli import flags, main
+from jaxstyle.nets import convert_vgg, coords
+from jaxstyle.painting import sweep
+from jaxstyle.painting.picture import DEFAULT_WEIGHTS
+from jaxstyle.sheet import make as sheet
 
 
 def parsed(line):
-    return cli.parse(line.split())
+    return main.parse(line.split())
 
 
 def choices(verb, name):
-    (verbs,) = (action.choices for action in cli.parser()._actions if isinstance(action.choices, dict))
+    (verbs,) = (action.choices for action in main.parser()._actions if isinstance(action.choices, dict))
     return next(action.choices for action in verbs[verb]._actions if action.dest == name)
 
 
@@ -23,10 +26,10 @@ def test_the_weights(line):
 def test_defaults_and_limits(capsys):
     assert parsed("sheet a --styles b").cell == sheet.CELL
     assert parsed("render a -o b").region == coords.WHOLE
-    assert parsed(f"render a -o b --sweep {inr_sweep.MOST_FRAMES}").sweep == inr_sweep.MOST_FRAMES
+    assert parsed(f"render a -o b --sweep {sweep.MOST_FRAMES}").sweep == sweep.MOST_FRAMES
     with pytest.raises(SystemExit):
-        parsed(f"render a -o b --sweep {inr_sweep.MOST_FRAMES + 1}")
-    assert f"from 2 to {inr_sweep.MOST_FRAMES}, got" in capsys.readouterr().err
+        parsed(f"render a -o b --sweep {sweep.MOST_FRAMES + 1}")
+    assert f"from 2 to {sweep.MOST_FRAMES}, got" in capsys.readouterr().err
     assert choices("convert-vgg", "arch") == convert_vgg.ARCHS
     assert choices("convert-vgg", "dtype") == convert_vgg.DTYPES
 

@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import adain, gatys, metrics
-from jaxstyle.metrics import MetricsError
-from jaxstyle.stats import moments
+from jaxstyle.methods import adain, gatys
+from jaxstyle.metrics import metrics
+from jaxstyle.metrics.metrics import MetricsError
+from jaxstyle.nets.stats import moments
 
 
 @functools.cache

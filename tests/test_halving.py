@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxstyle.halving import Halving, halved
+from jaxstyle.image.pyramid import Halving, halved
 
 RNG = np.random.default_rng(0)
 

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from jaxstyle import image as module
-from jaxstyle import image_source
 from jaxstyle.image import READ_SUFFIXES, ImageError, Picture, read, resize, resize_short_side, to_pil, write
+from jaxstyle.image import source as image_source
 
 RNG = np.random.default_rng(2)
 
@@ -248,7 +248,7 @@ def test_out_of_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(module, "decode", fail)
+    monkeypatch.setattr("jaxstyle.image.picture.decode", fail)
     assert one_line_error(encoded("PNG")) == "picture: not enough memory to decode it"
 
 
@@ -360,10 +360,10 @@ def test_importing_does_not_bring_jax_by_itself() -> None:
     code = """
 import importlib.util, pathlib, sys, types
 package = types.ModuleType("jaxstyle"); package.__path__ = [sys.argv[1]]; sys.modules["jaxstyle"] = package
-import jaxstyle.image
+import jaxstyle.image.stream
 assert not [name for name in sys.modules if name.split(".")[0] in ("jax", "flax")]
 """
-    subprocess.run([sys.executable, "-c", code, str(Path(module.__file__).parent)], check=True)
+    subprocess.run([sys.executable, "-c", code, str(Path(module.__file__).parents[1])], check=True)
 
 
 # --- resizing ---------------------------------------------------------------------------------------------

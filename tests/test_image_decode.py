@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from jaxstyle.image import read
-from jaxstyle.image_encode import encode_png16
+from jaxstyle.image.encode import encode_png16
 
 RNG = np.random.default_rng(0)
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle import image_encode
-from jaxstyle.image_encode import encode, encode_png16, write_file
+from jaxstyle.image import encode as image_encode
+from jaxstyle.image.encode import encode, encode_png16, write_file
 
 RNG = np.random.default_rng(1)
 

@@ -10,8 +10,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle import image, image_source
-from jaxstyle.image_source import ImageError, byte_stream, label_of, reading, source_of, target_of
+from jaxstyle import image
+from jaxstyle.image import source as image_source
+from jaxstyle.image.source import ImageError, byte_stream, label_of, reading, source_of, target_of
 
 
 class Stream:

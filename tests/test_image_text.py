@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxstyle.image_text import ELLIPSIS, broken, line_height, text_mask
+from jaxstyle.image.text import ELLIPSIS, broken, line_height, text_mask
 
 
 def ink(mask):

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import coords, inr, vgg, weights
-from jaxstyle.inr import Loss, Spec, objective, reweight, sample_alpha
-from jaxstyle.losses import content_loss
-from jaxstyle.stats import gram, moments
+from jaxstyle import weights
+from jaxstyle.methods import inr
+from jaxstyle.methods.inr import Loss, Spec, objective, reweight, sample_alpha
+from jaxstyle.nets import coords, vgg
+from jaxstyle.nets.losses import content_loss
+from jaxstyle.nets.stats import gram, moments
 
 SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
 EXPONENTIAL = ("exponential", "exponential_eq5")

@@ -15,13 +15,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle import bigimage_write, bigtiff, image, inr_file, memory, part
-from jaxstyle.image import ImageError
-from jaxstyle.inr_file import render_file
-from jaxstyle.inr_network import Spec, init, save
-from jaxstyle.inr_render import render_image
-from jaxstyle.inr_scene import Painter
-from jaxstyle.part import PartError
+from jaxstyle import image
+from jaxstyle.image import ImageError, stream, tiff
+from jaxstyle.methods.inr.network import Spec, init, save
+from jaxstyle.methods.inr.rendering import render_image
+from jaxstyle.painting import rendering, unfinished
+from jaxstyle.painting.rendering import render_file
+from jaxstyle.painting.scene import Painter
+from jaxstyle.painting.unfinished import PartError
+from jaxstyle.runtime import memory
 from jaxstyle.weights import WeightsError
 
 SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
@@ -79,7 +81,7 @@ def test_the_file_is_the_picture(tmp_path, colours, name, bits):
 
 def test_a_tiff_has_smaller_versions(tmp_path, colours, monkeypatch):
     tifffile = pytest.importorskip("tifffile")
-    monkeypatch.setattr(bigtiff, "TILE", 32)
+    monkeypatch.setattr(tiff, "TILE", 32)
     render(tmp_path / "a.tif", alpha=0.7)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert [level.shape[:2] for level in file.series[0].levels] == [(70, 100), (35, 50), (18, 25)]
@@ -151,7 +153,7 @@ def test_nothing_stays_where_nothing_was_done(tmp_path):
 
 
 def test_a_full_disk_keeps_what_is_done(tmp_path, monkeypatch):
-    write = part.Part.write
+    write = unfinished.Part.write
 
     def full(self, number, tile):
         if number == 3:
@@ -159,14 +161,14 @@ def test_a_full_disk_keeps_what_is_done(tmp_path, monkeypatch):
         write(self, number, tile)
 
     with monkeypatch.context() as patched:
-        patched.setattr(part.Part, "write", full)
+        patched.setattr(unfinished.Part, "write", full)
         message = r"a\.png: cannot be written: no space left on device; 3 of 12 tiles are kept in .* goes on$"
         with pytest.raises(ImageError, match=message) as caught:
             render(tmp_path / "a.png")
         assert caught.value.__cause__.errno == errno.ENOSPC
     assert [path.name for path in tmp_path.iterdir()] == ["a.png.jaxstyle-part"]
     assert render(tmp_path / "a.png").kept == 3
-    monkeypatch.setattr(inr_file.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    monkeypatch.setattr(rendering.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
     with pytest.raises(ImageError, match=r"b\.png: cannot be written: no space left on device: 0.02 MB are needed"):
         render(tmp_path / "b.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
@@ -254,7 +256,7 @@ def test_a_killed_process_is_continued(tmp_path):
 def test_bad_requests_end_before_anything_is_rendered(tmp_path, monkeypatch, name, options, message):
     monkeypatch.chdir(tmp_path)
     Path("there.png").write_bytes(b"old")
-    monkeypatch.setattr(inr_file, "_run", None)
+    monkeypatch.setattr(rendering, "_run", None)
     with pytest.raises(ValueError, match=message) as caught:
         render(name, **options)
     assert "\n" not in str(caught.value)
@@ -320,4 +322,4 @@ def test_what_was_there_stays_until_the_new_one_is_whole(tmp_path):
 
 def test_the_format_may_be_given(tmp_path):
     render(tmp_path / "a", format="png")
-    assert bigimage_write.format_of("a", "png") == image.read(tmp_path / "a").format == "PNG"
+    assert stream.format_of("a", "png") == image.read(tmp_path / "a").format == "PNG"

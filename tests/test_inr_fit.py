@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import inr, inr_fit, vgg
-from jaxstyle.inr_fit import FitState, create_state, fit, fit_step, stage_data
-from jaxstyle.inr_schedule import Refine, Regress, Schedule
+from jaxstyle.methods import inr
+from jaxstyle.methods.inr import step as inr_fit
+from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
+from jaxstyle.methods.inr.step import FitState, create_state, fit, fit_step, stage_data
+from jaxstyle.nets import vgg
 
 SPEC = inr.Spec(octaves=3, latent=4, width=16, depth=3, skip=1, bottleneck=8)
 SCHEDULE = Schedule(

@@ -9,16 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import coords as places
-from jaxstyle import inr_network, weights
-from jaxstyle.inr_network import InrParams, Network, Spec, init
+from jaxstyle import weights
+from jaxstyle.methods.inr import network
+from jaxstyle.methods.inr.network import InrParams, Network, Spec, init
+from jaxstyle.nets import coords as places
 from jaxstyle.weights import WeightsError
 
 SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
 GRIDS = dataclasses.replace(SMALL, grids=(2, 5), features=3)
 
-evaluate = jax.jit(inr_network.evaluate, static_argnames=("dtype",))
-evaluate_grid = jax.jit(inr_network.evaluate_grid)
+evaluate = jax.jit(network.evaluate, static_argnames=("dtype",))
+evaluate_grid = jax.jit(network.evaluate_grid)
 
 
 def plain(params, points, alpha):
@@ -96,13 +97,13 @@ def test_the_savings_change_nothing_but_rounding(spec, key):
         """(found, wanted) of every way to compute, with one alpha and with many."""
         x, y, one = at[0, :, 0], at[:, 0, 1], jnp.float32(0.3)
         grid = jnp.stack(jnp.meshgrid(x, y), axis=-1)
-        whole = inr_network.evaluate_grid(params, x, y, one)
+        whole = network.evaluate_grid(params, x, y, one)
         return [
-            (inr_network.evaluate(params, at, mixed), plain(params, at, mixed)),
-            (inr_network.evaluate(params, at, one), plain(params, at, one)),
-            (inr_network.evaluate_grid(params, x, y, mixed), plain(params, grid, mixed)),
+            (network.evaluate(params, at, mixed), plain(params, at, mixed)),
+            (network.evaluate(params, at, one), plain(params, at, one)),
+            (network.evaluate_grid(params, x, y, mixed), plain(params, grid, mixed)),
             (whole, plain(params, grid, one)),
-            (inr_network.evaluate_sparse(params, x, y, one, index), whole.reshape(-1, 3)[index]),
+            (network.evaluate_sparse(params, x, y, one, index), whole.reshape(-1, 3)[index]),
         ]
 
     for found, wanted in both(with_grids(key, spec), points((5, 4)), alphas((5, 4)), jnp.array([7, 0, 19, 7])):
@@ -122,8 +123,8 @@ def test_gradients_are_those_of_the_plain_network(spec, key):
         for alpha in (jnp.float32(0.7), mixed):
             functions = (
                 lambda p, alpha=alpha: plain(p, grid, alpha),
-                lambda p, alpha=alpha: inr_network.evaluate_grid(p, x, y, alpha),
-                lambda p, alpha=alpha: inr_network.evaluate(p, grid, alpha),
+                lambda p, alpha=alpha: network.evaluate_grid(p, x, y, alpha),
+                lambda p, alpha=alpha: network.evaluate(p, grid, alpha),
             )
             found.append([jax.grad(lambda p, f=f: (f(p) * probe).sum())(params) for f in functions])
         return found
@@ -206,27 +207,27 @@ def test_a_spec_that_no_network_can_have_is_refused(field, value, message):
 
 @pytest.fixture
 def file(key, tmp_path):
-    inr_network.save(tmp_path / "fit.safetensors", init(key, SMALL, size=(30, 20)))
+    network.save(tmp_path / "fit.safetensors", init(key, SMALL, size=(30, 20)))
     return tmp_path / "fit.safetensors"
 
 
 def test_a_file_keeps_grids(key, tmp_path):
     params = init(key, GRIDS, size=(9, 7))
-    inr_network.save(tmp_path / "fit.safetensors", params)
-    found = inr_network.load(tmp_path / "fit.safetensors")
+    network.save(tmp_path / "fit.safetensors", params)
+    found = network.load(tmp_path / "fit.safetensors")
     assert (found.spec, found.size) == (GRIDS, (9, 7))
     jax.tree.map(np.testing.assert_array_equal, found, params)
 
 
 def test_a_file_gives_back_every_bit(file, key):
-    wanted, found = init(key, SMALL, size=(30, 20)), inr_network.load(file)
+    wanted, found = init(key, SMALL, size=(30, 20)), network.load(file)
     assert jax.tree.structure(found) == jax.tree.structure(wanted)
     jax.tree.map(np.testing.assert_array_equal, found, wanted)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(found))
 
 
 def test_the_same_picture_gives_the_same_bytes(file, tmp_path):
-    inr_network.save(tmp_path / "again", inr_network.load(file))
+    network.save(tmp_path / "again", network.load(file))
     assert (tmp_path / "again").read_bytes() == file.read_bytes()
 
 
@@ -234,7 +235,7 @@ def test_a_file_says_what_it_is(file, tmp_path):
     metadata = weights.load(file).metadata
     assert (metadata["kind"], metadata["licence"], metadata["size"]) == ("inr", "your own", "30x20")
     assert json.loads(metadata["spec"]) == {**dataclasses.asdict(SMALL), "grids": []}
-    inr_network.save(tmp_path / "mine", inr_network.load(file), licence="CC0-1.0", seed="3", kind="something else")
+    network.save(tmp_path / "mine", network.load(file), licence="CC0-1.0", seed="3", kind="something else")
     metadata = weights.load(tmp_path / "mine").metadata
     assert (metadata["kind"], metadata["licence"], metadata["seed"]) == ("inr", "CC0-1.0", "3")
 
@@ -246,11 +247,11 @@ def test_every_byte_of_a_file_counts(file):
         changed[place] ^= 1
         file.write_bytes(changed)
         with pytest.raises(WeightsError, match=r"fit\.safetensors: damaged: sha256"):
-            inr_network.load(file)
+            network.load(file)
     for length in (0, 7, 100, len(data) - 1):
         file.write_bytes(data[:length])
         with pytest.raises(WeightsError, match=r"fit\.safetensors: not a complete safetensors file"):
-            inr_network.load(file)
+            network.load(file)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ def test_a_file_that_is_no_picture_is_refused_in_one_line(file, metadata, arrays
     kept = {k: v for k, v in good.metadata.items() if k in ("kind", "spec", "size")}
     weights.save(file, good.arrays | arrays, kept | metadata)
     with pytest.raises(WeightsError) as error:
-        inr_network.load(file)
+        network.load(file)
     assert str(error.value).startswith(f"{file}: ") and message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -288,20 +289,20 @@ def test_what_cannot_be_saved_leaves_nothing(file, key, tmp_path):
     before = file.read_bytes()
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), init(key, SMALL))
     with pytest.raises(ValueError, match=r"^params: expected the arrays of one picture"):
-        inr_network.save(file, stacked)
+        network.save(file, stacked)
     with pytest.raises(WeightsError, match=r"folder .* does not exist"):
-        inr_network.save(tmp_path / "missing" / "fit.safetensors", init(key, SMALL))
+        network.save(tmp_path / "missing" / "fit.safetensors", init(key, SMALL))
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
 
 
 def test_a_file_that_is_missing_is_named_and_shipped_weights_are_no_pictures(file, tmp_path, monkeypatch):
     for name, found in ((tmp_path / "missing", "no such file"), (tmp_path, "is a folder"), ("vgg16", "no such file")):
         with pytest.raises(WeightsError) as error:
-            inr_network.load(name)
+            network.load(name)
         assert str(error.value) == f"{name}: {found}; expected a fitted picture, inr.safetensors"
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(WeightsError, match="permission denied"):
-        inr_network.load(file)
+        network.load(file)
 
 
 def test_places_of_a_grid_are_those_of_its_points(key):

@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import coords, inr_render
-from jaxstyle.inr_network import Network, Spec, init
-from jaxstyle.inr_render import render, render_image
+from jaxstyle.methods.inr import rendering as inr_render
+from jaxstyle.methods.inr.network import Network, Spec, init
+from jaxstyle.methods.inr.rendering import render, render_image
+from jaxstyle.nets import coords
 
 SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
 SIZE = (30, 20)  # width, height

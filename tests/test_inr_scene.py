@@ -3,11 +3,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle import controls, coords, image
-from jaxstyle.controls import Controls
-from jaxstyle.inr_network import Spec, init
-from jaxstyle.inr_render import render_image
-from jaxstyle.inr_scene import Painter, open_scene, shown_size
+from jaxstyle import image
+from jaxstyle.controls import controls
+from jaxstyle.controls.controls import Controls
+from jaxstyle.methods.inr.network import Spec, init
+from jaxstyle.methods.inr.rendering import render_image
+from jaxstyle.nets import coords
+from jaxstyle.painting.scene import Painter, open_scene, shown_size
 
 SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
 SIZE = (30, 20)  # width, height

@@ -3,8 +3,9 @@ import math
 
 import pytest
 
-from jaxstyle import inr, inr_schedule
-from jaxstyle.inr_schedule import PRESETS, Refine, Regress, Schedule, fitted_size, preset
+from jaxstyle.methods import inr
+from jaxstyle.methods.inr import schedule as inr_schedule
+from jaxstyle.methods.inr.schedule import PRESETS, Refine, Regress, Schedule, fitted_size, preset
 
 
 def test_the_papers_preset_is_the_paper():

@@ -7,11 +7,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle import image, image_encode, inr_sweep
-from jaxstyle.image import ImageError
-from jaxstyle.inr_network import Spec, init
-from jaxstyle.inr_render import render_image
-from jaxstyle.inr_sweep import sweep_file
+from jaxstyle import image
+from jaxstyle.image import ImageError, encode
+from jaxstyle.methods.inr.network import Spec, init
+from jaxstyle.methods.inr.rendering import render_image
+from jaxstyle.painting import sweep as inr_sweep
+from jaxstyle.painting.sweep import sweep_file
 
 SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
 PARAMS = init(jax.random.key(0), SMALL, size=(31, 20))
@@ -141,4 +142,4 @@ def test_bad_requests(tmp_path, monkeypatch, name, options, message):
 
 def test_an_animation_of_one_frame():
     frame = np.full((4, 5, 3), 7, np.uint8)
-    assert image.read(image_encode.encode_animation([frame], "WEBP", 100)).pixels.shape == (4, 5, 3)
+    assert image.read(encode.encode_animation([frame], "WEBP", 100)).pixels.shape == (4, 5, 3)

@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from jaxstyle import interrupts
+from jaxstyle.runtime import interrupts
 
 
 @pytest.fixture(autouse=True)

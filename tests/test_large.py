@@ -7,11 +7,14 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle import adain, buckets, image, large, memory
-from jaxstyle.controls import Controls, read_maps
+from jaxstyle import image
+from jaxstyle.controls.controls import Controls, read_maps
 from jaxstyle.image import ImageError
-from jaxstyle.stats import Moments
-from jaxstyle.stylize import check, encode_styles, render
+from jaxstyle.methods import adain
+from jaxstyle.nets.stats import Moments
+from jaxstyle.painting import buckets, large
+from jaxstyle.painting.picture import check, encode_styles, render
+from jaxstyle.runtime import memory
 
 HEIGHT, WIDTH = 75, 110
 TILE = 32

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxstyle import layers
-from jaxstyle.layers import (
+from jaxstyle.nets import convolutions
+from jaxstyle.nets.convolutions import (
     Conv3x3,
     avg_pool2x2,
     conv3x3,
@@ -92,8 +92,8 @@ def test_upsampling_conv_equals_repeat_and_conv(shape):
 @pytest.mark.parametrize("height", [2, 3, 4, 5, 9])
 def test_four_rows_at_once_equal_one_by_one(height, padding, monkeypatch):
     """Full tiles, and one that ends after 1, 2 and 3 rows; values and gradients."""
-    monkeypatch.setattr(layers, "_MANY", 1)
-    monkeypatch.setattr(layers, "_LARGE", 1)
+    monkeypatch.setattr(convolutions, "_MANY", 1)
+    monkeypatch.setattr(convolutions, "_LARGE", 1)
     *args, dy = arguments((2, height, 5, 3, 9))
     found = value_and_gradients(lambda *a: conv3x3(*a, padding=padding), args, dy)
     assert_close(found, value_and_gradients(with_flat_bias(plain_conv, padding), args, dy))
@@ -117,9 +117,9 @@ def test_many_channels_take_half_of_the_multiplications():
 def test_the_kernel_gradient_takes_every_path():
     """The shapes above reach what they are meant to: without this the paths could move away from them."""
     positions = [n * h * w for n, h, w, _, _ in SHAPES]
-    assert any(p > layers._STRIP and s[-1] > 8 for p, s in zip(positions, SHAPES, strict=True))
-    assert any(w > layers._STRIP for _, _, w, _, _ in SHAPES)
-    assert any(n > layers._MAX_STRIPS and n * h * w > layers._STRIP for n, h, w, _, _ in SHAPES)
+    assert any(p > convolutions._STRIP and s[-1] > 8 for p, s in zip(positions, SHAPES, strict=True))
+    assert any(w > convolutions._STRIP for _, _, w, _, _ in SHAPES)
+    assert any(n > convolutions._MAX_STRIPS and n * h * w > convolutions._STRIP for n, h, w, _, _ in SHAPES)
     assert any(c_out <= 8 for *_, c_out in SHAPES)
 
 
@@ -128,7 +128,7 @@ def test_the_kernel_gradient_has_a_bounded_number_of_operations(shape):
     *args, dy = arguments(shape)
     jaxpr = str(jax.make_jaxpr(lambda *a: jax.vjp(conv3x3, *a)[1](dy))(*args))  # traced, neither compiled nor run
     strips = len(re.findall(r"conv_general_dilated\[", jaxpr))
-    assert 1 < strips <= 2 * layers._MAX_STRIPS + 20  # 20 for the convolution, its ring and the gradient by x
+    assert 1 < strips <= 2 * convolutions._MAX_STRIPS + 20  # 20 for the convolution, its ring and the gradient by x
 
 
 @pytest.mark.parametrize(

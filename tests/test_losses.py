@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.losses import content_loss, gram_loss, style_loss
-from jaxstyle.stats import Moments, gram, moments
+from jaxstyle.nets.losses import content_loss, gram_loss, style_loss
+from jaxstyle.nets.stats import Moments, gram, moments
 
 
 def random(shape, seed=0):

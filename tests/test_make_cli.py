@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxstyle import cli
+from jaxstyle.cli import main
 
 DOCS = Path(__file__).parents[1] / "docs"
 
-VERBS = next(action for action in cli.parser()._actions if isinstance(action.choices, dict))
+VERBS = next(action for action in main.parser()._actions if isinstance(action.choices, dict))
 
 
 @pytest.mark.skipif(not (DOCS / "make_cli.py").exists(), reason="not a checkout")
@@ -33,15 +33,15 @@ def test_every_verb_has_examples_that_parse(name):
     found = examples(verb.epilog)
     assert found and all(words[0] == name for words in found)
     for words in found:
-        assert cli.parse(words).verb == name
+        assert main.parse(words).verb == name
 
 
 def test_the_help_of_all_verbs_has_examples_that_parse():
-    found = examples(cli.parser().epilog)
+    found = examples(main.parser().epilog)
     assert len(found) >= 2
     for words in found:
         if "--help" not in words:
-            cli.parse(words)
+            main.parse(words)
 
 
 def test_everything_is_explained():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxstyle import manifest
-from jaxstyle.manifest import History, Manifest, ManifestError
+from jaxstyle.runtime import journal
+from jaxstyle.runtime.journal import History, Manifest, ManifestError
 
 
 def record(output, status="done", **more):
@@ -18,7 +18,7 @@ def record(output, status="done", **more):
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / manifest.NAME
+    return tmp_path / journal.NAME
 
 
 def test_what_is_appended_is_read(path):
@@ -27,7 +27,7 @@ def test_what_is_appended_is_read(path):
         for line in written:
             file.append(line)
         assert file.last("a.png") == written[2] and file.last("sub/ä.png") == written[1] and file.last("b.png") is None
-    assert list(manifest.read(path)) == written
+    assert list(journal.read(path)) == written
     with Manifest(path) as file:  # the next run
         assert file.last("a.png") == written[2]
         file.append(record("a.png", "failed"))
@@ -40,7 +40,7 @@ def test_names_that_are_no_text(path):
     with Manifest(path) as file:
         file.append(record(name))
         assert file.last(name) == record(name)
-    assert list(manifest.read(path)) == [record(name)]
+    assert list(journal.read(path)) == [record(name)]
 
 
 def test_a_line_torn_anywhere_is_as_if_it_had_not_been(path):
@@ -51,20 +51,20 @@ def test_a_line_torn_anywhere_is_as_if_it_had_not_been(path):
     first = whole.index(b"\n") + 1
     for cut in range(first, len(whole)):
         path.write_bytes(whole[:cut])
-        assert list(manifest.read(path)) == [record("a.png")]
+        assert list(journal.read(path)) == [record("a.png")]
         with Manifest(path) as file:
             assert file.last("b.png") is None and file.last("a.png") == record("a.png")
             file.append(record("c.png"))
-        assert list(manifest.read(path)) == [record("a.png"), record("c.png")]
+        assert list(journal.read(path)) == [record("a.png"), record("c.png")]
     path.write_bytes(whole[:first] + b"\0\0\0\n")
-    assert list(manifest.read(path)) == [record("a.png")]
+    assert list(journal.read(path)) == [record("a.png")]
 
 
 @pytest.mark.parametrize("line", [b"nonsense", b"[1]", b'{"output": "a.png"}', b'{"output": 1, "status": "done"}'])
 def test_damage_before_the_last_line_is_no_torn_line(path, line):
     text = line + b"\n" + json.dumps(record("a.png")).encode() + b"\n"
     path.write_bytes(text)
-    for use in (Manifest, lambda path: list(manifest.read(path))):
+    for use in (Manifest, lambda path: list(journal.read(path))):
         with pytest.raises(ManifestError, match=r"manifest\.jsonl: line 1 is no record of a picture"):
             use(path)
     assert path.read_bytes() == text
@@ -75,7 +75,7 @@ def test_only_one_has_it(path):
         file.append(record("a.png"))
         with pytest.raises(ManifestError, match=f"^{path.parent}: another process is writing its results there$"):
             Manifest(path)
-        assert list(manifest.read(path)) == [record("a.png")]  # reading is free
+        assert list(journal.read(path)) == [record("a.png")]  # reading is free
     Manifest(path).close()
 
 
@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_whole_lines(path):
         assert file.last("b.png") is None
         file._file.left = 10_000
         file.append(record("c.png"))
-    assert list(manifest.read(path)) == [record("a.png"), record("c.png")]
+    assert list(journal.read(path)) == [record("a.png"), record("c.png")]
 
 
 def test_many_threads(path):
@@ -143,14 +143,14 @@ def test_many_threads(path):
             thread.start()
         for thread in threads:
             thread.join()
-    assert {line["output"] for line in manifest.read(path)} == {f"{n}/{i}.png" for n in range(4) for i in range(50)}
+    assert {line["output"] for line in journal.read(path)} == {f"{n}/{i}.png" for n in range(4) for i in range(50)}
 
 
 def test_what_cannot_be_written_or_read(tmp_path):
     with pytest.raises(ManifestError, match="cannot be written: no such file or directory"):
         Manifest(tmp_path / "nowhere" / "x.jsonl")
     with pytest.raises(ManifestError, match="cannot be read: no such file or directory"):
-        list(manifest.read(tmp_path / "x.jsonl"))
+        list(journal.read(tmp_path / "x.jsonl"))
 
 
 def test_records_say_when(path):
@@ -166,7 +166,7 @@ def test_a_line_that_is_being_written_just_now_ends_the_reading(path):
         def __iter__(self):
             return iter([json.dumps(record("a.png")).encode() + b"\n", b'{"output": "b', b'.png", "status": "done"}\n'])
 
-    assert [found["output"] for _, _, found in manifest._lines(Growing(), path)] == ["a.png"]
+    assert [found["output"] for _, _, found in journal._lines(Growing(), path)] == ["a.png"]
 
 
 def test_history_is_the_newest_of_all_manifests(tmp_path):
@@ -180,9 +180,9 @@ def test_history_is_the_newest_of_all_manifests(tmp_path):
     put(others[1], "b.png", 1, note="other")
     put(others[1], "b.png", 2, note="its newest")
     put(others[1], "c.png", 9)
-    put(manifest.NAME, "b.png", 3, note="own")
-    put(manifest.NAME, "d.png", 3)
-    with Manifest(tmp_path / manifest.NAME) as own:
+    put(journal.NAME, "b.png", 3, note="own")
+    put(journal.NAME, "d.png", 3)
+    with Manifest(tmp_path / journal.NAME) as own:
         history = History(own, ["a.png", "b.png", "d.png", "e.png"])
         assert [history.last(name) and history.last(name).get("note") for name in ("a.png", "b.png")] == [
             "other",
@@ -197,13 +197,13 @@ def test_history_is_the_newest_of_all_manifests(tmp_path):
 
 
 def test_whether_a_run_has_it(path, tmp_path):
-    assert not manifest.in_use(path)
+    assert not journal.in_use(path)
     with Manifest(path) as file:
         file.append(record("a.png"))
-        assert manifest.in_use(path) and manifest.beside(file) == []
+        assert journal.in_use(path) and journal.beside(file) == []
         with Manifest(tmp_path / "jaxstyle-manifest-1-of-2.jsonl") as other:
-            assert manifest.beside(other) == [path]
-    assert not manifest.in_use(path)
+            assert journal.beside(other) == [path]
+    assert not journal.in_use(path)
     Manifest(path).close()  # the question has left no lock
 
 
@@ -217,25 +217,25 @@ def test_a_file_system_without_locks(path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", flock)
     with Manifest(path) as file:
         file.append(record("a.png"))
-    assert manifest.in_use(path)
+    assert journal.in_use(path)
 
 
 def test_a_lock_that_is_held_for_a_moment_is_waited_for(path):
     Manifest(path).close()
     path.touch()
     with open(path, "r+b") as file:
-        assert manifest._locked(file)
+        assert journal._locked(file)
         threading.Timer(0.05, file.close).start()
         Manifest(path).close()
 
 
 def test_results_of_all_manifests_of_a_folder(tmp_path):
-    assert manifest.results(tmp_path / "nowhere") == manifest.results(tmp_path) == set()
-    for name, outputs in ((manifest.NAME, ("a.png", "sub/b.png")), ("jaxstyle-manifest-2-of-4.jsonl", ("c.png",))):
+    assert journal.results(tmp_path / "nowhere") == journal.results(tmp_path) == set()
+    for name, outputs in ((journal.NAME, ("a.png", "sub/b.png")), ("jaxstyle-manifest-2-of-4.jsonl", ("c.png",))):
         with Manifest(tmp_path / name) as file:
             for output in outputs:
                 file.append(record(output, "writing"))
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
     expected = {str(Path(os.path.realpath(tmp_path), name)) for name in ("a.png", "sub/b.png", "c.png")}
-    assert manifest.results(tmp_path) == manifest.results(link) == expected
+    assert journal.results(tmp_path) == journal.results(link) == expected

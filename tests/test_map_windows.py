@@ -2,9 +2,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxstyle import controls, image, map_windows
-from jaxstyle.bigimage import ArraySource
-from jaxstyle.controls import Controls
+from jaxstyle import image
+from jaxstyle.controls import controls, map_windows
+from jaxstyle.controls.controls import Controls
+from jaxstyle.image.windows import ArraySource
 
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 41, 63

@@ -3,7 +3,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from jaxstyle import memory
+from jaxstyle.runtime import memory
 
 GIB = 1 << 30
 

@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import losses, metrics, weights
-from jaxstyle.metrics import MetricsError
-from jaxstyle.stats import moments
+from jaxstyle import weights
+from jaxstyle.metrics import metrics
+from jaxstyle.metrics.metrics import MetricsError
+from jaxstyle.nets import losses
+from jaxstyle.nets.stats import moments
 
 
 @functools.cache

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import Controls, image, manifest, on_ray
-from jaxstyle.on_ray import _absolute, _together
+from jaxstyle import Controls, image
+from jaxstyle.folders import ray
+from jaxstyle.folders.ray import _absolute, _together
+from jaxstyle.runtime import journal
 
 RNG = np.random.default_rng(0)
 
@@ -58,12 +60,12 @@ def told(process):
 
 
 def contents(folder):
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and not manifest.is_manifest(path.name)]
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and not journal.is_manifest(path.name)]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def done(folder):
-    return [record["output"] for record in manifest.records(folder) if record["status"] == "done"]
+    return [record["output"] for record in journal.records(folder) if record["status"] == "done"]
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ def test_one_report_of_all_shards():
             *("w", "0", 7, 2, f"{shard}/2", shard),
         )
 
-    a, b = jaxstyle.workers.Failure("a", (), "a", "why"), jaxstyle.workers.Failure("b", (), "b", "why")
+    a, b = jaxstyle.folders.workers.Failure("a", (), "a", "why"), jaxstyle.folders.workers.Failure("b", (), "b", "why")
     found = _together([report(1, 4, 5, (a,)), report(2, 6, 0, (b,), "full")], 10.0)
     assert (found.pictures, found.done, found.kept, found.failed, found.stopped) == (17, 10, 5, (a, b), "full")
     assert (found.ignored, found.notices, found.copied, found.seed, found.styles_per_image) == (3, 2, 3, 7, 2)
@@ -131,10 +133,10 @@ def test_one_report_of_all_shards():
 
 def test_the_number_of_shards():
     with pytest.raises(ValueError, match=r"^shards: expected at least 1, got 0$"):
-        on_ray.stylize_dataset("in", "out", "styles", shards=0)
+        ray.stylize_dataset("in", "out", "styles", shards=0)
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxstyle\[ray\]'"):
-        on_ray.stylize_dataset("in", "out", "styles")
+        ray.stylize_dataset("in", "out", "styles")

@@ -78,7 +78,7 @@ print(set(jaxstyle.__all__) <= set(vars(jaxstyle)))
 def test_the_command_line_is_read_without_jax(tmp_path):
     code = """
 import contextlib, io, sys
-from jaxstyle import cli
+from jaxstyle.cli import main as cli
 for line in "--help", "--version", "stylize --help", "stylize a --style b --alpha 2", "render --no", "completion bash":
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
@@ -92,42 +92,41 @@ for line in "--help", "--version", "stylize --help", "stylize a --style b --alph
 
 
 def test_names_mean_the_same_whatever_was_imported_before(tmp_path):
-    # `stylize` is a function and the name of its module, whose import sets the package's attribute of that name.
     code = """
-import contextlib, importlib, inspect, sys
+import importlib, inspect, sys
 orders = [
-    "import jaxstyle.stylize",
-    "import jaxstyle.stylize as it; assert it.__name__ == 'stylize'",
-    "from jaxstyle.stylize import Report",
-    "importlib.import_module('jaxstyle.stylize')",
+    "import jaxstyle.painting.picture",
     "from jaxstyle import stylize; assert inspect.isfunction(stylize)",
     "from jaxstyle import *; assert inspect.isfunction(stylize)",
     "import jaxstyle; jaxstyle.Report",
-    "import jaxstyle; jaxstyle.stylize; import jaxstyle.stylize",
-    "import jaxstyle.batch",
-    "from jaxstyle import dataset, fit",
-    "from jaxstyle.cli import main",
-    "import jaxstyle; assert jaxstyle.tiles.stylize and jaxstyle.metrics.measure",
+    "from jaxstyle.methods import adain, inr",
+    "from jaxstyle.folders import dataset; from jaxstyle import fit",
+    "from jaxstyle.cli.main import main",
+    "import jaxstyle.weights; assert jaxstyle.weights.load",
+    "import jaxstyle.image; assert jaxstyle.image.read",
 ]
 for order in orders:
     for name in [name for name in sys.modules if name.partition(".")[0] == "jaxstyle"]:
         del sys.modules[name]
     exec(order, globals())
     import jaxstyle
-    for _ in range(2):
-        for name in jaxstyle.__all__:
-            value = getattr(jaxstyle, name)
-            if inspect.ismodule(value):
-                assert value is sys.modules[f"jaxstyle.{name}"], (order, name)
-            else:
-                assert value.__name__ == name, (order, name)
-                assert value is getattr(sys.modules[value.__module__], name), (order, name)
-        assert inspect.isfunction(jaxstyle.stylize) and jaxstyle.stylize.__module__ == "jaxstyle.stylize", order
-        import jaxstyle.stylize
+    for name in jaxstyle.__all__:
+        value = getattr(jaxstyle, name)
+        if inspect.ismodule(value):
+            assert value is sys.modules[f"jaxstyle.{jaxstyle._MODULES[name]}"], (order, name)
+        else:
+            assert value.__name__ == name, (order, name)
+            assert value is getattr(sys.modules[value.__module__], name), (order, name)
 print("good")
 """
     done = run(code, cwd=tmp_path)
     assert done.stdout == "good\n", done.stderr
+
+
+def test_no_module_bears_the_name_of_a_public_function():
+    """Importing the module would set the package's attribute of that name."""
+    modules = {path.stem for path in Path(jaxstyle.__file__).parent.iterdir()} - {"__init__"}
+    assert modules & set(jaxstyle.__all__) <= set(jaxstyle._MODULES)
 
 
 def test_what_is_not_there_is_told(tmp_path):
@@ -143,9 +142,10 @@ def test_what_is_not_there_is_told(tmp_path):
 def test_type_checkers_see_what_there_is():
     tree = ast.parse(Path(jaxstyle.__file__).read_text(encoding="utf-8"))
     (typed,) = (node for node in tree.body if isinstance(node, ast.If))
-    seen = {(alias.name, node.module) for node in typed.body for alias in node.names}
-    homes = {name: f"jaxstyle.{module}" for name, module in jaxstyle._HOMES.items()}
-    assert seen == {(name, homes.get(name, "jaxstyle")) for name in jaxstyle.__all__}
+    seen = {(alias.asname or alias.name, alias.name, node.module) for node in typed.body for alias in node.names}
+    modules = {(name, *f"jaxstyle.{home}".rpartition(".")[::-2]) for name, home in jaxstyle._MODULES.items()}
+    others = {(name, name, f"jaxstyle.{home}") for name, home in jaxstyle._HOMES.items()}
+    assert seen == modules | others and jaxstyle.__all__ == sorted(jaxstyle._MODULES | jaxstyle._HOMES)
 
 
 def test_pickles_name_the_modules(tmp_path):
@@ -164,19 +164,6 @@ def test_public_names_exist_and_are_documented():
             assert value.__doc__ and value.__doc__.strip(), f"jaxstyle.{name} has no docstring"
             # the text that @dataclass writes by itself says nothing
             assert not value.__doc__.startswith(f"{name}("), f"jaxstyle.{name} has no docstring"
-
-
-def test_weights_is_the_module_not_the_folder_beside_it():
-    from jaxstyle import weights
-
-    assert Path(weights.__file__) == Path(jaxstyle.__file__).with_name("weights.py")
-
-
-def test_convert_vgg_runs_as_a_module(tmp_path):
-    run_module = "runpy.run_module('jaxstyle.convert_vgg', run_name='__main__')"
-    done = run(f"import runpy, sys; sys.argv = ['x', '--help']; {run_module}", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "--calibrate" in done.stdout
 
 
 @pytest.mark.slow

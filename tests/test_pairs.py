@@ -3,9 +3,21 @@ import time
 
 import pytest
 
-from jaxstyle import image, manifest, pairs
-from jaxstyle.controls import Controls
-from jaxstyle.pairs import Found, Listing, PairError, choose, default_output, find, make_jobs, pair_up, result_name
+from jaxstyle import image
+from jaxstyle.controls.controls import Controls
+from jaxstyle.folders import pairing
+from jaxstyle.folders.pairing import (
+    Found,
+    Listing,
+    PairError,
+    choose,
+    default_output,
+    find,
+    make_jobs,
+    pair_up,
+    result_name,
+)
+from jaxstyle.runtime import journal
 
 
 def touch(root, *names):
@@ -62,8 +74,8 @@ def test_files_are_taken_whatever_their_suffix_and_in_their_order(folder):
 def test_a_file_whose_name_looks_like_a_pattern(folder):
     touch(folder, "[1].png", "1.png")
     assert find(["[1].png"], "content") == Listing((Found("[1].png", "[1].png"),), False, 0)
-    assert not pairs.is_group("[1].png") and pairs.is_group("[2].png") and pairs.is_group("photos")
-    assert not pairs.is_group("missing.png")
+    assert not pairing.is_group("[1].png") and pairing.is_group("[2].png") and pairing.is_group("photos")
+    assert not pairing.is_group("missing.png")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +112,7 @@ def test_results_are_no_pictures(folder):
     """Neither those of the folder for the results, nor those of other runs in folders in folders."""
     touch(folder / "photos", "sub/a_stylized.png", "out/x_stylized.png", "out/mine.png", "out/deep/y_stylized.png")
     for place, outputs in (("sub", ["a_stylized.png"]), ("out", ["x_stylized.png", "deep/y_stylized.png"])):
-        with manifest.Manifest(folder / "photos" / place / manifest.NAME) as file:
+        with journal.Manifest(folder / "photos" / place / journal.NAME) as file:
             for output in outputs:
                 file.append({"output": output, "status": "writing"})
     expected = ["a.png", "b.JPG", "out/mine.png", "sub/a.png", "sub/deep/c.webp"]
@@ -108,7 +120,7 @@ def test_results_are_no_pictures(folder):
     assert names(find(["photos/**/*.*"], "content")) == expected
     assert names(find(["photos/*"], "content", recursive=True)) == expected
     assert "x_stylized.png" in names(find(["photos/out"], "content"))  # named itself
-    made = manifest.results(folder / "photos/out")
+    made = journal.results(folder / "photos/out")
     found = find(["photos/out", "photos/a.png", "photos/out/x_stylized.png"], "content", results=made)
     assert names(found) == ["mine.png", "a.png"] and found.ignored == 3
     with pytest.raises(PairError, match="content: expected at least one picture, got none but results"):
@@ -244,13 +256,13 @@ def test_the_format_gives_the_suffix(content, format, expected):
 
 
 def test_every_format_has_a_suffix_that_means_it():
-    assert {image.WRITE_FORMATS[suffix]: suffix for suffix in pairs.SUFFIXES.values()} == pairs.SUFFIXES
-    assert set(pairs.SUFFIXES) == set(image.WRITE_FORMATS.values())
+    assert {image.WRITE_FORMATS[suffix]: suffix for suffix in pairing.SUFFIXES.values()} == pairing.SUFFIXES
+    assert set(pairing.SUFFIXES) == set(image.WRITE_FORMATS.values())
 
 
 def test_long_names_are_cut_and_stay_different():
     found = {result_name(f"{stem * 200}{i}.png", ["é" * 200 + ".png"]) for stem in "aé" for i in range(3)}
-    assert len(found) == 6 and all(len(name.encode()) <= pairs.MOST_BYTES for name in found)
+    assert len(found) == 6 and all(len(name.encode()) <= pairing.MOST_BYTES for name in found)
     assert all(name.endswith(".png") for name in found)
 
 
@@ -277,7 +289,7 @@ def outputs(contents, styles=("s.png",), **options):
 )
 def test_names_that_would_be_the_same_are_marked(contents):
     found = outputs(contents)
-    assert len({pairs._key(name) for name in found}) == len(contents)
+    assert len({pairing._key(name) for name in found}) == len(contents)
     assert outputs(contents[::-1]) == found[::-1]  # it does not matter who is first
     plain, *_ = outputs(contents[:1])
     assert all(len(name.encode()) - len(plain.encode()) in range(8, 11) for name in found)  # _12345678
@@ -307,6 +319,6 @@ def test_styles_of_one_name():
 
 
 def test_names_that_are_the_same_even_so_are_refused(monkeypatch):
-    monkeypatch.setattr(pairs, "_digest", lambda parts: "0" * 8)
+    monkeypatch.setattr(pairing, "_digest", lambda parts: "0" * 8)
     with pytest.raises(PairError, match=r"^in/A.png: its result would have the name of that of in/a.png: A_styl.*png$"):
         outputs([("in/a.png", "a.png"), ("in/A.png", "A.png")])

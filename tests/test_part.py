@@ -3,8 +3,8 @@ import errno
 import numpy as np
 import pytest
 
-from jaxstyle.manifest import Manifest, ManifestError
-from jaxstyle.part import SUFFIX, Part, PartError
+from jaxstyle.painting.unfinished import SUFFIX, Part, PartError
+from jaxstyle.runtime.journal import Manifest, ManifestError
 
 SHAPE, DTYPE = (4, 5, 3), np.dtype(np.uint8)
 TILES = np.random.default_rng(0).integers(0, 256, (3, *SHAPE), np.uint8)

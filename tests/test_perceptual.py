@@ -6,8 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import image, perceptual, vgg, weights
-from jaxstyle.perceptual import LPIPS_TAPS, MetricsError, Networks, as_batches, lpips, temporal_lpips
+from jaxstyle import image, weights
+from jaxstyle.metrics import networks as perceptual
+from jaxstyle.metrics.networks import LPIPS_TAPS, MetricsError, Networks, as_batches, lpips, temporal_lpips
+from jaxstyle.nets import vgg
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from jaxstyle.progress import Bar, Progress, describe
+from jaxstyle.runtime.progress import Bar, Progress, describe
 
 
 def test_the_line_says_how_far_how_fast_and_how_long():

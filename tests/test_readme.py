@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxstyle import cli
+from jaxstyle.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
@@ -62,7 +62,7 @@ def test_commands_parse(capsys):
         if inside and command.startswith("jaxstyle ") and "[options]" not in command and "--help" not in command:
             found += 1
             try:
-                cli.parse(shlex.split(command.partition(" > ")[0], comments=True)[1:])
+                main.parse(shlex.split(command.partition(" > ")[0], comments=True)[1:])
             except SystemExit:
                 pytest.fail(f"{page.name}: {line}: {capsys.readouterr().err}")
     assert found > 10

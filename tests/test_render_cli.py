@@ -5,10 +5,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxstyle import cli, image, part, render_cli
-from jaxstyle.inr_file import Rendering
-from jaxstyle.inr_network import Spec, init, save
-from jaxstyle.inr_render import render_image
+from jaxstyle import image
+from jaxstyle.cli import main, render
+from jaxstyle.methods.inr.network import Spec, init, save
+from jaxstyle.methods.inr.rendering import render_image
+from jaxstyle.painting import unfinished
+from jaxstyle.painting.rendering import Rendering
 
 SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
 PARAMS = init(jax.random.key(0), SMALL, size=(30, 20))
@@ -28,7 +30,7 @@ def fit(tmp_path, monkeypatch):
 
 
 def test_a_picture(fit, capsys):
-    assert cli.main(["render", "inr.safetensors", "-o", "out.png"]) == 0
+    assert main.main(["render", "inr.safetensors", "-o", "out.png"]) == 0
     assert capsys.readouterr().out.startswith("out.png: 30 x 20 pixels in ")
     np.testing.assert_allclose(image.read("out.png").pixels, render_image(PARAMS), atol=0.51 / 255)
 
@@ -36,12 +38,12 @@ def test_a_picture(fit, capsys):
 def test_all_controls(fit, capsys):
     command = "render inr.safetensors -o out.png --json --size 33x24 --alpha 0.9 --alpha_map left.png"
     command += " --gradient top:1,bottom:0.5 --mask left.png right.png --mask-alpha 1,0.25 --region -0.5,-.5,0.5,1"
-    assert cli.main(command.split()) == 0
+    assert main.main(command.split()) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["output"], report["width"], report["height"], report["frames"]) == ("out.png", 33, 24, 1)
     middle = render_image(PARAMS, (33, 24), 0.0, region=(-0.5, -0.5, 0.5, 1))[:, 16]  # beside both masks
     np.testing.assert_allclose(image.read("out.png").pixels[:, 16], middle, atol=0.51 / 255)
-    assert cli.main(["render", "inr.safetensors", "-o", "sweep.webp", "--sweep", "3", "--fps", "4"]) == 0
+    assert main.main(["render", "inr.safetensors", "-o", "sweep.webp", "--sweep", "3", "--fps", "4"]) == 0
     assert capsys.readouterr().out.startswith("sweep.webp: 3 pictures of 30 x 20 pixels in ")
 
 
@@ -72,7 +74,7 @@ def test_mistakes_are_one_line_and_leave_nothing(fit, capsys, flags, message):
     image.write("square.png", np.ones((9, 9), np.float32))
     before = sorted(path.name for path in fit.iterdir())
     try:
-        code = cli.main(["render", *flags.split()])
+        code = main.main(["render", *flags.split()])
     except SystemExit as error:
         code = error.code
     captured = capsys.readouterr()
@@ -84,8 +86,8 @@ def test_a_failed_run_is_told_from_a_mistake(fit, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(part.Part, "write", full)
-    assert cli.main(["render", "inr.safetensors", "-o", "out.png", "--json"]) == 1
+    monkeypatch.setattr(unfinished.Part, "write", full)
+    assert main.main(["render", "inr.safetensors", "-o", "out.png", "--json"]) == 1
     captured = capsys.readouterr()
     assert captured.err == "jaxstyle: out.png: cannot be written: no space left on device\n"
     assert json.loads(captured.out) == {"stopped": "out.png: cannot be written: no space left on device"}
@@ -94,7 +96,7 @@ def test_a_failed_run_is_told_from_a_mistake(fit, capsys, monkeypatch):
 
 def test_the_speed_is_told_where_it_means_something():
     report = Rendering("a.png", 2000, 1000, 1, 8, 0, 0.5, 4_000_000)
-    assert render_cli.words(report) == "a.png: 2000 x 1000 pixels in 0.5 s (4 megapixels/s)"
-    assert render_cli.words(dataclasses.replace(report, tiles=1)) == "a.png: 2000 x 1000 pixels in 0.5 s"
-    found = render_cli.words(dataclasses.replace(report, kept=7))
+    assert render.words(report) == "a.png: 2000 x 1000 pixels in 0.5 s (4 megapixels/s)"
+    assert render.words(dataclasses.replace(report, tiles=1)) == "a.png: 2000 x 1000 pixels in 0.5 s"
+    found = render.words(dataclasses.replace(report, kept=7))
     assert found == "a.png: 2000 x 1000 pixels in 0.5 s, 7 of 8 tiles were there"

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxstyle import manifest
-from jaxstyle.controls import Controls
-from jaxstyle.manifest import Manifest
-from jaxstyle.pairs import Job
-from jaxstyle.resume import BatchError, Facts, make_folder, missing, remove_leftovers
+from jaxstyle.controls.controls import Controls
+from jaxstyle.folders.kept import BatchError, Facts, make_folder, missing, remove_leftovers
+from jaxstyle.folders.pairing import Job
+from jaxstyle.runtime import journal
+from jaxstyle.runtime.journal import Manifest
 
 PLAIN = Controls()
 
@@ -29,7 +29,7 @@ class Run:
 
     def missing(self, jobs=None, *, sha256="1", overwrite=False):
         """What is left to be done."""
-        with Manifest(self.out / manifest.NAME) as record:
+        with Manifest(self.out / journal.NAME) as record:
             jobs = self.jobs() if jobs is None else jobs
             return [
                 job.output for job in missing(jobs, Facts("w", sha256, None), record, self.out, overwrite=overwrite)
@@ -39,7 +39,7 @@ class Run:
         """What a run would do."""
         facts = Facts("w", sha256, None)
         (self.out / job.output).write_bytes(b"result")
-        with Manifest(self.out / manifest.NAME) as record:
+        with Manifest(self.out / journal.NAME) as record:
             inputs = facts.inputs(job)
             record.append({"output": job.output, "status": status, "inputs": inputs, **facts.of(job)})
 

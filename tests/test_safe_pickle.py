@@ -8,7 +8,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from jaxstyle.safe_pickle import CheckpointError, read_arrays
+from jaxstyle.nets.safe_pickle import CheckpointError, read_arrays
 
 TREE = {
     "net": {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "bias": np.array([0.5, -1.0])},

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxstyle.scratch import Scratch
+from jaxstyle.runtime.scratch import Scratch
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

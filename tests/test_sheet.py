@@ -6,11 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from jaxstyle import adain, flags, image
-from jaxstyle import sheet as module
-from jaxstyle.controls import Controls, Maps
+from jaxstyle import image
+from jaxstyle.cli import flags
+from jaxstyle.controls.controls import Controls, Maps
 from jaxstyle.image import ImageError, Picture
-from jaxstyle.sheet import Sheet, SheetReport, run, sheet
+from jaxstyle.methods import adain
+from jaxstyle.sheet import make as module
+from jaxstyle.sheet.make import Sheet, SheetReport, run, sheet
 
 CELL = 40
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.image import Picture
-from jaxstyle.sheet_page import PALE, PAPER, Entry, Grid, Table, fitted
+from jaxstyle.sheet.page import PALE, PAPER, Entry, Grid, Table, fitted
 
 CELL = 60
 

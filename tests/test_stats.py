@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.stats import EPS, Moments, adain, gram, moments, standardise
+from jaxstyle.nets.stats import EPS, Moments, adain, gram, moments, standardise
 
 
 def features(shape, seed=0, mean=0.0, std=1.0):

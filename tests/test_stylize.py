@@ -7,9 +7,13 @@ import PIL.Image
 import pytest
 
 import jaxstyle
-from jaxstyle import Controls, adain, buckets, colors, image, memory, weights
-from jaxstyle.controls import Maps, read_maps
-from jaxstyle.stylize import default_model, encode_styles, render, stylize, stylize_file
+from jaxstyle import Controls, image, weights
+from jaxstyle.controls import colors
+from jaxstyle.controls.controls import Maps, read_maps
+from jaxstyle.methods import adain
+from jaxstyle.painting import buckets
+from jaxstyle.painting.picture import default_model, encode_styles, render, stylize, stylize_file
+from jaxstyle.runtime import memory
 
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 19, 26

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import colors, image
+from jaxstyle import image
+from jaxstyle.controls import colors
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -3,15 +3,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import adain, layers, vgg
-from jaxstyle.bigimage import ArraySource
-from jaxstyle.tile_plan import Canvas, decoder_margin, encoder_margin, make_plan, positions, share_map, spans
+from jaxstyle.image.windows import ArraySource
+from jaxstyle.methods import adain
+from jaxstyle.nets import convolutions, vgg
+from jaxstyle.painting.plan import Canvas, decoder_margin, encoder_margin, make_plan, positions, share_map, spans
 
 
 @pytest.fixture
 def row_by_row(monkeypatch):
     """Convolutions compute no rows together, in whose sums a NaN would reach those that do not depend on it."""
-    monkeypatch.setattr(layers, "_LARGE", 10**9)
+    monkeypatch.setattr(convolutions, "_LARGE", 10**9)
 
 
 @pytest.mark.usefixtures("row_by_row")

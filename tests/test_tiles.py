@@ -8,8 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import adain, image, memory, scratch, tiles
-from jaxstyle.bigimage import ArraySource
+from jaxstyle import image
+from jaxstyle.image.windows import ArraySource
+from jaxstyle.methods import adain
+from jaxstyle.painting import tiles
+from jaxstyle.runtime import memory, scratch
 
 
 def photo(height, width, seed=0):

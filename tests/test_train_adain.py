@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle import adain, weights
+from jaxstyle import weights
+from jaxstyle.methods import adain
 from train import adain as trainer
 from train import devices, loop
 from train.checkpoints import Checkpoints

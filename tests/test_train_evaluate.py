@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle import adain, image, metrics
+from jaxstyle import image
+from jaxstyle.methods import adain
+from jaxstyle.metrics import metrics
 from train import evaluate, pairs
 
 SIZE = 32

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import jaxstyle
-from jaxstyle import inr, metrics
+from jaxstyle.methods import inr
+from jaxstyle.metrics import metrics
 from train import evaluate_inr, measure_inr
 from train.inr_pairs import read_file
 

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import image, inr, inr_schedule
-from jaxstyle.inr_schedule import Refine, Regress, Schedule
+from jaxstyle import image
+from jaxstyle.methods import inr
+from jaxstyle.methods.inr import schedule as inr_schedule
+from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
 from train import inr_fit as trainer
 from train import inr_pairs, inr_report, loop
 from train.checkpoints import CheckpointError, Checkpoints

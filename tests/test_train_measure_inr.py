@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import inr, metrics
+from jaxstyle.methods import inr
+from jaxstyle.metrics import metrics
 from train import measure_inr
 
 SPEC = inr.Spec(octaves=1, latent=2, width=4, depth=2, skip=0, bottleneck=2)

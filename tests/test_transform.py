@@ -13,9 +13,11 @@ import PIL.Image
 import pytest
 
 import jaxstyle
-from jaxstyle import StyleTransform, adain, image, transform
-from jaxstyle.pairs import Found, Listing, choose, pair_up
-from jaxstyle.transform import Draw, TransformError
+from jaxstyle import StyleTransform, image
+from jaxstyle.folders import transform
+from jaxstyle.folders.pairing import Found, Listing, choose, pair_up
+from jaxstyle.folders.transform import Draw, TransformError
+from jaxstyle.methods import adain
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (6, 9, 3), np.uint8)
@@ -63,7 +65,7 @@ def level(path):
 
 def test_the_draw_is_that_of_a_data_set(cheap):
     restyle = StyleTransform("styles", seed=7)
-    listing = jaxstyle.pairs.find(["styles"], "styles", recursive=True)
+    listing = jaxstyle.folders.pairing.find(["styles"], "styles", recursive=True)
     for name in ("cat/1.png", "dog/2.png", "x"):
         ((_, (style,)),) = pair_up(Listing((Found("", name),), True, 0), listing, pair="random", seed=7)
         assert restyle.styles[restyle.draw(name).style] == os.path.abspath(style.path)

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import vgg, weights
+from jaxstyle import weights
+from jaxstyle.nets import vgg
 
 TAPS = {a: [f"{kind}{n[4:]}" for n in vgg.conv_names(a) for kind in ("conv", "relu")] for a in ("vgg16", "vgg19")}
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from jaxstyle.workers import _Once
+from jaxstyle.folders.workers import _Once
 
 
 def test_each_value_is_worked_out_once_however_many_ask():

@@ -32,9 +32,11 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from jaxstyle import adain, image, interrupts, memory, weights
+from jaxstyle import image, weights
 from jaxstyle.arrays import Array, Params
-from jaxstyle.stats import moments
+from jaxstyle.methods import adain
+from jaxstyle.nets.stats import moments
+from jaxstyle.runtime import interrupts, memory
 from train import checkpoints, data, devices, flags, loop
 
 logger = logging.getLogger(__name__)

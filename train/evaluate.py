@@ -28,8 +28,11 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxstyle import adain, cache, gatys, image, interrupts, memory, metrics, weights
+from jaxstyle import image, weights
 from jaxstyle.arrays import ArrayLike
+from jaxstyle.methods import adain, gatys
+from jaxstyle.metrics import metrics
+from jaxstyle.runtime import cache, interrupts, memory
 from train import data, flags, pairs, results, tables
 from train.pairs import Pair
 from train.results import Results, Row, Task

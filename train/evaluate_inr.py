@@ -31,7 +31,11 @@ from typing import Any, Literal
 import numpy as np
 
 import jaxstyle
-from jaxstyle import cache, inr, inr_schedule, interrupts, memory, metrics, weights
+from jaxstyle import weights
+from jaxstyle.methods import inr
+from jaxstyle.methods.inr import schedule as inr_schedule
+from jaxstyle.metrics import metrics
+from jaxstyle.runtime import cache, interrupts, memory
 from train import flags, inr_pairs, measure_inr, pairs, results, tables_inr
 from train.evaluate import EvaluateError, whole_numbers
 from train.inr_pairs import Pair

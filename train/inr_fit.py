@@ -1,8 +1,8 @@
 """Fits INR-st networks (arXiv:2210.07762) to a photo and a painting, or to many pairs at once.
 
 ``python -m train.inr_fit --content PHOTO --style PAINTING``; ``--help`` lists the rest. What a fit consists of is said
-by ``--preset``, see `jaxstyle.inr_schedule`; the other flags change one thing of it, for the paper's ablations. It is
-the fit that `jaxstyle.fit` does, with curves, strips of pictures and checkpoints beside it.
+by ``--preset``, see `jaxstyle.methods.inr.schedule`; the other flags change one thing of it, for the paper's ablations.
+It is the fit that `jaxstyle.fit` does, with curves, strips of pictures and checkpoints beside it.
 
 ``--pairs FILE`` fits every line PHOTO tab PAINTING of a file: those whose photos have one size side by side, shared out
 among all devices, the others in turn step by step. All pairs draw the same random numbers: what becomes of one does not
@@ -23,10 +23,13 @@ import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
-from jaxstyle import cache, image, inr, inr_schedule, interrupts, memory
+from jaxstyle import image
 from jaxstyle.arrays import Array, Params
-from jaxstyle.inr_fit import FitState
-from jaxstyle.inr_schedule import Regress, Schedule
+from jaxstyle.methods import inr
+from jaxstyle.methods.inr import schedule as inr_schedule
+from jaxstyle.methods.inr.schedule import Regress, Schedule
+from jaxstyle.methods.inr.step import FitState
+from jaxstyle.runtime import cache, interrupts, memory
 from train import checkpoints, flags, inr_pairs, inr_report, loop
 from train.devices import replicate
 from train.inr_pairs import Pair

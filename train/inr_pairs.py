@@ -19,11 +19,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxstyle import adain, image, inr_fit
+from jaxstyle import image
 from jaxstyle.arrays import Array, Params
-from jaxstyle.inr_fit import FitState
-from jaxstyle.inr_schedule import Refine, Schedule
-from jaxstyle.stylize import default_model
+from jaxstyle.methods import adain
+from jaxstyle.methods.inr import step
+from jaxstyle.methods.inr.schedule import Refine, Schedule
+from jaxstyle.methods.inr.step import FitState
+from jaxstyle.painting.picture import default_model
 from train import pairs
 from train.devices import AXIS, make_mesh
 from train.pairs import PairsError
@@ -62,7 +64,7 @@ def read_pair(content: str, style: str, size: int, name: str = "") -> Pair:
       PairsError: one of them cannot be read.
     """
     try:
-        found = [inr_fit.resized(image.read(file).pixels, file, size) for file in (content, style)]
+        found = [step.resized(image.read(file).pixels, file, size) for file in (content, style)]
     except image.ImageError as error:
         raise PairsError(str(error)) from None
     return Pair(name, found[0], found[1])
@@ -95,7 +97,7 @@ def check_sizes(chosen: Sequence[Pair], encoder: Params, schedule: Schedule) -> 
     smallest = min(chosen, key=lambda pair: min(*pair.content.shape[:2], *pair.style.shape[:2]))
     for number, stage in enumerate(schedule.stages):
         if isinstance(stage, Refine) and stage.steps:
-            make = partial(inr_fit.stage_data, schedule, number, content=smallest.content, style=smallest.style)
+            make = partial(step.stage_data, schedule, number, content=smallest.content, style=smallest.style)
             try:
                 jax.eval_shape(lambda encoder, make=make: make(encoder), encoder)
             except ValueError as error:
@@ -183,7 +185,7 @@ def create_state(key: Array, schedule: Schedule, count: int) -> FitState:
 
     The parameters are without the size of a picture, which the pairs need not share; see `fitted`.
     """
-    state = inr_fit.create_state(key, schedule, (0, 0))
+    state = step.create_state(key, schedule, (0, 0))
     return jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], count, axis=0), state)
 
 
@@ -200,24 +202,23 @@ def stage_data(
     schedule: Schedule,
     stage: int,
 ) -> Any:
-    """`jaxstyle.inr_fit.stage_data` of a group's members, on its devices.
+    """`jaxstyle.methods.inr.step.stage_data` of a group's members, on its devices.
 
     Args:
       chosen: all pairs of the run.
       targets: of each, from `stylized`, for stages of regression.
       group: whose data.
-      encoder, schedule, stage: see `jaxstyle.inr_fit.stage_data`.
+      encoder, schedule, stage: see `jaxstyle.methods.inr.step.stage_data`.
     """
     each = [
-        inr_fit.stage_data(schedule, stage, encoder, chosen[i].content, chosen[i].style, targets[i])
-        for i in group.members
+        step.stage_data(schedule, stage, encoder, chosen[i].content, chosen[i].style, targets[i]) for i in group.members
     ]
     return spread(jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *each), group)
 
 
 @functools.cache
 def compile_step(mesh: Mesh, each: int, schedule: Schedule, stage: int) -> Step:
-    """`jaxstyle.inr_fit.fit_step` for the pairs of a group.
+    """`jaxstyle.methods.inr.step.fit_step` for the pairs of a group.
 
     Args:
       mesh, each: of the group.
@@ -227,7 +228,7 @@ def compile_step(mesh: Mesh, each: int, schedule: Schedule, stage: int) -> Step:
       ``step(key, state, data, encoder) -> (state, terms)``, all but the key and the encoder with a row for each pair.
       The state is donated: do not use it again.
     """
-    one = partial(inr_fit.fit_step, schedule=schedule, stage=stage)
+    one = partial(step.fit_step, schedule=schedule, stage=stage)
 
     def rows(key: Array, state: FitState, data: Any, encoder: Params) -> tuple[FitState, dict[str, Array]]:
         if each > 1:

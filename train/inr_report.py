@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxstyle import image, inr
-from jaxstyle.inr_schedule import Schedule
+from jaxstyle import image
+from jaxstyle.methods import inr
+from jaxstyle.methods.inr.schedule import Schedule
 from train import loop
 from train.inr_pairs import Pair
 

@@ -17,8 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle import image, inr, metrics
+from jaxstyle import image
 from jaxstyle.arrays import Array
+from jaxstyle.methods import inr
+from jaxstyle.metrics import metrics
 from train.results import Row
 
 BAND = 1 << 22
@@ -126,7 +128,8 @@ def ends(networks: metrics.Networks, params: inr.InrParams, content: np.ndarray,
 
 
 def controllability(params: inr.InrParams, content: np.ndarray, pixels: int, seed: int) -> Row:
-    """Table 3: what the style of one pixel does at some distance, see `jaxstyle.metrics.pixel_controllability`."""
+    """Table 3: what the style of one pixel does at some distance, see
+    `jaxstyle.metrics.metrics.pixel_controllability`."""
     row: Row = {}
     for distance in DISTANCES:
         found = metrics.pixel_controllability(

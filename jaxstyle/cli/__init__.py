@@ -1,0 +1,1 @@
+"""The command ``jaxstyle``: one file a verb."""

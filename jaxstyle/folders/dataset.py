@@ -1,0 +1,240 @@
+"""Whole data sets: a tree of class folders in, the same tree stylized out.
+
+The styles of a picture depend on a seed and on its name alone, neither on the order nor on who makes it. So the work
+may be split into shards, by a hash of the names, that several processes or machines do at the same time into one
+folder. Each has a manifest of its own and all know what the others made (`jaxstyle.runtime.journal.History`): a run may
+be taken up again with another number of shards, or with none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import filecmp
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Unpack
+
+import jax
+
+from jaxstyle import image
+from jaxstyle.controls.controls import Controls, Fields
+from jaxstyle.folders import folder as batch
+from jaxstyle.folders import pairing, workers
+from jaxstyle.folders.dataset_plan import Plan, plan
+from jaxstyle.folders.folder import BatchReport
+from jaxstyle.folders.kept import BatchError
+from jaxstyle.folders.pairing import Found, PathLike
+from jaxstyle.folders.workers import Failure
+from jaxstyle.image.source import os_problem
+from jaxstyle.painting.picture import DEFAULT_WEIGHTS, chosen_controls
+from jaxstyle.runtime import journal
+from jaxstyle.runtime.progress import Progress
+
+
+@dataclass(frozen=True)
+class DatasetReport(BatchReport):
+    """What `stylize_dataset` did: what a `BatchReport` says, of the shard if it was one, and
+
+    Attributes:
+      seed: by which the styles were drawn.
+      styles_per_image: how many each picture has.
+      shard: such as ``"1/4"``; None for the whole.
+      copied: how many files that are no pictures were copied now.
+    """
+
+    seed: int
+    styles_per_image: int
+    shard: str | None
+    copied: int
+
+
+def stylize_dataset(
+    folder: PathLike,
+    output: PathLike,
+    styles: PathLike | Sequence[PathLike],
+    controls: Controls | None = None,
+    *,
+    styles_per_image: int = 1,
+    shard: tuple[int, int] | None = None,
+    copy_other: bool = False,
+    keep_names: bool = False,
+    format: str | None = None,
+    weights_file: PathLike = DEFAULT_WEIGHTS,
+    overwrite: bool = False,
+    max_pixels: int = image.MAX_PIXELS,
+    devices: Sequence[jax.Device] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    **fields: Unpack[Fields],
+) -> DatasetReport:
+    """Repaints the pictures of a folder and all folders in it, each in styles drawn for it.
+
+    Args:
+      folder: of the data set.
+      output: folder of the results, made if missing, with the same sub-folders; not inside ``folder``.
+      styles: folders, searched recursively, patterns or files.
+      controls, fields: see `jaxstyle.stylize`. ``seed``, 0 if not given, is that of the draw.
+      styles_per_image: how many different styles each picture gets, one result for each. Those of a smaller number
+        are among those of a larger one.
+      shard: ``(i, n)`` does the i-th of n shares, i from 1. The shares of all i make the whole.
+      copy_other: copy the files that are no pictures, such as labels; hidden ones are left.
+      keep_names: give the results the names of the pictures, but for a suffix that cannot be written, so that labels
+        that name them still do. By default they are called ``<picture>_stylized_<style>``.
+      format, weights_file, overwrite, max_pixels, devices, progress: see `jaxstyle.stylize_folder`.
+
+    Returns:
+      A `DatasetReport`.
+
+    Raises:
+      PairError: there are no such pictures.
+      BatchError: ``output`` cannot be used, or holds what was made otherwise, by another draw for instance.
+      ImageError, ValueError: as `jaxstyle.folders.folder.run`, or an argument is out of range.
+    """
+    whole = plan(
+        folder,
+        output,
+        styles,
+        chosen_controls(controls, fields),
+        styles_per_image=styles_per_image,
+        copy_other=copy_other,
+        keep_names=keep_names,
+        format=format,
+        overwrite=overwrite,
+    )
+    return carry_out(
+        whole if shard is None else whole.shard(*shard),
+        shard,
+        weights_file=weights_file,
+        overwrite=overwrite,
+        max_pixels=max_pixels,
+        devices=devices,
+        progress=progress,
+    )
+
+
+# ---- doing it ----------------------------------------------------------------------------------------------
+
+
+def carry_out(
+    share: Plan,
+    shard: tuple[int, int] | None,
+    *,
+    weights_file: PathLike = DEFAULT_WEIGHTS,
+    overwrite: bool = False,
+    max_pixels: int = image.MAX_PIXELS,
+    devices: Sequence[jax.Device] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> DatasetReport:
+    """Does what is missing of a plan.
+
+    Args:
+      share: from `jaxstyle.folders.dataset_plan.plan`, or the part of a shard.
+      shard: which, for the name of the manifest.
+      weights_file, overwrite, max_pixels, devices, progress: see `jaxstyle.folders.folder.run`.
+
+    Returns:
+      A `DatasetReport`.
+
+    Raises:
+      ValueError: as `jaxstyle.folders.folder.run`, or a file to be copied is there already and is another.
+    """
+    root = Path(share.output)
+    waiting = _missing(share.others, root, overwrite)
+    name = journal.NAME if shard is None else "jaxstyle-manifest-{}-of-{}.jsonl".format(*shard)
+    report = batch.run(
+        share.jobs,
+        root,
+        seed=share.seed,
+        weights_file=weights_file,
+        overwrite=overwrite,
+        max_pixels=max_pixels,
+        devices=devices,
+        progress=progress,
+        name=name,
+    )
+    copied, failed, stopped = _copy(waiting) if report.stopped is None else (0, [], report.stopped)
+    done = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
+    more = {"ignored": share.ignored, "failed": (*report.failed, *failed), "stopped": stopped}
+    return DatasetReport(
+        **{**done, **more},
+        seed=share.seed,
+        styles_per_image=share.styles_per_image,
+        shard=None if shard is None else "{}/{}".format(*shard),
+        copied=copied,
+    )
+
+
+def _missing(others: Iterable[Found], root: Path, overwrite: bool) -> list[tuple[Found, Path]]:
+    """The files that are not copied yet, and where they go: beside the results of the pictures beside them.
+
+    Raises:
+      BatchError: there is another file of that name, and it may not be replaced.
+    """
+    todo = []
+    for other in others:
+        target = root / pairing.result_name(other.name, []).rpartition("/")[0] / Path(other.name).name
+        if os.path.lexists(target):
+            with contextlib.suppress(OSError):  # the copying will tell
+                if filecmp.cmp(other.path, target):
+                    continue
+            if not overwrite:
+                raise BatchError(f"{target}: is there already and differs from {other.path}; allow to overwrite it")
+        todo.append((other, target))
+    return todo
+
+
+def _copy(files: Iterable[tuple[Found, Path]]) -> tuple[int, list[Failure], str | None]:
+    """How many files were copied, which could not be, and why there was no use in going on, if so."""
+    count, failed = 0, list[Failure]()
+    for other, target in files:
+        # the same name each time: what a killed run leaves, the next one takes
+        part = target.with_name(f".jaxstyle-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copy2(other.path, part)
+                os.replace(part, target)
+            finally:
+                part.unlink(missing_ok=True)
+            count += 1
+        except OSError as error:
+            words = f"{target}: cannot be copied: {os_problem(error)}"
+            if error.errno in workers.FULL:
+                return count, failed, words
+            failed.append(Failure(other.path, (), other.name, words))
+    return count, failed, None
+
+
+# ---- the command -------------------------------------------------------------------------------------------
+
+
+def run(
+    args: argparse.Namespace, controls: Controls, progress: Callable[[Progress], None] | None = None
+) -> DatasetReport:
+    """`stylize_dataset` as parsed arguments say.
+
+    Args:
+      args: of `jaxstyle.cli.flags.dataset`.
+      controls: those of the command.
+      progress: called as pictures are done.
+    """
+    return stylize_dataset(
+        args.folder,
+        args.output,
+        args.styles,
+        controls,
+        styles_per_image=args.styles_per_image,
+        shard=args.shard,
+        copy_other=args.copy_other,
+        keep_names=args.keep_names,
+        format=args.format,
+        weights_file=args.weights_file,
+        overwrite=args.overwrite,
+        max_pixels=args.max_pixels or image.MAX_PIXELS,
+        progress=progress,
+    )

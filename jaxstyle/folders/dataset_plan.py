@@ -1,0 +1,108 @@
+"""What is to be done for a data set: which pictures get which styles, and how the work is divided.
+
+Names only: folders are listed, no picture is opened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxstyle.controls.controls import Controls
+from jaxstyle.folders import pairing
+from jaxstyle.folders.kept import BatchError
+from jaxstyle.folders.pairing import Found, Job, PathLike
+from jaxstyle.runtime import journal
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done for a data set, or for a shard of it.
+
+    Attributes:
+      folder, output: the data set, and where the results go.
+      jobs: the results.
+      others: the files to be copied.
+      ignored: how many files are neither pictures nor copied.
+      seed: by which the styles were drawn.
+      styles_per_image: how many each picture has.
+    """
+
+    folder: str
+    output: str
+    jobs: tuple[Job, ...]
+    others: tuple[Found, ...]
+    ignored: int
+    seed: int
+    styles_per_image: int
+
+    def shard(self, number: int, count: int) -> Plan:
+        """The part of the ``number``-th of ``count`` shards; all results of a picture are in one.
+
+        Raises:
+          ValueError: there is no such shard.
+        """
+        if not 1 <= number <= count:
+            raise ValueError(f"shard: expected (i, n) with i from 1 to n, got ({number}, {count})")
+        jobs = tuple(
+            job for job in self.jobs if shard_of(Path(job.content).relative_to(self.folder).as_posix(), count) == number
+        )
+        others = tuple(other for other in self.others if shard_of(other.name, count) == number)
+        return dataclasses.replace(self, jobs=jobs, others=others)
+
+
+def shard_of(name: str, count: int) -> int:
+    """Which of ``count`` shards a file belongs to, from 1, by a hash of its name in the data set and nothing else."""
+    return 1 + int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()) % count
+
+
+def plan(
+    folder: PathLike,
+    output: PathLike,
+    styles: PathLike | Sequence[PathLike],
+    controls: Controls,
+    *,
+    styles_per_image: int = 1,
+    copy_other: bool = False,
+    keep_names: bool = False,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> Plan:
+    """Lists a data set and draws the styles. Arguments and errors are those of `jaxstyle.stylize_dataset`."""
+    root, target = os.fspath(folder), os.fspath(output)
+    if not os.path.isdir(root):
+        raise pairing.PairError(f"{root}: {'is no' if os.path.lexists(root) else 'no such'} folder")
+    if Path(os.path.realpath(target)).is_relative_to(os.path.realpath(root)):
+        raise BatchError(f"{target}: lies in {root}, results would be among its pictures; choose a folder beside it")
+    contents = pairing.find([root], "folder", recursive=True)
+    looks = pairing.find([styles] if isinstance(styles, str | os.PathLike) else styles, "styles", recursive=True)
+    most = len(looks.pictures)
+    if not 1 <= styles_per_image <= most:
+        raise ValueError(f"styles_per_image: expected 1 to {most}, as many as there are styles, got {styles_per_image}")
+    if keep_names and styles_per_image > 1:
+        raise ValueError(f"keep_names: {styles_per_image} results of a picture cannot all have its name")
+    seed, chosen = controls.seed or 0, dataclasses.replace(controls, seed=None)
+    jobs = pairing.make_jobs(
+        contents, looks, chosen, pair="random", seed=seed, k=styles_per_image, format=format, keep_names=keep_names
+    )
+    if not overwrite:
+        _refuse_mixture(jobs, target)
+    others = tuple(o for o in contents.others if os.path.isfile(o.path) and not journal.is_manifest(Path(o.name).name))
+    copied = others if copy_other else ()
+    return Plan(root, target, tuple(jobs), copied, contents.ignored - len(copied), seed, styles_per_image)
+
+
+def _refuse_mixture(jobs: Sequence[Job], output: str) -> None:
+    """Raises BatchError if there are results of the same pictures that would not be made now."""
+    planned, sources = {job.output for job in jobs}, {os.path.abspath(job.content) for job in jobs}
+    for record in journal.records(output):
+        name = record["output"]
+        if record["status"] == "done" and name not in planned and record.get("source") in sources:
+            path = os.path.join(output, *name.split("/"))
+            if os.path.lexists(path):
+                how = f"seed {record.get('seed')}, other styles, more of them, or other names"
+                raise BatchError(f"{path}: was made by another draw ({how}); choose another folder, or remove it")

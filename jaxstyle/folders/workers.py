@@ -1,0 +1,311 @@
+"""Threads that make pictures: each has one job at a time, and the devices go round.
+
+While one thread computes, others read, encode and write. So the devices are busy, and no more pictures are in memory
+than there are threads.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import errno
+import functools
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+import jax
+
+from jaxstyle import image
+from jaxstyle.controls.controls import Maps
+from jaxstyle.folders.kept import Facts
+from jaxstyle.folders.pairing import Job, PathLike
+from jaxstyle.methods import adain
+from jaxstyle.painting import large
+from jaxstyle.painting.picture import OUT_OF_MEMORY, STYLE_SIZE, encode_styles, render, save
+from jaxstyle.runtime import memory
+from jaxstyle.runtime.journal import Manifest, Record
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other picture could be written either
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that could not be made.
+
+    Attributes:
+      source, style: the files.
+      output: of the result, below the folder of the results.
+      error: one line.
+    """
+
+    source: str
+    style: tuple[str, ...]
+    output: str
+    error: str
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Once(Generic[K, V]):
+    """A function that keeps its last values. Threads that ask for the same one wait for whoever asked first."""
+
+    def __init__(self, function: Callable[[K], V], most: int) -> None:
+        self._function, self._most = function, most
+        self._kept: dict[K, concurrent.futures.Future[V]] = {}
+        self._mutex = threading.Lock()
+
+    def __call__(self, key: K) -> V:
+        with self._mutex:
+            found = self._kept.pop(key, None)
+            future = found or concurrent.futures.Future()
+            self._kept[key] = future  # the last in the order
+            if len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+        if found is None:
+            try:
+                future.set_result(self._function(key))
+            except BaseException as error:
+                future.set_exception(error)
+        return future.result()
+
+
+class _Looks(NamedTuple):
+    """The styles of a picture, ready: pictures only where they take on the content's colours."""
+
+    pictures: tuple[image.Picture, ...]
+    encoded: adain.Style | None
+    notices: tuple[str, ...]
+
+
+class _Made(NamedTuple):
+    """A result.
+
+    Attributes:
+      picture: None if it is written already.
+      width, height: in pixels.
+      notices: about the content and the maps.
+      waited: seconds until there was a device.
+    """
+
+    picture: image.Picture | None
+    width: int
+    height: int
+    notices: tuple[str, ...]
+    waited: float
+
+
+class Workers:
+    """The threads, and what they share: the model on every device, styles and maps, the manifest.
+
+    Attributes:
+      stopped: why there is no use in going on, such as a full disk; else None.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        facts: Facts,
+        record: Manifest,
+        root: Path,
+        model: adain.Model,
+        maps: Mapping[int, Maps],
+        devices: Sequence[jax.Device] | None,
+        max_pixels: int,
+        *,
+        tile: int | None = None,
+        scratch: PathLike | None = None,
+    ) -> None:
+        """
+        Args:
+          jobs: that will be done.
+          facts: about them, for the manifest.
+          record: the manifest.
+          root: folder of the results.
+          model: the method's model.
+          maps: of the jobs' controls, by their ``id``.
+          devices: by default all of this process.
+          max_pixels: the largest picture that is read.
+          tile, scratch: see `jaxstyle.painting.large.stylize_large`; with a tile every picture goes that way.
+        """
+        self.stopped: str | None = None
+        self._facts, self._record, self._root, self._model, self._max_pixels = facts, record, root, model, max_pixels
+        self._tile, self._scratch = tile, scratch
+        chosen = list(devices or jax.local_devices())[: max(1, len(jobs))]
+        self._devices: queue.SimpleQueue[tuple[jax.Device | None, adain.Model]] = queue.SimpleQueue()
+        if chosen == jax.local_devices()[:1]:
+            self._devices.put((None, model))
+        else:
+            for device in chosen:
+                self._devices.put((device, jax.device_put(model, device)))
+        self._computing = chosen
+        self._threads = len(chosen) + 2  # one reads and one writes while the devices compute
+        self._stop = threading.Event()
+        self._writing = threading.Semaphore(self._threads)
+        self._recolour = {id(job.controls): job.controls.preserve_color in ("match", "histogram") for job in jobs}
+        self._controls = {id(job.controls): job.controls for job in jobs}
+        small = model.fusion == "adain" and not any(self._recolour.values())  # a style is some kilobytes then
+        self._looks = _Once(self._read_styles, most=10_000 if small else 16)
+        self._maps = maps
+        again = any(a.content == b.content for a, b in itertools.pairwise(jobs))
+        self._read = _Once(self._read_content, most=2) if again else self._read_content  # threads overtake each other
+
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Gets the styles ready, if they are the same for all jobs.
+
+        Raises:
+          ImageError: one of them cannot be read.
+        """
+        keys = {(job.styles, id(job.controls)) for job in jobs}
+        if len(keys) == 1:
+            self._looks(keys.pop())
+
+    def outcomes(self, jobs: Iterable[Job]) -> Generator[Failure | tuple[str, ...], None, None]:
+        """Does the jobs; of each, as it is finished, why it failed, or its notices."""
+        pool = concurrent.futures.ThreadPoolExecutor(self._threads, "jaxstyle")
+        pending: set[concurrent.futures.Future[Failure | tuple[str, ...] | None]] = set()
+        try:
+            for job in itertools.chain(jobs, [None]):
+                most = 2 * self._threads if job is not None else 0
+                while len(pending) > most:
+                    finished, pending = concurrent.futures.wait(pending, return_when="FIRST_COMPLETED")
+                    yield from (outcome for future in finished if (outcome := future.result()) is not None)
+                if job is not None and not self._stop.is_set():
+                    pending.add(pool.submit(self._one, job))
+        except BaseException:
+            self._stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for _ in range(self._threads):  # what is being written becomes whole
+                self._writing.acquire()
+            self._writing.release(self._threads)
+            raise
+        pool.shutdown()
+
+    def _one(self, job: Job) -> Failure | tuple[str, ...] | None:
+        """One result; None if the run has been stopped."""
+        if self._stop.is_set():
+            return None
+        facts = {"output": job.output, **self._facts.of(job)}
+        try:
+            start, inputs = time.perf_counter(), self._facts.inputs(job)
+            looks, target = self._looks((job.styles, id(job.controls))), self._root / job.output
+            if self._in_tiles(job, target):
+                made = self._made_piecewise(job, looks, target)
+            else:
+                made = self._made_whole(job, looks)
+            if made is None:
+                return None
+            with self._writing:
+                if self._stop.is_set() and made.picture is not None:
+                    return None
+                notices = (*looks.notices, *made.notices)
+                if made.picture is not None:
+                    self._begin(job, target)
+                    notices += save(made.picture, target, overwrite=True)
+                seconds = round(time.perf_counter() - start - made.waited, 3)
+                more = {"seconds": seconds, "notices": notices, "inputs": inputs, "status": "done"}
+                self._record.append({**facts, "width": made.width, "height": made.height, **more})
+            return notices
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+            return self._failed(job, facts, error)
+
+    def _in_tiles(self, job: Job, target: Path) -> bool:
+        """Whether that was asked for, or is needed on the smallest of the devices."""
+        return large.needed(
+            job.content, target, job.controls, model=self._model, tile=self._tile, devices=self._computing
+        )
+
+    def _made_whole(self, job: Job, looks: _Looks) -> _Made | None:
+        """The result, to be written; None if the run has been stopped."""
+        maps, picture = self._maps[id(job.controls)], self._read(job.content)
+        with self._device() as (model, waited):
+            if self._stop.is_set():
+                return None
+            result = render(picture, looks.pictures, job.controls, maps, model, style=looks.encoded)
+        notices = (*(f"{job.content}: {notice}" for notice in picture.notices), *maps.notices, *result.notices)
+        height, width = result.pixels.shape[:2]
+        return _Made(result, width, height, notices, waited)
+
+    def _made_piecewise(self, job: Job, looks: _Looks, target: Path) -> _Made | None:
+        """The result of a picture that is done in tiles, written; None if the run has been stopped."""
+        style = looks.encoded or functools.partial(encode_styles, looks.pictures, job.controls, self._model)
+        with self._device() as (model, waited):
+            with self._writing:
+                if self._stop.is_set():
+                    return None
+                self._begin(job, target)
+            found = large.stylize_large(
+                job.content,
+                style,
+                target,
+                job.controls,
+                model=model,
+                tile=self._tile,
+                scratch=self._scratch,
+                overwrite=True,
+                keep=(*job.styles, *job.controls.files()),
+                max_pixels=self._max_pixels,
+            )
+        return _Made(None, found.width, found.height, found.notices, waited)
+
+    def _begin(self, job: Job, target: Path) -> None:
+        """Puts on record that a file of that name is ours, before there is one."""
+        self._record.append({"output": job.output, "status": "writing"})
+        target.parent.mkdir(parents=True, exist_ok=True)
+
+    def _failed(self, job: Job, facts: Record, error: Exception) -> Failure | None:
+        """Puts a failure on record, or stops the run where there is no use in going on."""
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if memory.exhausted(error):
+            words = OUT_OF_MEMORY
+        elif isinstance(error, RuntimeError):
+            raise error
+        elif isinstance(error, OSError):  # the manifest, or a folder in that of the results
+            place = error.filename or self._record.path
+            words = f"{place}: cannot be written: {(error.strerror or str(error)).lower()}"
+        else:
+            words = " ".join(str(error).split())
+        if not (isinstance(cause, OSError) and cause.errno in FULL):
+            try:
+                with self._writing:
+                    if not self._stop.is_set():
+                        self._record.append({**facts, "error": words, "status": "failed"})
+                return Failure(job.content, job.styles, job.output, words)
+            except OSError as full:
+                words = f"{self._record.path}: cannot be written: {(full.strerror or str(full)).lower()}"
+        self.stopped = self.stopped or words
+        self._stop.set()
+        return None
+
+    @contextlib.contextmanager
+    def _device(self) -> Iterator[tuple[adain.Model, float]]:
+        """The model on the device that is free first, and the seconds that it took to be free."""
+        asked = time.perf_counter()
+        device, model = self._devices.get()
+        waited = time.perf_counter() - asked
+        try:
+            with jax.default_device(device) if device is not None else contextlib.nullcontext():
+                yield model, waited
+        finally:
+            self._devices.put((device, model))
+
+    def _read_content(self, path: str) -> image.Picture:
+        return image.read(path, max_pixels=self._max_pixels)
+
+    def _read_styles(self, key: tuple[tuple[str, ...], int]) -> _Looks:
+        """Reads styles, and encodes them unless they take on the content's colours."""
+        paths, controls = key[0], self._controls[key[1]]
+        pictures = [image.read(path, max_pixels=self._max_pixels) for path in paths]
+        notices = tuple(f"{path}: {note}" for path, look in zip(paths, pictures, strict=True) for note in look.notices)
+        if self._recolour[key[1]]:
+            small = [image.resize_short_side(look.pixels, controls.style_size or STYLE_SIZE) for look in pictures]
+            return _Looks(tuple(image.Picture(pixels) for pixels in small), None, notices)
+        with self._device() as (model, _):
+            return _Looks((), jax.device_get(encode_styles(pictures, controls, model)), notices)

@@ -1,0 +1,51 @@
+"""Picture files <-> arrays: everything a caller needs is here, the rest of the package is how it is done."""
+
+from jaxstyle.image.picture import (
+    OVERSHOOT,
+    READ_SUFFIXES,
+    WRITE_FORMATS,
+    Picture,
+    Source,
+    Target,
+    check_target,
+    dimensions,
+    format_of,
+    read,
+    resize,
+    resize_short_side,
+    short_side_size,
+    to_pil,
+    write,
+)
+from jaxstyle.image.source import (
+    MAX_PIXELS,
+    STANDARD,
+    ImageError,
+    is_standard,
+    source_of,
+    target_of,
+)
+
+__all__ = [
+    "MAX_PIXELS",
+    "OVERSHOOT",
+    "READ_SUFFIXES",
+    "STANDARD",
+    "WRITE_FORMATS",
+    "ImageError",
+    "Picture",
+    "Source",
+    "Target",
+    "check_target",
+    "dimensions",
+    "format_of",
+    "is_standard",
+    "read",
+    "resize",
+    "resize_short_side",
+    "short_side_size",
+    "source_of",
+    "target_of",
+    "to_pil",
+    "write",
+]

@@ -1,0 +1,143 @@
+"""From samples to the bytes of a picture file, and from bytes to a file that is whole or not there."""
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+import shutil
+import stat
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from jaxstyle.image.decode import unit
+
+
+def quantise(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Floats in [0, 1], or unsigned samples, as samples of `dtype`: `floor(x * full + 1/2)`, clipped. Samples of
+    that type already are returned as they are, not copied."""
+    if values.dtype == dtype:
+        return values
+    out = unit(values)
+    np.clip(out, 0, 1, out=out)
+    out *= np.iinfo(dtype).max
+    out += 0.5
+    return out.astype(dtype)
+
+
+def encode(samples: np.ndarray, format: str, exif: bytes | None = None, quality: int | None = None) -> bytes:
+    """The bytes of a picture file.
+
+    Args:
+        samples: uint8 (H, W, C), C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA; or uint16: PNG, TIFF with C = 1.
+        format: "PNG", "JPEG", "WEBP", "TIFF" or "BMP".
+        exif: EXIF block, or None.
+        quality: 1 to 100 for JPEG and WebP. None: 95 for JPEG, lossless for WebP.
+    """
+    if samples.dtype == np.uint16 and format == "PNG":
+        return encode_png16(samples, exif)
+    # Pillow's compressing TIFF writer cannot hold the sub-directories of EXIF
+    options: dict[str, dict[str, Any]] = {
+        "JPEG": {"quality": quality or 95, "subsampling": "4:4:4"},
+        "WEBP": {"quality": quality} if quality else {"lossless": True, "exact": True},
+        "TIFF": {} if exif else {"compression": "tiff_adobe_deflate"},
+    }
+    buffer = io.BytesIO()
+    extra = {"exif": exif} if exif else {}
+    to_image(samples).save(buffer, format, **options.get(format, {}), **extra)
+    return buffer.getvalue()
+
+
+def encode_animation(frames: Iterable[np.ndarray], format: str, milliseconds: int) -> bytes:
+    """The bytes of an animation that is repeated for ever.
+
+    Args:
+        frames: uint8 (H, W, 3), all of one size; at least one.
+        format: "GIF" or "WEBP".
+        milliseconds: that a frame is shown.
+    """
+    options: dict[str, Any] = {"WEBP": {"quality": 90, "method": 4}}.get(format, {})
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    buffer = io.BytesIO()
+    first.save(buffer, format, save_all=True, append_images=rest, duration=milliseconds, loop=0, **options)
+    return buffer.getvalue()
+
+
+def to_image(samples: np.ndarray) -> Image.Image:
+    """uint8 or grey uint16 (H, W, C) as a PIL image."""
+    return Image.fromarray(samples[..., 0] if samples.shape[-1] == 1 else samples)
+
+
+_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> grey, grey + alpha, RGB, RGBA
+
+
+def encode_png16(samples: np.ndarray, exif: bytes | None = None) -> bytes:
+    """Encode a PNG (ISO/IEC 15948) at 16 bits per channel, which Pillow does for grey only.
+
+    Args:
+        samples: uint16 (H, W, C), C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
+        exif: a TIFF-structured EXIF block, with or without the leading ``Exif\\0\\0``.
+
+    Returns:
+        The bytes of the file.
+    """
+    height, width, channels = samples.shape
+    header = struct.pack(">2I5B", width, height, 16, _COLOUR_TYPE[channels], 0, 0, 0)
+    chunks = [(b"IHDR", header)]
+    if exif:
+        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    chunks += [(b"IDAT", zlib.compress(_filter(samples), 6)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def _filter(samples: np.ndarray) -> bytes:
+    """Rows as bytes, each minus the row above (filter type 2, "Up")."""
+    height, width, channels = samples.shape
+    rows = np.ascontiguousarray(samples, dtype=">u2").view(np.uint8).reshape(height, width * channels * 2)
+    out = np.empty((height, rows.shape[1] + 1), np.uint8)
+    out[:, 0] = 2
+    out[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=out[1:, 1:])  # modulo 256
+    return out.tobytes()
+
+
+def write_file(path: str, data: bytes, overwrite: bool = True) -> None:
+    """Make `path` a file of these bytes, by way of a temporary file in the same folder: whatever goes wrong,
+    Ctrl-C included, leaves the old file as it was and no temporary one. Permissions are the umask's.
+
+    Raises:
+        OSError: as the system says; FileExistsError where `overwrite` is False and the file exists.
+    """
+    path = os.path.realpath(path)  # a link stays a link
+    if os.path.exists(path):
+        if not overwrite:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device must not be replaced; a folder fails here
+            with open(path, "wb") as device:
+                device.write(data)
+            return
+    with temporary_beside(path) as temporary:
+        with open(temporary, "xb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def temporary_beside(path: str) -> Iterator[str]:
+    """A name in the folder of `path` for what is not finished; if a file or folder has it afterwards, that goes."""
+    name = os.path.join(os.path.dirname(path), f".jaxstyle-{secrets.token_hex(8)}.tmp")
+    try:
+        yield name
+    finally:
+        if os.path.isdir(name):
+            shutil.rmtree(name, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(name)

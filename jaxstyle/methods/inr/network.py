@@ -1,0 +1,402 @@
+"""The coordinate network of INR-st (arXiv:2210.07762, Appendix A): parameters, evaluation, files.
+
+`Network` is the network as the paper draws it. `evaluate` and `evaluate_grid` compute the same function with fewer
+operations; they differ from it, and from each other, in rounding only:
+
+* What the latent adds to a layer is an affine function of the degree of style, ``(1 - alpha) A + alpha B`` with two
+  vectors A and B that are the same for all points. So the latent costs no matrix product, and with one alpha for all
+  points it is a bias.
+* The encoding of (x, y) is one of x beside one of y. On a grid the first layer, and the input's second entry, are sums
+  of a term per column and a term per row: H + W evaluations instead of H W.
+* Nothing lies between the last two layers: they are one matrix.
+
+What is left per point of the paper's network is 7 products with 256 x 256 matrices and one with 256 x 3: 0.92 MFLOP of
+the plain 1.03. Learned grids, which the paper does not have, are in `jaxstyle.methods.inr.grids`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax import struct
+from jax import lax
+
+from jaxstyle import weights
+from jaxstyle.arrays import Array, Params
+from jaxstyle.methods.inr import grids as inr_grids
+from jaxstyle.nets import coords as places
+
+KIND = "inr"
+_EXACT = lax.Precision.HIGHEST  # accelerators round a product's factors to 10 bits: too coarse for coordinates
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The shape of a network; the defaults are the paper's and its code's.
+
+    Attributes:
+      octaves: frequencies of the positional encoding; 0 switches it off.
+      omega: the lowest of them; 1 is the authors' code, pi is Eq. 9.
+      grids: cells along either side of learned grids; empty, as in the paper: there are none. A grid is two quadratic
+        B-splines over the picture, one of content and one of style: latents that change from place to place, mixed as
+        the others are, ``(1 - alpha) content + alpha style``. With them a narrow network is enough.
+      features: numbers that one grid has at a place.
+      latent: numbers in a latent vector.
+      width: of the ReLU layers.
+      depth: number of ReLU layers.
+      skip: layer (from 0) that gets the input once more; 0: none does.
+      bottleneck: width of the linear layer before the colours.
+    """
+
+    octaves: int = 6
+    omega: float = 1.0
+    grids: tuple[int, ...] = ()
+    features: int = 4
+    latent: int = 16
+    width: int = 256
+    depth: int = 8
+    skip: int = 5
+    bottleneck: int = 128
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming the field that no network can have."""
+        object.__setattr__(self, "grids", tuple(self.grids))
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in self.grids):
+            raise ValueError(f"grids: expected whole numbers of at least 1, got {self.grids!r}")
+        if len(set(self.grids)) < len(self.grids):
+            raise ValueError(f"grids: expected different numbers, got {self.grids!r}")
+        least = {"octaves": 0, "features": 1, "latent": 1, "width": 1, "depth": 1, "skip": 0, "bottleneck": 1}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise ValueError(f"{name}: expected a whole number of at least {low}, got {value!r}")
+        if self.skip >= self.depth:
+            raise ValueError(f"skip: expected a layer from 1 to {self.depth - 1}, or 0 for none, got {self.skip}")
+        if isinstance(self.omega, bool) or not isinstance(self.omega, int | float) or not 0 < self.omega < math.inf:
+            raise ValueError(f"omega: expected a positive number, got {self.omega!r}")
+
+
+@struct.dataclass
+class InrParams:
+    """A fitted picture: a pytree that `jaxstyle.render` turns into colours.
+
+    Attributes:
+      network: ``{"layer0": {"kernel", "bias"}, ..., "linear": ..., "rgb": ...}``, what fitting changes.
+      z_c, z_s: the latents of content and style, ``(latent,)``; drawn once and kept.
+      spec: static, the shape of the network.
+      size: static, (width, height) in pixels of the picture it was fitted to; its shape is the picture's.
+    """
+
+    network: Params
+    z_c: Array
+    z_s: Array
+    spec: Spec = struct.field(pytree_node=False, default=Spec())
+    size: tuple[int, int] = struct.field(pytree_node=False, default=(256, 256))
+
+
+class Network(nn.Module):
+    """The network as the paper draws it (its Fig. 14), for reading; `init` takes the names and shapes from it.
+
+    Attributes:
+      spec: its shape.
+    """
+
+    spec: Spec
+
+    @nn.compact
+    def __call__(self, coords: Array, z: Array, alpha: Array | None = None) -> Array:
+        """Colours ``(..., 3)`` in [0, 1] of coordinates ``(..., 2)`` with latents ``(..., latent)``.
+
+        ``alpha``, the degrees of style ``(...)`` that ``z`` is mixed by, is looked at by learned grids only; without it
+        theirs is 1.
+        """
+        spec = self.spec
+        alpha = jnp.ones(coords.shape[:-1]) if alpha is None else alpha
+        grids = [
+            inr_grids.Grid(cells, spec.features, name=inr_grids.name(cells))(coords, alpha) for cells in spec.grids
+        ]
+        entry = jnp.concatenate([places.encode(coords, spec.octaves, spec.omega), *grids, z], axis=-1)
+        x = entry
+        for i in range(spec.depth):
+            if i and i == spec.skip:
+                x = jnp.concatenate([x, entry], axis=-1)
+            x = nn.relu(nn.Dense(spec.width, name=f"layer{i}")(x))
+        x = nn.Dense(spec.bottleneck, name="linear")(x)
+        return nn.sigmoid(nn.Dense(3, name="rgb")(x))
+
+
+@partial(jax.jit, static_argnames=("spec", "size"))
+def init(key: Array, spec: Spec = Spec(), *, size: tuple[int, int] = (256, 256)) -> InrParams:
+    """Fresh parameters: Xavier-uniform kernels, and latents from N(0, 1).
+
+    Args:
+      key: decides all of them.
+      spec: the shape of the network.
+      size: (width, height) in pixels of the picture that it will be fitted to.
+
+    Returns:
+      `InrParams`, float32.
+
+    Differs from the paper: it says nothing of the biases; they are uniform in +-1/sqrt(fan in), as its code leaves
+    them. That leaves the last two kernels at its framework's default too; here they are Xavier-uniform like the rest.
+    """
+    k_network, k_latents = jax.random.split(key)
+    shapes = _network_shapes(spec)
+    count = sum(math.prod(shape) for layer in shapes.values() for shape in layer.values())
+    drawn = jax.random.uniform(k_network, (count,), minval=-1, maxval=1)  # at once: each draw takes long to compile
+    network: Params = {}
+    for name, layer in shapes.items():
+        bounds = dict.fromkeys(inr_grids.PARTS, inr_grids.START)
+        if "kernel" in layer:
+            fan_in, fan_out = layer["kernel"]
+            bounds = {"kernel": math.sqrt(6 / (fan_in + fan_out)), "bias": fan_in**-0.5}
+        for part, bound in bounds.items():
+            values, drawn = jnp.split(drawn, [math.prod(layer[part])])
+            network.setdefault(name, {})[part] = bound * values.reshape(layer[part])
+    z_c, z_s = jax.random.normal(k_latents, (2, spec.latent))
+    return InrParams(network, z_c, z_s, spec, size)
+
+
+def _network_shapes(spec: Spec) -> dict[str, dict[str, tuple[int, ...]]]:
+    """The shapes of ``InrParams.network``."""
+    key = jax.eval_shape(jax.random.key, 0)
+    arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2,), (spec.latent,), ())]
+    found = jax.eval_shape(Network(spec).init, key, *arrays)["params"]
+    return {layer: {part: leaf.shape for part, leaf in parts.items()} for layer, parts in found.items()}
+
+
+# ---- evaluation --------------------------------------------------------------------------------------------
+
+
+def evaluate(params: InrParams, coords: Array, alpha: Array, *, dtype: Any = jnp.float32) -> Array:
+    """Colours of points.
+
+    Args:
+      params: the network.
+      coords: ``(..., 2)`` float32.
+      alpha: degree of style, ``()`` or ``coords.shape[:-1]``.
+      dtype: type of the hidden layers; what precedes them and the colours are float32.
+
+    Returns:
+      ``(..., 3)`` float32 in [0, 1].
+    """
+    encoded = places.encode(coords, params.spec.octaves, params.spec.omega)
+    if params.spec.grids:
+        encoded = jnp.concatenate(
+            [encoded, inr_grids.at_points(params.network, params.spec.grids, coords, alpha)], axis=-1
+        )
+    latents = _latent_terms(params, alpha, coords.ndim - 1)
+    kernels = [jnp.concatenate([layer.encoding, layer.grids]) for layer in _entries(params)]
+    terms = [jnp.matmul(encoded, kernel, precision=_EXACT) + z for kernel, z in zip(kernels, latents, strict=True)]
+    return _body(params, terms, dtype)
+
+
+def evaluate_grid(params: InrParams, x: Array, y: Array, alpha: Array, *, dtype: Any = jnp.float32) -> Array:
+    """Colours of all points of a grid.
+
+    Args:
+      params: the network.
+      x, y: ``(W,)`` and ``(H,)`` float32.
+      alpha: degree of style, ``()`` or ``(H, W)``.
+      dtype: see `evaluate`.
+
+    Returns:
+      ``(H, W, 3)`` float32 in [0, 1].
+    """
+    columns, rows = grid_terms(params, x, y)
+    latents = _latent_terms(params, alpha, 2)
+    terms = [_down(c, y.shape[0]) + (r[:, None] + z) for c, r, z in zip(columns, rows, latents, strict=True)]
+    if params.spec.grids:
+        found = inr_grids.on_grid(params.network, params.spec.grids, x, y, alpha)
+        terms = [t + jnp.matmul(found, layer.grids) for t, layer in zip(terms, _entries(params), strict=True)]
+    return _body(params, terms, dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _down(line: Array, count: int) -> Array:
+    """(W, c) -> (count, W, c), the same in every row; XLA's CPU back end adds planes slowly, so it gets a product."""
+    return jnp.broadcast_to(line[None], (count, *line.shape))
+
+
+def _down_forward(line: Array, count: int) -> tuple[Array, None]:
+    return _down(line, count), None
+
+
+def _down_backward(count: int, _: None, gradient: Array) -> tuple[Array]:
+    total = jnp.matmul(jnp.ones((1, count)), gradient.reshape(count, -1), precision=_EXACT)
+    return (total.reshape(gradient.shape[1:]),)
+
+
+_down.defvjp(_down_forward, _down_backward)
+
+
+def evaluate_sparse(
+    params: InrParams, x: Array, y: Array, alpha: Array, index: Array, *, dtype: Any = jnp.float32
+) -> Array:
+    """Colours of some points of a grid with one degree of style.
+
+    Args:
+      params: the network.
+      x, y: ``(W,)`` and ``(H,)`` float32.
+      alpha: degree of style, ``()``.
+      index: ``(n,)`` places of the points in the grid's raster order.
+      dtype: see `evaluate`.
+
+    Returns:
+      ``(n, 3)`` float32 in [0, 1].
+    """
+    columns, rows = grid_terms(params, x, y)
+    latents = _latent_terms(params, alpha, 1)
+    i, j = index // x.shape[0], index % x.shape[0]
+    terms = [c[j] + r[i] + z for c, r, z in zip(columns, rows, latents, strict=True)]
+    if params.spec.grids:
+        found = inr_grids.at_points(params.network, params.spec.grids, jnp.stack([x[j], y[i]], axis=-1), alpha)
+        terms = [t + jnp.matmul(found, layer.grids) for t, layer in zip(terms, _entries(params), strict=True)]
+    return _body(params, terms, dtype)
+
+
+def grid_terms(params: InrParams, x: Array, y: Array) -> tuple[list[Array], list[Array]]:
+    """What the columns' and the rows' coordinates add to the layers that see them: lists of (W, width), (H, width)."""
+    spec = params.spec
+    found = []
+    for values, rows in zip((x, y), places.encoding_rows(spec.octaves), strict=True):
+        encoded = places.encode_axis(values, spec.octaves, spec.omega)
+        kernels = [layer.encoding[rows] for layer in _entries(params)]
+        found.append([jnp.matmul(encoded, kernel, precision=_EXACT) for kernel in kernels])
+    return found[0], found[1]
+
+
+class _Entry(NamedTuple):
+    """A layer that sees the input: its kernel's rows for the encoding, the grids and the latent, and its bias."""
+
+    encoding: Array
+    grids: Array
+    latent: Array
+    bias: Array
+
+
+def _entries(params: InrParams) -> list[_Entry]:
+    """The first layer and, if there is one, the layer with the skip."""
+    spec, size = params.spec, places.encoding_size(params.spec.octaves)
+    more = size + len(spec.grids) * spec.features
+    found = []
+    for i in (0, spec.skip) if spec.skip else (0,):
+        layer = params.network[f"layer{i}"]
+        rows = layer["kernel"][spec.width if i else 0 :]  # the skip's input stands behind the hidden units
+        found.append(_Entry(rows[:size], rows[size:more], rows[more:], layer["bias"]))
+    return found
+
+
+def _latent_terms(params: InrParams, alpha: Array, rank: int) -> list[Array]:
+    """What latent and bias add to each of `_entries`: ``alpha.shape + (width,)``, or ``(1,) * rank + (width,)``."""
+    alpha = alpha.reshape(alpha.shape or (1,) * rank)[..., None]
+    found = []
+    for layer in _entries(params):
+        content, style = (jnp.matmul(z, layer.latent, precision=_EXACT) for z in (params.z_c, params.z_s))
+        content, style, bias = (v.reshape((1,) * rank + (-1,)) for v in (content, style, layer.bias))
+        # the paper's z' = a z_c + (1 - a) z_s with its a, the share of content, 1 - alpha (Eq. 3)
+        found.append((1 - alpha) * content + alpha * style + bias)
+    return found
+
+
+def _body(params: InrParams, terms: list[Array], dtype: Any) -> Array:
+    """The rest of the network, from what the input adds to the layers that see it."""
+    spec, network = params.spec, params.network
+    shape = terms[0].shape[:-1]
+    terms = [term.reshape(-1, spec.width) for term in terms]
+    x = nn.relu(terms[0]).astype(dtype)
+    for i in range(1, spec.depth):
+        layer = network[f"layer{i}"]
+        kernel = layer["kernel"][: spec.width].astype(dtype)
+        added = terms[1] if i == spec.skip else layer["bias"][None]
+        x = nn.relu(jnp.matmul(x, kernel, preferred_element_type=jnp.float32) + added).astype(dtype)
+    linear, rgb = network["linear"], network["rgb"]
+    kernel = jnp.matmul(linear["kernel"], rgb["kernel"], precision=_EXACT)
+    bias = jnp.matmul(linear["bias"], rgb["kernel"], precision=_EXACT) + rgb["bias"]
+    colours = jnp.matmul(x, kernel.astype(dtype), preferred_element_type=jnp.float32) + bias[None]
+    return nn.sigmoid(colours).reshape(*shape, 3)
+
+
+# ---- files -------------------------------------------------------------------------------------------------
+
+
+def _shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
+    """The shapes of the arrays of a file."""
+    layers = _network_shapes(spec).items()
+    found = {f"network.{layer}.{part}": shape for layer, parts in layers for part, shape in parts.items()}
+    return found | {"z_c": (spec.latent,), "z_s": (spec.latent,)}
+
+
+def _arrays(params: InrParams) -> dict[str, Any]:
+    found = {f"network.{layer}.{part}": v for layer, parts in params.network.items() for part, v in parts.items()}
+    return {**found, "z_c": params.z_c, "z_s": params.z_s}
+
+
+def save(path: str | os.PathLike[str], params: InrParams, **metadata: str) -> None:
+    """Writes one safetensors file that holds everything `load` needs; complete or not at all.
+
+    Args:
+      path: the file.
+      params: of one picture.
+      metadata: more entries for the file's header; ``licence`` is "your own" if not given.
+
+    Raises:
+      WeightsError: the folder is missing.
+      ValueError: ``params`` are not those of one picture.
+    """
+    arrays = {name: np.asarray(value) for name, value in _arrays(params).items()}
+    if {name: value.shape for name, value in arrays.items()} != _shapes(params.spec):
+        raise ValueError("params: expected the arrays of one picture, as its spec says; of several take one")
+    header = {"licence": "your own", **metadata, "kind": KIND}
+    spec = json.dumps(dataclasses.asdict(params.spec), sort_keys=True)
+    weights.save(path, arrays, header | {"spec": spec, "size": "{}x{}".format(*params.size)})
+
+
+def load(path: str | os.PathLike[str]) -> InrParams:
+    """Reads a file that `save` wrote, bit for bit.
+
+    Raises:
+      WeightsError: it is missing, damaged, or holds something else.
+    """
+    if not os.path.isfile(path):
+        problem = "is a folder" if os.path.isdir(path) else "no such file"
+    else:
+        problem = "" if os.access(path, os.R_OK) else "permission denied"
+    if problem:
+        label = os.fspath(path) or "''"
+        raise weights.WeightsError(f"{label}: {problem}; expected a fitted picture, inr.safetensors")
+    file = weights.load(Path(path), kind=KIND)  # never shipped weights
+    try:
+        spec = Spec(**json.loads(file.metadata.get("spec", "null") or "null"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise weights.WeightsError(f"{path}: its metadata 'spec' describe no network: {error}") from None
+    size = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", file.metadata.get("size", ""))
+    if size is None:
+        found = file.metadata.get("size", "")[:40]
+        raise weights.WeightsError(f"{path}: expected WIDTHxHEIGHT as its metadata 'size', found {found!r}")
+    most = sum(array.size for array in file.arrays.values())  # whoever asks for the shapes of more may wait for ever
+    small = spec.depth <= len(file.arrays) and max(spec.octaves, *spec.grids, 0) <= most
+    if not small or {name: array.shape for name, array in file.arrays.items()} != _shapes(spec):
+        raise weights.WeightsError(f"{path}: its arrays are not those of the network that its metadata describe")
+    bad = next((k for k, v in file.arrays.items() if v.dtype != np.float32 or not np.isfinite(v).all()), None)
+    if bad is not None:
+        raise weights.WeightsError(f"{path}: {bad} is not float32 or holds values that are not finite")
+    network: Params = {}
+    for name, array in file.arrays.items():
+        if name.startswith("network."):
+            _, layer, part = name.split(".")
+            network.setdefault(layer, {})[part] = jnp.asarray(array)
+    z_c, z_s = (jnp.asarray(file.arrays[name]) for name in ("z_c", "z_s"))
+    return InrParams(network, z_c, z_s, spec, (int(size[1]), int(size[2])))

@@ -1,0 +1,299 @@
+"""Test-time training of INR-st: the step, and the loop that makes one picture without resolution of two with one.
+
+`fit_step` is pure and draws all its random numbers from ``fold_in(key, state.step)``: a run that is continued from a
+saved `FitState` is the run that was never interrupted. `fit` is the loop around it; a trainer may write its own, with
+`jax.vmap` over pairs of one size or sharded over devices.
+
+What the steps are is said in `jaxstyle.methods.inr.schedule`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from jaxstyle.arrays import Array, ArrayLike, Image, Params, as_images
+from jaxstyle.image import resize
+from jaxstyle.methods import inr
+from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule, Stage, fitted_size
+from jaxstyle.nets import coords as places
+
+if TYPE_CHECKING:
+    import optax  # importing it takes a while: only `optimizer` does
+
+Callback = Callable[[int, Mapping[str, Array]], object]
+"""Called after every step with the steps done and the terms (device scalars); a true result ends the fit."""
+
+_CHECK_EVERY = 20  # steps between looks at whether the terms are finite: a look waits for the device
+
+
+# ---- one step ----------------------------------------------------------------------------------------------
+
+
+@struct.dataclass
+class FitState:
+    """What a step changes: a pytree.
+
+    Attributes:
+      step: steps done, () int32.
+      params: the picture so far.
+      opt: the optimiser's state.
+    """
+
+    step: Array
+    params: inr.InrParams
+    opt: optax.OptState
+
+
+@struct.dataclass
+class Pixels:
+    """What `Regress` needs of a pair: a pytree.
+
+    Attributes:
+      photo: ``(H, W, 3)``, the picture at alpha 0.
+      stylized: ``(H, W, 3)``, at alpha 1.
+    """
+
+    photo: Image
+    stylized: Image
+
+
+def optimizer(schedule: Schedule) -> optax.GradientTransformation:
+    """Adam without its learning rate: that is the stage's."""
+    import optax
+
+    return optax.scale_by_adam(*schedule.betas)
+
+
+def create_state(key: Array, schedule: Schedule, size: tuple[int, int] = (256, 256)) -> FitState:
+    """The state before the first step.
+
+    Args:
+      key: decides the network's first parameters and the latents.
+      schedule: the fit.
+      size: (width, height) of the picture, kept in the parameters.
+    """
+    params = inr.init(key, schedule.spec, size=size)
+    return FitState(jnp.zeros((), jnp.int32), params, optimizer(schedule).init(params.network))
+
+
+def stage_data(
+    schedule: Schedule,
+    stage: int,
+    encoder: Params,
+    content: np.ndarray,
+    style: np.ndarray,
+    stylized: np.ndarray | None = None,
+) -> Pixels | inr.Targets:
+    """What `fit_step` compares with in a stage, computed once.
+
+    Args:
+      schedule: the fit.
+      stage: number of the stage.
+      encoder: VGG's parameters as trained, as deep as ``schedule.loss`` asks for.
+      content, style: floating ``(H, W, 3)`` in [0, 1], at the schedule's size.
+      stylized: the content in the style, of the content's shape; what `Regress` puts at alpha 1.
+
+    Returns:
+      A pytree; those of several pairs of one size may be stacked.
+
+    Raises:
+      ValueError: ``stylized`` is needed and missing, or not of the content's shape; a picture is too small for VGG.
+    """
+    this = schedule.stages[stage]
+    if isinstance(this, Regress):
+        found = None if stylized is None else np.shape(stylized)
+        if found != content.shape:
+            wanted = f"the content stylized, {content.shape}, for a schedule with regression"
+            raise ValueError(f"stylized: expected {wanted}, got {'none' if found is None else f'shape {found}'}")
+        return Pixels(jnp.asarray(content, jnp.float32), jnp.asarray(stylized, jnp.float32))
+
+    def shrunk(picture: np.ndarray) -> np.ndarray:
+        height, width = (max(1, round(side / this.shrink)) for side in picture.shape[:2])
+        return resize(picture, (height, width))
+
+    return inr.targets(encoder, shrunk(content), shrunk(style), schedule.loss)
+
+
+def fit_step(
+    key: Array, state: FitState, data: Pixels | inr.Targets, encoder: Params, *, schedule: Schedule, stage: int
+) -> tuple[FitState, dict[str, Array]]:
+    """One step of a stage; pure, to be compiled with ``schedule`` and ``stage`` static.
+
+    Args:
+      key: the run's, always the same; the step folds its own number into it.
+      state: from `create_state` or the step before.
+      data: from `stage_data`.
+      encoder: VGG's parameters.
+      schedule, stage: the fit, and which of its stages.
+
+    Returns:
+      ``(state, terms)``: float32 scalars, ``loss`` and what it consists of: ``content`` and ``style`` while refining,
+      and ``anchor`` if there is one; ``pixels`` while regressing.
+    """
+    this = schedule.stages[stage]
+    key = jax.random.fold_in(key, state.step)
+
+    def loss_of(network: Params) -> tuple[Array, dict[str, Array]]:
+        params = dataclasses.replace(state.params, network=network)
+        if isinstance(this, Regress):
+            return _regression(key, params, cast(Pixels, data), this, jnp.dtype(schedule.loss.dtype))
+        return _refinement(key, params, encoder, cast(inr.Targets, data), this, schedule.loss)
+
+    (loss, terms), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params.network)
+    updates, opt = optimizer(schedule).update(gradients, state.opt)
+    lr = _learning_rate(this, state.step - schedule.starts()[stage])
+    network = jax.tree.map(lambda p, u: p - lr * u, state.params.network, updates)
+    params = dataclasses.replace(state.params, network=network)
+    return FitState(state.step + 1, params, opt), {"loss": loss, **terms}
+
+
+def _learning_rate(stage: Stage, done: Array) -> Array | float:
+    if stage.lr_end is None:
+        return stage.lr
+    return stage.lr * jnp.power(stage.lr_end / stage.lr, done / max(1, stage.steps - 1))
+
+
+def _regression(
+    key: Array, params: inr.InrParams, data: Pixels, stage: Regress, dtype: Any
+) -> tuple[Array, dict[str, Array]]:
+    """Mean squared difference at random pixels, each with a degree of style of its own."""
+    height, width = data.photo.shape[:2]
+    k_places, k_ends, k_between = jax.random.split(key, 3)
+    index = jax.random.randint(k_places, (stage.points,), 0, height * width)
+    x, y = (jnp.asarray(places.axis(size), jnp.float32) for size in (width, height))
+    coords = jnp.stack([x[index % width], y[index // width]], axis=-1)
+    end, between = (jax.random.uniform(k, (stage.points,)) for k in (k_ends, k_between))
+    alpha = jnp.where(end < stage.ends, jnp.where(end < stage.ends / 2, 0.0, 1.0), between)
+    photo, stylized = (picture.reshape(-1, 3)[index] for picture in (data.photo, data.stylized))
+    wanted = (1 - alpha[:, None]) * photo + alpha[:, None] * stylized
+    loss = jnp.square(inr.evaluate(params, coords, alpha, dtype=dtype) - wanted).mean()
+    return loss, {"pixels": loss}
+
+
+def _refinement(
+    key: Array, params: inr.InrParams, encoder: Params, data: inr.Targets, stage: Refine, loss: inr.Loss
+) -> tuple[Array, dict[str, Array]]:
+    """`inr.objective`, the mean over the step's degrees of style, and the anchor at alpha 0."""
+    k_alpha, k_places, k_anchor = jax.random.split(key, 3)
+    alphas = inr.sample_alpha(k_alpha, loss, stage.alphas)
+    some = None
+    if stage.gradient_every > 1:  # one pixel of every few that follow each other; the shift gives all the same chance
+        count = data.photo.shape[0] * data.photo.shape[1]
+        k_within, k_shift = jax.random.split(k_places)
+        first = jnp.arange(0, count - stage.gradient_every + 1, stage.gradient_every)
+        within = jax.random.randint(k_within, first.shape, 0, stage.gradient_every)
+        some = (first + within + jax.random.randint(k_shift, (), 0, count)) % count
+
+    def one(alpha: Array) -> tuple[Array, dict[str, Array]]:
+        return inr.objective(params, encoder, data, alpha, loss, gradient_at=some)
+
+    if stage.alphas == 1:
+        total, terms = one(alphas[0])
+    else:
+        total, terms = jax.tree.map(lambda values: values.mean(0), jax.vmap(one)(alphas))
+    if stage.anchor:
+        height, width = data.photo.shape[:2]
+        index = jax.random.randint(k_anchor, (stage.points,), 0, height * width)
+        x, y = (jnp.asarray(places.axis(size), jnp.float32) for size in (width, height))
+        found = inr.evaluate_sparse(params, x, y, jnp.zeros(()), index, dtype=jnp.dtype(loss.dtype))
+        terms["anchor"] = jnp.square(found - data.photo.reshape(-1, 3)[index]).mean()
+        total += stage.anchor * terms["anchor"]
+    return total, terms
+
+
+# ---- the loop ----------------------------------------------------------------------------------------------
+
+
+def fit(
+    key: Array,
+    content: ArrayLike,
+    style: ArrayLike,
+    encoder: Params,
+    schedule: Schedule,
+    *,
+    stylized: ArrayLike | None = None,
+    callback: Callback | None = None,
+) -> inr.InrParams:
+    """Fits a network to a pair of pictures (Algorithm 1); `jaxstyle.fit` is the same for pictures of any kind.
+
+    Bit for bit the same result for the same arguments on the same kind of device.
+
+    Args:
+      key: decides everything random.
+      content: ``(H, W, 3)``, in [0, 1] or unsigned integers; brought to the schedule's size.
+      style: the same, of another shape.
+      encoder: VGG's parameters as trained, as deep as ``schedule.loss`` asks for.
+      schedule: from `preset`, or your own.
+      stylized: the content in the style, of the content's shape or any other, for schedules with regression.
+      callback: see `Callback`.
+
+    Returns:
+      The fitted picture, after all steps or those before ``callback`` ended the fit.
+
+    Raises:
+      ValueError: a picture is none, is missing or too small, or ``encoder`` is not deep enough.
+      ArithmeticError: a term of the loss became NaN or infinite; the message names it and the step.
+    """
+    pictures = {
+        "content": resized(content, "content", schedule.size),
+        "style": resized(style, "style", schedule.size),
+    }
+    height, width = pictures["content"].shape[:2]
+    if stylized is not None:
+        pictures["stylized"] = resize(_picture(stylized, "stylized"), (height, width))
+    encoder = jax.device_put(encoder)
+    k_state, k_steps = jax.random.split(key)
+    state = create_state(k_state, schedule, (width, height))
+    data, shown = None, -1
+    for step in range(1, schedule.steps + 1):
+        stage = schedule.stage_at(step - 1)
+        if data is None or stage != shown:
+            data, shown = stage_data(schedule, stage, encoder, **pictures), stage
+        state, terms = _step(k_steps, state, data, encoder, schedule=schedule, stage=stage)
+        if step % _CHECK_EVERY == 0 or step == schedule.steps:
+            _check_finite(terms, step)
+        if callback is not None and callback(step, terms):
+            break
+    return state.params
+
+
+_step = jax.jit(fit_step, static_argnames=("schedule", "stage"), donate_argnames=("state",))
+
+
+def _check_finite(terms: Mapping[str, Array], step: int) -> None:
+    bad = ", ".join(f"{name} = {float(value)}" for name, value in terms.items() if not math.isfinite(float(value)))
+    if bad:
+        raise ArithmeticError(f"step {step}: {bad}; a lower learning rate may help")
+
+
+def _picture(picture: ArrayLike, name: str) -> np.ndarray:
+    batch, single = as_images(picture, name)
+    if not single:
+        raise ValueError(f"{name}: expected one picture (H, W, 3), got shape {np.shape(picture)}")
+    return np.asarray(batch[0])
+
+
+def resized(picture: ArrayLike, name: str, size: int) -> np.ndarray:
+    """A picture as it is fitted: about ``size * size`` pixels, see `fitted_size`.
+
+    Args:
+      picture: ``(H, W, 3)``, in [0, 1] or unsigned integers.
+      name: what messages call it.
+      size: the schedule's.
+
+    Returns:
+      float32 ``(height, width, 3)`` in [0, 1].
+
+    Raises:
+      ValueError: it is no such picture.
+    """
+    pixels = _picture(picture, name)
+    return resize(pixels, fitted_size(pixels.shape, size))

@@ -1,0 +1,123 @@
+"""The verb ``jaxstyle metrics``: measures stylized picture files against their photo and painting."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxstyle import image
+from jaxstyle.metrics import metrics
+from jaxstyle.runtime import memory
+
+MEANING = {
+    "psnr": "dB to the photo (inf = the same)",
+    "ssim": "structural similarity to the photo (1 = the same)",
+    "lpips": "perceptual distance to the photo (0 = the same)",
+    "content_ratio": "loss of the photo's structure (0 = kept, 2 = nothing in common)",
+    "content_loss": "features to the photo's, AdaIN Fig. 3",
+    "style_ratio": "statistics to the painting's, relative to the photo's (0 = reached, 1 = untouched)",
+    "gram_ratio": "Gram matrices likewise (0 = reached, 1 = untouched)",
+    "style_loss": "statistics to the painting's, AdaIN Eq. 13",
+    "gram_distance": "Gram matrices to the painting's, five shallow layers",
+    "gram_style_loss": "Gram matrices to the painting's, relu1_1 .. relu5_1",
+}
+"""What `measure_files` finds, in the order in which it is printed."""
+
+BYTES_PER_PIXEL = 3400
+"""Memory that `metrics.measure` takes for a pixel of the photo, features of three pictures included."""
+
+
+def measure_files(
+    content: str, style: str, outputs: Sequence[str], *, size: int | tuple[int, int] | None = None
+) -> dict[str, dict[str, float]]:
+    """Measures stylized pictures against the photo and the painting they were made of.
+
+    Args:
+      content: file of the photo.
+      style: file of the painting.
+      outputs: files of stylized pictures.
+      size: bring all pictures to this first: the short side, or (width, height) whatever their shape. By default
+        they are compared as they are, and the stylized ones must have the photo's size.
+
+    Returns:
+      For every output, `metrics.measure` as numbers; see `MEANING`.
+
+    Raises:
+      ImageError: a picture cannot be read.
+      MetricsError: a picture is too small or too large, or an output has another size than the photo.
+    """
+    shapes = {file: _shape(file, size) for file in (content, style, *outputs)}  # of all, before hours of measuring
+    for name in outputs:
+        if shapes[name] != shapes[content]:
+            sizes = f"{_words(shapes[name])} pixels; {content} has {_words(shapes[content])}"
+            raise metrics.MetricsError(f"{name}: {sizes} (--size WxH brings all to one size)")
+
+    def read(file: str) -> np.ndarray:
+        return image.resize(image.read(file).pixels, shapes[file])
+
+    photo, painting = read(content), read(style)
+    networks = metrics.load_networks()
+    found = {}
+    for name in outputs:
+        values = metrics.measure(networks, photo, painting, read(name))
+        found[name] = {metric: float(values[metric]) for metric in MEANING}
+    return found
+
+
+def _words(shape: tuple[int, int]) -> str:
+    return f"{shape[1]} x {shape[0]}"
+
+
+def _shape(file: str, size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """(height, width) at which a picture is measured.
+
+    Raises:
+      ImageError: it is no picture, as far as its header tells.
+      MetricsError: it is too small, or too large for the memory.
+    """
+    shape = image.dimensions(file)
+    if size is not None:
+        shape = image.short_side_size(shape, size) if isinstance(size, int) else (size[1], size[0])
+    if min(shape) < 2 * metrics.SMALLEST:
+        raise metrics.MetricsError(f"{file}: {_words(shape)} pixels; expected sides of at least {2 * metrics.SMALLEST}")
+    needed, free = shape[0] * shape[1] * BYTES_PER_PIXEL, memory.available_memory()
+    if free is not None and needed > free:
+        short = f"needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
+        raise metrics.MetricsError(f"{file}: {_words(shape)} pixels: {short}; a smaller --size needs less")
+    return shape
+
+
+def table(found: Mapping[str, Mapping[str, float]]) -> str:
+    """What `measure_files` returned, as lines for people: a row for every metric, a column for every output."""
+    names = [Path(name).name for name in found]
+    if len(set(names)) < len(names):
+        names = list(found)
+    widths = [max(8, len(name)) for name in names]
+    label = max(map(len, MEANING))
+    rows = ["  ".join([" " * label, *(name.rjust(width) for name, width in zip(names, widths, strict=True))])]
+    for metric, meaning in MEANING.items():
+        numbers = [f"{values[metric]:{width}.4g}" for values, width in zip(found.values(), widths, strict=True)]
+        rows.append("  ".join([metric.ljust(label), *numbers, meaning]))
+    return "\n".join(rows)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measures as parsed arguments say, and prints the table unless ``--json`` is asked for.
+
+    Returns:
+      What JSON can hold: ``content``, ``style`` and ``outputs``, for each of these `measure_files`' numbers, with
+      None for the infinite PSNR of equal pictures.
+    """
+    found = measure_files(args.content, args.style, args.outputs, size=args.size)
+    if not args.json:
+        print(table(found))
+    finite = {
+        name: {metric: value if math.isfinite(value) else None for metric, value in values.items()}
+        for name, values in found.items()
+    }
+    return {"content": args.content, "style": args.style, "outputs": finite}

@@ -1,0 +1,108 @@
+"""Losses on features: arrays in, one scalar out. All accumulate in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from jax import numpy as jnp  # `import jax.numpy` may see half of it, if a thread is importing jax
+
+from jaxstyle.arrays import Array, Features
+from jaxstyle.nets.stats import Moments, gram, moments
+
+Norm = Literal["squared", "plain"]
+_TINY = 1e-12  # under the root of the plain norm, whose gradient would be infinite at 0
+
+
+def _per_image(found: Array, target: Array, norm: Norm) -> Array:
+    """Distance of every image's values from its target's: (N, ...) and (N or 1, ...) -> (N,)."""
+    d = (found.astype(jnp.float32) - target.astype(jnp.float32)).reshape(found.shape[0], -1)
+    if norm == "squared":
+        return jnp.square(d).mean(-1)
+    if norm == "plain":
+        return jnp.sqrt(jnp.square(d).sum(-1) + _TINY)
+    raise ValueError(f"norm: expected 'squared' or 'plain', got {norm!r}")
+
+
+def content_loss(features: Features, target: Features, *, norm: Norm = "squared") -> Array:
+    """Distance of feature maps (Eq. 12 of arXiv:1703.06868), a mean over the batch.
+
+    Args:
+      features: ``(N, H, W, C)``.
+      target: the same shape.
+      norm: ``"squared"``: mean of the squared differences; ``"plain"``: Euclidean norm.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      ValueError: the shapes differ, or an unknown ``norm``.
+
+    Differs from the paper: Eq. 12 has the Euclidean norm, the authors' code the mean squared error; the
+    latter is the default.
+    """
+    if features.shape != target.shape:
+        raise ValueError(f"target: expected the shape of features, {features.shape}, got {target.shape}")
+    return _per_image(features, target, norm).mean()
+
+
+def style_loss(
+    features: Mapping[str, Features], style: Mapping[str, Moments], *, norm: Norm = "squared", relative: bool = False
+) -> Array:
+    """Distance of channel means plus that of deviations, summed over layers (Eq. 13 of arXiv:1703.06868).
+
+    Differs from the paper: with ``relative`` every layer's squared distance is divided by the squared norm of the
+    style's own statistics, ``|mu|^2 + |sigma|^2``. A few styles with extreme activations then no longer outweigh the
+    others, nor one layer the rest.
+
+    Args:
+      features: ``{tap: (N, H, W, C)}`` of the stylized images.
+      style: ``{tap: Moments}`` of the style images, ``(N, C)`` or ``(1, C)``; its taps are the ones compared.
+      norm: see `content_loss`.
+      relative: divide, see above; for the squared norm only.
+
+    Returns:
+      A scalar, the mean over the batch.
+
+    Raises:
+      ValueError: a tap is missing, the statistics do not fit the features, or an unknown ``norm``.
+    """
+    if relative and norm != "squared":
+        raise ValueError(f"norm: expected 'squared' with relative, got {norm!r}")
+    total = jnp.zeros((), jnp.float32)
+    for tap, target in style.items():
+        if tap not in features:
+            raise ValueError(f"features: none for {tap}; found {', '.join(features) or 'nothing'}")
+        found = moments(features[tap])
+        n, c = found.mean.shape
+        if target.mean.shape not in ((n, c), (1, c)):
+            raise ValueError(f"style: expected statistics ({n}, {c}) for {tap}, got {target.mean.shape}")
+        distance = _per_image(found.mean, target.mean, norm) + _per_image(found.std, target.std, norm)
+        if relative:
+            distance /= jnp.square(target.mean).mean(-1) + jnp.square(target.std).mean(-1)
+        total += distance.mean()
+    return total
+
+
+def gram_loss(features: Mapping[str, Features], grams: Mapping[str, Array]) -> Array:
+    """Mean squared difference of Gram matrices, summed over layers (Eq. 8 of arXiv:2210.07762).
+
+    Args:
+      features: ``{tap: (N, H, W, C)}`` of the stylized images.
+      grams: ``{tap: (N or 1, C, C)}`` of the style images, from `stats.gram`; its taps are the ones compared.
+
+    Returns:
+      A scalar, the mean over the batch.
+
+    Raises:
+      ValueError: a tap is missing, or the matrices do not fit the features.
+    """
+    total = jnp.zeros((), jnp.float32)
+    for tap, target in grams.items():
+        if tap not in features:
+            raise ValueError(f"features: none for {tap}; found {', '.join(features) or 'nothing'}")
+        n, c = features[tap].shape[0], features[tap].shape[-1]
+        if target.shape not in ((n, c, c), (1, c, c)):
+            raise ValueError(f"grams: expected ({n}, {c}, {c}) for {tap}, got {target.shape}")
+        total += _per_image(gram(features[tap]), target, "squared").mean()
+    return total

@@ -1,0 +1,1 @@
+"""From a picture to a painted picture: one loop over windows for every method and every size."""

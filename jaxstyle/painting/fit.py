@@ -1,0 +1,84 @@
+"""The front door of fitting: two pictures in, a picture without resolution out.
+
+`fit` reads the pictures, loads the weights, makes what a schedule needs beside them, and leaves the rest to
+`jaxstyle.methods.inr.step`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import jax
+import numpy as np
+
+from jaxstyle import image
+from jaxstyle.methods import adain, inr
+from jaxstyle.methods.inr import schedule as inr_schedule
+from jaxstyle.methods.inr import step
+from jaxstyle.painting.picture import default_model
+
+
+def fit(
+    content: image.Source,
+    style: image.Source,
+    preset: str | inr_schedule.Schedule = "fast",
+    *,
+    size: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    vgg: str | os.PathLike[str] = "vgg16",
+    stylized: image.Source | None = None,
+    callback: step.Callback | None = None,
+) -> inr.InrParams:
+    """Fits a coordinate network to a photo and a painting (INR-st, arXiv:2210.07762).
+
+    After ``params = jaxstyle.fit(photo, painting)``, ``jaxstyle.render_image(params, (width, height), alpha)`` gives
+    pictures of any size and any degree of style, `jaxstyle.render` any points, and `jaxstyle.inr.save` keeps it.
+
+    Args:
+      content, style: path, PIL image, bytes or array; see `jaxstyle.image.read`. Transparency is not looked at.
+      preset: ``"fast"``, ``"preview"`` or ``"paper"``, see `jaxstyle.methods.inr.schedule.PRESETS`, or a schedule of
+        your own.
+      size: both pictures are brought to about ``size * size`` pixels, their shapes kept; by default to the schedule's
+        size, 256. It decides what detail is learned and how long that takes, not how large one may render.
+      steps: in all; by default the schedule's.
+      seed: of the network's first parameters, the latents and all that is drawn: the same seed, the same result.
+      vgg: name of shipped weights of VGG, or a file that ``jaxstyle convert-vgg`` wrote.
+      stylized: for schedules that begin with regression, what the picture shall look like at alpha 1 after it; by
+        default what `jaxstyle.adain` makes of the pair.
+      callback: called after every step with the steps done and the terms of the loss; a true result ends the fit.
+
+    Returns:
+      The fitted picture.
+
+    Raises:
+      ImageError: a picture cannot be read.
+      WeightsError: weights are missing or damaged.
+      ValueError: ``preset``, ``size``, ``steps`` or ``seed`` is out of range.
+      ArithmeticError: a term of the loss became NaN or infinite.
+    """
+    schedule = _schedule(preset, size, steps)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed: expected a whole number from 0 to {2**32 - 1}, got {seed!r}")
+    encoder, arch = inr.load_encoder(os.fspath(vgg), schedule.loss)
+    schedule = dataclasses.replace(schedule, loss=dataclasses.replace(schedule.loss, arch=arch))
+    photo, painting = (image.read(source).pixels for source in (content, style))
+    target = None if stylized is None else image.read(stylized).pixels
+    if target is None and any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
+        target = _adain(photo, painting, schedule.size)
+    key = jax.random.key(seed)
+    return step.fit(key, photo, painting, encoder, schedule, stylized=target, callback=callback)
+
+
+def _schedule(preset: str | inr_schedule.Schedule, size: int | None, steps: int | None) -> inr_schedule.Schedule:
+    if not isinstance(preset, inr_schedule.Schedule):
+        return inr_schedule.preset(preset, size=size, steps=steps)
+    schedule = preset if size is None else dataclasses.replace(preset, size=size)
+    return schedule if steps is None else schedule.with_steps(steps)
+
+
+def _adain(photo: np.ndarray, painting: np.ndarray, size: int) -> np.ndarray:
+    """What AdaIN makes of the pair at the size of the fit, where strokes are as large as the fit's losses see them."""
+    pair = (image.resize(pixels, inr_schedule.fitted_size(pixels.shape, size)) for pixels in (photo, painting))
+    return np.asarray(adain.stylize(default_model(), *pair))

@@ -1,0 +1,276 @@
+"""What is rendered of a fitted picture: how large, which part of it, and with which degree of style at every place.
+
+The controls are those of `jaxstyle.controls.controls`, but as functions of a place, so that pictures of any size are
+rendered window by window and a zoom shows what the whole picture has there. Alpha maps, masks and gradients lie over
+the whole picture. Maps are interpolated linearly between the centres of their pixels; those that are larger than the
+picture are averaged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxstyle import image
+from jaxstyle.arrays import Array
+from jaxstyle.controls import controls, map_windows
+from jaxstyle.controls.controls import Controls
+from jaxstyle.image.windows import Source
+from jaxstyle.methods.inr.network import InrParams
+from jaxstyle.methods.inr.rendering import CHUNK, checked_region, render_grid
+from jaxstyle.nets import coords as places
+
+TILE = {"cpu": 512}
+"""Side of the tiles, by kind of device."""
+_TILE_ELSEWHERE = 1024
+_CHUNK_ELSEWHERE = _TILE_ELSEWHERE**2 // 8
+
+Degree = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Rows' and columns' coordinates, float64 ``(h,)`` and ``(w,)`` -> degree of style, float32 ``(h, w)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A picture that can be rendered.
+
+    Attributes:
+      params: of the fitted network.
+      width, height: in pixels.
+      region: what is shown, see `jaxstyle.methods.inr.rendering.render_image`.
+      degree: of style, a number or a function of the place.
+      notices: sentences for the user about maps and masks.
+    """
+
+    params: InrParams
+    width: int
+    height: int
+    region: places.Box
+    degree: float | Degree
+    notices: tuple[str, ...] = ()
+
+
+def shown_size(
+    fitted: tuple[int, int], size: int | tuple[int, int] | None, region: places.Box = places.WHOLE
+) -> tuple[int, int]:
+    """(width, height) in pixels.
+
+    Args:
+      fitted: (width, height) of the picture fitted to, which gives the shape.
+      size: (width, height), or the short side; by default the region fills as much as it can of ``fitted``.
+      region: the part that is shown.
+    """
+    if isinstance(size, tuple):
+        return size
+    wide, tall = (fitted[i] * (region[i + 2] - region[i]) / 2 for i in (0, 1))
+    scale = min(fitted[0] / wide, fitted[1] / tall) if size is None else size / min(wide, tall)
+    return max(1, round(wide * scale)), max(1, round(tall * scale))
+
+
+@contextlib.contextmanager
+def open_scene(
+    params: InrParams,
+    chosen: Controls,
+    mask_alpha: float | Sequence[float] | None = None,
+    region: places.Box = places.WHOLE,
+    *,
+    max_pixels: int = image.MAX_PIXELS,
+) -> Iterator[Scene]:
+    """Opens the pictures among the controls; see `jaxstyle.painting.rendering.render_file`, whose arguments these are.
+
+    Raises:
+      ImageError: a map or mask cannot be read, or has another shape than the picture.
+      ValueError: ``region`` or ``mask_alpha`` is not of that kind.
+    """
+    region = checked_region(region)
+    alphas = checked_mask_alpha(chosen, mask_alpha)
+    width, height = shown_size(params.size, chosen.size, region)
+    whole = (2 * width / (region[2] - region[0]), 2 * height / (region[3] - region[1]))
+    with map_windows.open_maps(chosen, max_pixels=max_pixels) as maps:
+        masks = maps.mask or ()
+        names = [name if isinstance(name, str) else "mask" for name in chosen.mask or ()]
+        named = list(zip(names, masks, strict=True))
+        if maps.alpha_map is not None:
+            named.append((chosen.alpha_map if isinstance(chosen.alpha_map, str) else "alpha_map", maps.alpha_map))
+        for name, source in named:
+            _check_shape(name, source.shape, whole, params.size)
+        base = _base(chosen, maps.alpha_map, whole)
+        degree = _masked(base, [_placed(mask, whole) for mask in masks], alphas) if masks else base
+        yield Scene(params, width, height, region, degree, maps.notices)
+
+
+def checked_mask_alpha(chosen: Controls, mask_alpha: float | Sequence[float] | None) -> tuple[float, ...]:
+    """A degree of style in [0, 1] for every mask; of a single one it may be given as a number.
+
+    Raises:
+      ValueError: there is not.
+    """
+    count = len(chosen.mask or ())
+    if mask_alpha is None:
+        if count:
+            raise ValueError("mask: needs mask_alpha, one degree of style per mask (or give the picture as alpha_map)")
+        return ()
+    try:
+        given = tuple(np.asarray(mask_alpha, np.float64).reshape(-1).tolist())
+    except (TypeError, ValueError):
+        raise ValueError(f"mask_alpha: expected numbers in [0, 1], one per mask, got {mask_alpha!r}") from None
+    if given and not count:
+        raise ValueError("mask_alpha: is for masks, and there is none")
+    if len(given) != count:
+        raise ValueError(f"mask_alpha: expected {count}, one per mask, got {len(given)}")
+    for value in given:
+        if not 0 <= value <= 1:  # NaN neither
+            raise ValueError(f"mask_alpha: expected numbers in [0, 1], got {value!r}")
+    return given
+
+
+def _check_shape(name: str, shape: tuple[int, ...], whole: tuple[float, float], fitted: tuple[int, int]) -> None:
+    """A map may have any size, but the shape of the whole picture: of that which is fitted, or as it is rendered."""
+    height, width = shape[:2]
+    tolerance = 0.02 + 1 / min(width, height)  # as in `jaxstyle.controls.controls.stretched`
+    if all(abs(math.log(width / height * tall / wide)) > tolerance for wide, tall in (whole, fitted)):
+        wide, tall = (round(side) for side in whole)
+        raise image.ImageError(
+            name,
+            f"its {width} x {height} pixels have another shape than the picture, {wide} x {tall}; "
+            "any size of the same shape will do",
+        )
+
+
+# ---- degree of style ---------------------------------------------------------------------------------------
+
+
+def _base(chosen: Controls, alpha_map: Source | None, whole: tuple[float, float]) -> float | Degree:
+    """``alpha`` times the alpha map times the gradient, as in `jaxstyle.controls.controls.degree`."""
+    parts: list[Degree] = []
+    if alpha_map is not None:
+        parts.append(_placed(alpha_map, whole))
+    if chosen.gradient is not None:
+        spec = chosen.gradient
+
+        def gradient(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+            return map_windows.gradient_at(spec, _between_centres(y, whole[1]), _between_centres(x, whole[0]))
+
+        parts.append(gradient)
+    if not parts:
+        return chosen.alpha
+
+    def degree(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        out = np.float32(chosen.alpha) * parts[0](y, x)
+        for part in parts[1:]:
+            out = out * part(y, x)
+        return out
+
+    return degree
+
+
+def _between_centres(values: np.ndarray, size: float) -> np.ndarray:
+    """Coordinates on a scale that is 0 at the first of ``size`` pixels and 1 at the last."""
+    return ((values + 1) / 2 * size - 0.5) / (size - 1) if size > 1 else np.full(len(values), 0.5)
+
+
+def _masked(base: float | Degree, masks: list[Degree], alphas: Sequence[float]) -> Degree:
+    """Where masks are, their own degrees; they share a place as styles do, see `jaxstyle.controls.controls.shares`."""
+
+    def degree(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        shares = controls.shares(len(masks), None, [mask(y, x) for mask in masks])
+        rest = base(y, x) if callable(base) else np.float32(base)
+        found = (1 - shares.sum(-1)) * rest + shares @ np.asarray(alphas, np.float32)
+        return np.clip(found, 0, 1).astype(np.float32)
+
+    return degree
+
+
+def _placed(source: Source, whole: tuple[float, float]) -> Degree:
+    """`jaxstyle.nets.coords.resample` of a map that is read in windows."""
+    sides = tuple(min(side, max(1, round(most))) for side, most in zip(source.shape, whole[::-1], strict=True))
+    seen = source if sides == source.shape else map_windows.ResizedMap(source, *sides)
+
+    def values(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        (y0, y1, down), (x0, x1, across) = (places.neighbours(v, n) for v, n in zip((y, x), sides, strict=True))
+        top, left = int(y0.min()), int(x0.min())
+        window = seen.read(top, int(y1.max()) + 1, left, int(x1.max()) + 1)
+        rows = window[y0 - top] * (1 - down[:, None]) + window[y1 - top] * down[:, None]
+        return rows[:, x0 - left] * (1 - across) + rows[:, x1 - left] * across
+
+    return values
+
+
+# ---- samples -----------------------------------------------------------------------------------------------
+
+
+class Painter:
+    """Renders tiles of a scene, all of one size, on all devices together.
+
+    Attributes:
+      rows, columns: of a tile, in pixels.
+      down, across: how many tiles the picture has, in rows and columns of them.
+      platform, kind: of the devices.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        bits: int = 8,
+        *,
+        tile: int | None = None,
+        devices: Sequence[jax.Device] | None = None,
+    ) -> None:
+        """
+        Args:
+          scene: the picture.
+          bits: 8 or 16, of the samples.
+          tile: the largest side of a tile in pixels; by default `TILE` of the device.
+          devices: by default all that this process has.
+        """
+        used = jax.local_devices() if devices is None else list(devices)
+        self.platform, self.kind = used[0].platform, used[0].device_kind
+        self._scene, self._bits = scene, bits
+        self._mesh = Mesh(np.array(used), ("chunks",)) if len(used) > 1 else None
+        everywhere = NamedSharding(self._mesh, PartitionSpec()) if self._mesh else used[0]
+        self._params = jax.device_put(
+            dataclasses.replace(scene.params, size=(0, 0)), everywhere
+        )  # one program for all fits
+        side = TILE.get(self.platform, _TILE_ELSEWHERE) if tile is None else tile
+        self.down, self.across = -(-scene.height // side), -(-scene.width // side)
+        self.rows, self.columns = -(-scene.height // self.down), -(-scene.width // self.across)
+        self._chunk = CHUNK.get(self.platform, _CHUNK_ELSEWHERE)
+
+    def __call__(self, number: int, factor: float = 1.0) -> Array:
+        """The tile ``number``, counted along the rows: uint8 or uint16 ``(rows, columns, 3)``; it may not be finished
+        yet. What lies beyond the picture's edge repeats it.
+
+        Args:
+          number: from 0 to ``down * across - 1``.
+          factor: of the degree of style, in [0, 1].
+        """
+        scene, (x0, y0, x1, y1) = self._scene, self._scene.region
+        top, left = number // self.across * self.rows, number % self.across * self.columns
+        y = places.axis(scene.height, y0, y1, top, min(top + self.rows, scene.height))
+        x = places.axis(scene.width, x0, x1, left, min(left + self.columns, scene.width))
+        missing = ((0, self.rows - len(y)), (0, self.columns - len(x)))
+        if callable(scene.degree):
+            alpha = np.pad(np.float32(factor) * scene.degree(y, x), missing, mode="edge")
+        else:
+            alpha = np.asarray(factor * scene.degree, np.float32)
+        y, x = (np.pad(values, grow, mode="edge") for values, grow in zip((y, x), missing, strict=True))
+        return _samples(
+            self._params, np.float32(x), np.float32(y), alpha, chunk=self._chunk, mesh=self._mesh, bits=self._bits
+        )
+
+
+@partial(jax.jit, static_argnames=("chunk", "mesh", "bits"))
+def _samples(params: InrParams, x: Array, y: Array, alpha: Array, *, chunk: int, mesh: Any, bits: int) -> Array:
+    """`render_grid`, rounded as in `jaxstyle.image.encode.quantise`."""
+    colours = render_grid(params, x, y, alpha, chunk=chunk, mesh=mesh)
+    full = 2**bits - 1
+    return jnp.floor(jnp.clip(colours, 0, 1) * full + 0.5).astype(jnp.uint8 if bits == 8 else jnp.uint16)

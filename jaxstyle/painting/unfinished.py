@@ -1,0 +1,163 @@
+"""What is done of a picture that takes long: tiles on disk, so that a run that was killed goes on where it was.
+
+A folder beside the picture, ``NAME.jaxstyle-part``: ``journal.jsonl`` says what the picture is to be and which tiles
+are done, each with its checksum; ``samples`` holds them one after the other. A tile counts when its line is whole and
+its samples have that checksum: neither a killed process nor a machine that lost its power leaves a wrong one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import zlib
+from typing import Any
+
+import numpy as np
+
+from jaxstyle.runtime import journal as manifest
+from jaxstyle.runtime.journal import Manifest
+
+SUFFIX = ".jaxstyle-part"
+_JOURNAL, _SAMPLES, _REQUEST = "journal.jsonl", "samples", "request"
+
+
+class PartError(ValueError):
+    """A folder that is in the way of an unfinished picture, or holds another one. The message is one line."""
+
+
+class Part:
+    """Tiles on disk, open for reading and writing, and locked against other processes; a context manager.
+
+    Attributes:
+      folder: where they are; it may hold more of what is not finished.
+      done: how many tiles are there.
+      keep: whether the folder stays when it is closed.
+    """
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str],
+        request: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        discard: bool = False,
+    ) -> None:
+        """
+        Args:
+          target: the picture that it will be.
+          request: what it is made of and how, as JSON takes it: only the same request goes on.
+          shape, dtype: of a tile.
+          discard: throw away what was done for another request.
+
+        Raises:
+          PartError: the folder holds something else, or tiles of another request that are not to be discarded.
+          ManifestError: another process is at work in the folder.
+          OSError: it cannot be made.
+        """
+        self.folder = os.path.realpath(target) + SUFFIX
+        self.keep = True
+        self._label = os.fspath(target) + SUFFIX
+        self._shape, self._dtype = shape, dtype
+        self._size = int(np.prod(shape)) * dtype.itemsize
+        self._check_folder()
+        os.makedirs(self.folder, exist_ok=True)
+        try:
+            self._open(json.loads(json.dumps(request)), discard)
+        except BaseException:
+            with contextlib.suppress(OSError):  # it is not empty: there is something in it
+                os.rmdir(self.folder)
+            raise
+        for left in glob.glob(os.path.join(glob.escape(self.folder), ".jaxstyle-*.tmp")):
+            shutil.rmtree(left) if os.path.isdir(left) else os.unlink(left)
+
+    def _check_folder(self) -> None:
+        if not os.path.lexists(self.folder):
+            return
+        if not os.path.isdir(self.folder):
+            raise PartError(f"{self._label}: is in the way: it is no folder of an unfinished picture")
+        names = [name for name in os.listdir(self.folder) if not name.startswith(".jaxstyle-")]
+        other = sorted({*names} - {_JOURNAL, _SAMPLES})
+        if other:
+            raise PartError(f"{self._label}: holds something else than an unfinished picture ({other[0]})")
+
+    def _open(self, request: dict[str, Any], discard: bool) -> None:
+        journal, samples = (os.path.join(self.folder, name) for name in (_JOURNAL, _SAMPLES))
+        self._journal = Manifest(journal)
+        try:
+            begun = self._journal.last(_REQUEST)
+            changed = "" if begun is None else _difference(begun.get("request") or {}, request)
+            if changed and not discard and _tiles_of(journal):
+                raise PartError(
+                    f"{self._label}: holds a picture begun {changed}; give the command that began it, or allow to "
+                    "overwrite it"
+                )
+            if changed:
+                self._journal.close()
+                os.unlink(journal)
+                self._journal = Manifest(journal)
+            if changed or begun is None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(samples)
+                self._journal.append({"output": _REQUEST, "status": "begun", "request": request})
+            descriptor = os.open(samples, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        except BaseException:
+            self._journal.close()
+            raise
+        self.done = _tiles_of(journal)
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+        self._journal.close()
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def read(self, number: int) -> np.ndarray | None:
+        """A tile that is done, whole and undamaged, or None."""
+        record = self._journal.last(str(number))
+        if record is None:
+            return None
+        self._file.seek(number * self._size)
+        data = self._file.read(self._size)
+        if len(data) != self._size or zlib.crc32(data) != record.get("crc32"):
+            self.done -= 1
+            return None
+        return np.frombuffer(data, self._dtype).reshape(self._shape)
+
+    def write(self, number: int, tile: np.ndarray) -> None:
+        """Puts a tile away.
+
+        Raises:
+          OSError: the disk is full, say.
+        """
+        data = np.ascontiguousarray(tile, self._dtype).tobytes()
+        self._file.seek(number * self._size)
+        written = 0
+        while written < len(data):
+            written += self._file.write(data[written:])
+        self._journal.append({"output": str(number), "status": "done", "crc32": zlib.crc32(data)})
+        self.done += 1
+
+
+def _tiles_of(journal: str) -> int:
+    return len({record["output"] for record in manifest.read(journal)} - {_REQUEST})
+
+
+def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:
+    """How a request differs from the one before, in words; empty if it does not."""
+    for key in (*now, *then):
+        if then.get(key) != now.get(key):
+            return f"with {key} = {_short(then.get(key))}, not {_short(now.get(key))}"
+    return ""
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

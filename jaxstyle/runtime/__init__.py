@@ -1,0 +1,1 @@
+"""What a process needs around its work: memory, caches, files that are whole or not there, journals, interrupts."""

@@ -1,0 +1,1 @@
+"""Contact sheets: photos in many styles on one page."""

@@ -1,0 +1,258 @@
+"""Contact sheets: photos in many styles on one page, with names and small pictures of what they are made of.
+
+Of one photo, the results stand in a grid, each with its style below it. Of several, photos go down the rows and styles
+along the top. Photos are painted at the size of their cells, as a preview is, or larger and then scaled down, which
+shows what strokes look like in a large picture. A picture that cannot be read leaves its words in its place, and the
+sheet is made nevertheless.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxstyle import image
+from jaxstyle.controls.controls import Controls, Maps, read_maps
+from jaxstyle.folders import pairing
+from jaxstyle.image import ImageError, Picture
+from jaxstyle.image.source import label_of
+from jaxstyle.methods import adain
+from jaxstyle.painting.picture import STYLE_SIZE, check, default_model, encode_styles, load_model, render
+from jaxstyle.sheet.page import SMALLEST_CELL, Entry, Grid, Table, fitted
+
+CELL = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """What `sheet` made.
+
+    Attributes:
+      pixels: uint8 (height, width, 3).
+      failed: why pictures could not be used, a line each.
+      notices: sentences for the user.
+    """
+
+    pixels: np.ndarray
+    failed: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def sheet(
+    photos: Sequence[image.Source],
+    styles: Sequence[image.Source],
+    controls: Controls | None = None,
+    *,
+    cell: int = CELL,
+    columns: int | None = None,
+    model: adain.Model | None = None,
+    max_pixels: int = image.MAX_PIXELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Sheet:
+    """Paints every photo in every style and lays out the results.
+
+    Aspect ratios are kept, pictures smaller than a cell are not enlarged, transparency lets the paper through. Every
+    style is encoded once, unless it takes on the colours of the photos.
+
+    Args:
+      photos: at least one, as `jaxstyle.image.read` takes them; paths are named by their file.
+      styles: at least one.
+      controls: of `jaxstyle.controls.controls.Controls` those that are about one style: not ``weights``. A mask or an
+        alpha map is stretched over every photo. ``size`` is the short side at which photos are painted before they are
+        fitted into their cells; it does not enlarge them.
+      cell: side of the square that a picture is fitted into, in pixels, at least 32.
+      columns: results beside each other; by default as many as make a grid of one photo about square, and all styles
+        where there are several photos.
+      model: see `jaxstyle.adain.load`; by default the shipped one.
+      max_pixels: the largest picture that is read, and the largest sheet.
+      progress: called with the number of results done and their total.
+
+    Returns:
+      A `Sheet`.
+
+    Raises:
+      ImageError: none of the photos, or none of the styles, can be read, or a map of the controls cannot.
+      ValueError: an argument is out of range, or means nothing here.
+    """
+    chosen = controls or Controls()
+    if not photos or not styles:
+        raise ValueError(f"{'styles' if photos else 'photos'}: expected at least one picture, got none")
+    if chosen.weights is not None:
+        raise ValueError("weights: means nothing on a contact sheet, where every result has one style")
+    if isinstance(chosen.size, tuple):
+        raise ValueError("size: on a contact sheet expected the short side alone, which keeps aspect ratios")
+    check(chosen, 1)
+    if cell < SMALLEST_CELL:
+        raise ValueError(f"cell: expected at least {SMALLEST_CELL} pixels, got {cell}")
+    if columns is not None and columns < 1:
+        raise ValueError(f"columns: expected at least 1, got {columns}")
+    page = Grid(cell, columns, len(styles)) if len(photos) == 1 else Table(cell, columns, len(photos), len(styles))
+    if page.height * page.width > max_pixels:
+        found = f"{page.width} x {page.height} pixels for {len(photos)} x {len(styles)} pictures"
+        raise ValueError(f"cell: {found} are too many (max_pixels = {max_pixels}); smaller cells need less")
+    maps = read_maps(chosen, max_pixels=max_pixels)
+    return _fill(page, photos, styles, chosen, maps, model or default_model(), cell, max_pixels, progress)
+
+
+def _fill(
+    page: Grid | Table,
+    photos: Sequence[image.Source],
+    styles: Sequence[image.Source],
+    chosen: Controls,
+    maps: Maps,
+    model: adain.Model,
+    cell: int,
+    max_pixels: int,
+    progress: Callable[[int, int], None] | None,
+) -> Sheet:
+    """Reads, paints and lays out; see `sheet`."""
+    canvas = page.canvas()
+    failed: list[str] = []
+    notices = list(maps.notices)
+    recolour = chosen.preserve_color in ("match", "histogram")
+    looks: list[tuple[Picture, adain.Style | None] | None] = []
+    for number, source in enumerate(styles):
+        name = _name(source, f"style {number + 1}")
+        look, problem = _read(source, name, chosen.style_size or STYLE_SIZE, max_pixels, notices)
+        failed += [problem] if problem else []
+        looks.append(None)
+        if look is not None:
+            look = Picture(image.resize_short_side(look.pixels, chosen.style_size or STYLE_SIZE), None)
+            looks[-1] = (look, None if recolour else encode_styles([look], chosen, model))
+        page.style(canvas, number, Entry(name, None if look is None else fitted(look, cell), problem))
+    if not any(looks):
+        raise _no_picture("styles", failed)
+    read, size = 0, chosen.size if isinstance(chosen.size, int) else 0
+    chosen = dataclasses.replace(chosen, size=None)
+    for row, source in enumerate(photos):
+        name = _name(source, f"photo {row + 1}")
+        picture, problem = _read(source, name, max(cell, size), max_pixels, notices)
+        failed += [problem] if problem else []
+        read += picture is not None
+        page.photo(canvas, row, Entry(name, None if picture is None else fitted(picture, cell), problem))
+        if picture is not None:
+            short, long = sorted(picture.pixels.shape[:2])
+            picture = fitted(picture, max(cell, round(size * long / short)))
+        for column, found in enumerate(looks):
+            result = None
+            if picture is not None and found is not None:
+                result = render(picture, [found[0]], chosen, maps, model, style=found[1])
+                notices += [notice for notice in result.notices if notice not in notices]
+            page.result(canvas, row, column, None if result is None else fitted(result, cell))
+            if progress is not None:
+                progress(row * len(looks) + column + 1, len(photos) * len(looks))
+    if not read:
+        raise _no_picture("photos", failed)
+    return Sheet(canvas, tuple(failed), tuple(notices))
+
+
+def _no_picture(name: str, failed: Sequence[str]) -> ImageError:
+    if len(failed) == 1:
+        label, _, problem = failed[0].partition(": ")
+        return ImageError(label, problem)
+    return ImageError(name, f"none of the {len(failed)} can be read; the first: {failed[0]}")
+
+
+def _name(source: Any, otherwise: str) -> str:
+    label = label_of(source, "")
+    return os.path.splitext(os.path.basename(label))[0] if label not in ("", "array") else otherwise
+
+
+def _read(
+    source: image.Source, name: str, short_side: int, max_pixels: int, notices: list[str]
+) -> tuple[Picture | None, str]:
+    """A picture at least as large as asked for, if it is; or why there is none."""
+    try:
+        found = image.read(source, max_pixels=max_pixels, short_side=short_side)
+    except ImageError as error:
+        return None, str(error)
+    notices += [f"{label_of(source, name)}: {notice}" for notice in found.notices]
+    return found, ""
+
+
+# ---- the command -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SheetReport:
+    """What `run` did.
+
+    Attributes:
+      output: the file written.
+      photos, styles: the files.
+      width, height: of the sheet, in pixels.
+      controls: `Controls.as_dict`.
+      weights_file: name or path of the weights.
+      failed: why pictures could not be used, a line each.
+      notices: sentences for the user.
+      seconds: all in all.
+    """
+
+    output: str
+    photos: tuple[str, ...]
+    styles: tuple[str, ...]
+    width: int
+    height: int
+    controls: dict[str, Any]
+    weights_file: str
+    failed: tuple[str, ...]
+    notices: tuple[str, ...]
+    seconds: float
+
+
+def run(
+    args: argparse.Namespace, controls: Controls, progress: Callable[[int, int], None] | None = None
+) -> tuple[SheetReport, int]:
+    """Makes and writes a sheet as parsed arguments say; see `sheet`.
+
+    Args:
+      args: of `jaxstyle.cli.flags.sheet`.
+      controls: those of the command.
+      progress: see `sheet`.
+
+    Returns:
+      The report, and the command's exit code: 1 if some pictures could not be used, else 0.
+
+    Raises:
+      PairError: an argument stands for no picture.
+      ImageError, WeightsError, ValueError: as `sheet`, or the file cannot be written.
+    """
+    start = time.perf_counter()
+    photos, styles = (
+        tuple(picture.path for picture in pairing.find(given, name, recursive=args.recursive).pictures)
+        for given, name in ((args.photos, "PHOTO"), (args.styles, "--styles"))
+    )
+    keep = [*photos, *styles, *controls.files()]
+    image.check_target(args.output, format=args.format, overwrite=args.overwrite, keep=keep)
+    made = sheet(
+        photos,
+        styles,
+        controls,
+        cell=args.cell,
+        columns=args.columns,
+        model=load_model(args.weights_file),
+        max_pixels=args.max_pixels or image.MAX_PIXELS,
+        progress=progress,
+    )
+    chosen, target = image.format_of(args.output, args.format), image.target_of(args.output)
+    notices = image.write(target, made.pixels, format=chosen, overwrite=args.overwrite)
+    report = SheetReport(
+        output=os.fspath(args.output),
+        photos=photos,
+        styles=styles,
+        width=made.pixels.shape[1],
+        height=made.pixels.shape[0],
+        controls=controls.as_dict(),
+        weights_file=args.weights_file,
+        failed=made.failed,
+        notices=(*made.notices, *notices),
+        seconds=round(time.perf_counter() - start, 3),
+    )
+    return report, 1 if report.failed else 0

@@ -1,0 +1,137 @@
+"""Conventions that hold for every module of the library, read from the modules themselves."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import jax
+import pytest
+
+import jaxstyle
+
+MODULES = sorted(m.name for m in pkgutil.walk_packages(jaxstyle.__path__, "jaxstyle."))
+RANDOM = "random"  # jax.random, numpy.random
+
+
+def public(module):
+    """(name, object) of the functions, classes and methods that a module defines for others."""
+    for name, value in vars(module).items():
+        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
+            continue
+        if inspect.isfunction(value) or inspect.isclass(value) or hasattr(value, "__wrapped__"):
+            yield name, value
+        if inspect.isclass(value):
+            for part, member in vars(value).items():
+                member = getattr(member, "__func__", member)
+                own = inspect.isfunction(member) and member.__qualname__.startswith(f"{value.__name__}.")
+                if own and not part.startswith("_") and written(value, part):
+                    yield f"{name}.{part}", member
+
+
+def written(cls, method):
+    """Whether a method stands in the class's source; dataclasses and Flax add others (``replace``)."""
+    tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(cls)))
+    return any(isinstance(node, ast.FunctionDef) and node.name == method for node in tree.body[0].body)
+
+
+@pytest.fixture(params=MODULES)
+def module(request):
+    return importlib.import_module(request.param)
+
+
+def test_the_library_is_found():
+    assert {"jaxstyle.arrays", "jaxstyle.methods.adain", "jaxstyle.methods.inr.loss", "jaxstyle.weights"} <= set(
+        MODULES
+    )
+    names = {name for name, _ in public(importlib.import_module("jaxstyle.methods.adain"))}
+    assert {"stylize", "encode_style", "objective", "Decoder", "Model", "Style"} <= names
+
+
+def test_every_module_says_what_it_is_for(module):
+    assert module.__doc__ and len(module.__doc__.split()) > 3
+
+
+def test_everything_public_has_a_docstring(module):
+    """A sentence of its own: what a dataclass or Flax writes by itself begins with the class's signature."""
+    missing = [
+        name
+        for name, value in public(module)
+        if not (inspect.getdoc(value) or "").strip() or inspect.getdoc(value).startswith(f"{name}(")
+    ]
+    assert missing == []
+
+
+def test_public_functions_are_annotated(module):
+    missing = []
+    for name, value in public(module):
+        if inspect.isclass(value):
+            continue
+        signature = inspect.signature(value)
+        missing += [f"{name}: {p}" for p, v in signature.parameters.items() if p != "self" and v.annotation is v.empty]
+        if signature.return_annotation is signature.empty:
+            missing.append(f"{name}: return")
+    assert missing == []
+
+
+def test_a_key_is_called_key_and_comes_first(module):
+    """Whoever takes a PRNG key takes it as the first argument; nobody calls it otherwise."""
+    for name, value in public(module):
+        if inspect.isclass(value):
+            continue
+        parameters = [p for p in inspect.signature(value).parameters if p != "self"]
+        assert not {"rng", "prng", "prng_key", "rng_key", "random_key"} & set(parameters), name
+        if "key" in parameters:
+            assert parameters[0] == "key", name
+
+
+def sources():
+    return [Path(file) for file in sorted(Path(jaxstyle.__file__).parent.rglob("*.py"))]
+
+
+@pytest.mark.parametrize("file", sources(), ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_randomness_comes_from_a_key_alone(file):
+    """No module makes a key or a generator: the caller gives the key."""
+    made = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith((f"{RANDOM}.key", f"{RANDOM}.PRNGKey", f"{RANDOM}.default_rng"))
+    ]
+    # in adain.py a key whose numbers nobody sees: the shapes of fresh variables; in the front door the caller's seed
+    allowed = {("adain.py", "jax.random.key(0)"), ("fit.py", "jax.random.key(seed)")}
+    assert [call for call in made if (file.name, call) not in allowed] == []
+
+
+@pytest.mark.parametrize("file", sources(), ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_options_are_not_mutable(file):
+    """No list, dict or set as a default value."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.Lambda):
+            defaults = [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+            assert not any(isinstance(d, ast.List | ast.Dict | ast.Set) for d in defaults)
+
+
+def test_all_names_exist_and_are_documented():
+    assert list(jaxstyle.__all__) == sorted(jaxstyle.__all__)
+    for name in jaxstyle.__all__:
+        assert getattr(jaxstyle, name).__doc__
+
+
+def test_what_a_user_holds_is_a_pytree_of_arrays():
+    """Static configuration is part of the structure, so that it survives every transformation."""
+    from jaxstyle.methods import adain
+    from jaxstyle.nets import stats
+
+    moments = stats.Moments(jax.numpy.zeros((1, 2)), jax.numpy.ones((1, 2)))
+    style, model = (
+        adain.Style(moments),
+        adain.Model({"a": moments.mean}, {"b": moments.std}, "vgg19", "concat", "batch"),
+    )
+    for value, count in ((moments, 2), (style, 2), (model, 2)):
+        leaves, structure = jax.tree.flatten(value)
+        assert len(leaves) == count and jax.tree.structure(jax.tree.unflatten(structure, leaves)) == structure
+        same = jax.jit(lambda value: value)(value)
+        assert type(same) is type(value) and jax.tree.structure(same) == structure
+    assert (jax.jit(lambda m: m)(model).arch, model.replace(norm="none").norm) == ("vgg19", "none")
