@@ -11,12 +11,11 @@ from jaxstyle.folders.pairing import (
     Listing,
     PairError,
     choose,
-    default_output,
     find,
     make_jobs,
     pair_up,
-    result_name,
 )
+from jaxstyle.painting.names import MOST_BYTES, SUFFIXES, comparable, default_output, result_name
 from jaxstyle.runtime import journal
 
 
@@ -256,13 +255,13 @@ def test_the_format_gives_the_suffix(content, format, expected):
 
 
 def test_every_format_has_a_suffix_that_means_it():
-    assert {image.WRITE_FORMATS[suffix]: suffix for suffix in pairing.SUFFIXES.values()} == pairing.SUFFIXES
-    assert set(pairing.SUFFIXES) == set(image.WRITE_FORMATS.values())
+    assert {image.WRITE_FORMATS[suffix]: suffix for suffix in SUFFIXES.values()} == SUFFIXES
+    assert set(SUFFIXES) == set(image.WRITE_FORMATS.values())
 
 
 def test_long_names_are_cut_and_stay_different():
     found = {result_name(f"{stem * 200}{i}.png", ["é" * 200 + ".png"]) for stem in "aé" for i in range(3)}
-    assert len(found) == 6 and all(len(name.encode()) <= pairing.MOST_BYTES for name in found)
+    assert len(found) == 6 and all(len(name.encode()) <= MOST_BYTES for name in found)
     assert all(name.endswith(".png") for name in found)
 
 
@@ -289,7 +288,7 @@ def outputs(contents, styles=("s.png",), **options):
 )
 def test_names_that_would_be_the_same_are_marked(contents):
     found = outputs(contents)
-    assert len({pairing._key(name) for name in found}) == len(contents)
+    assert len({comparable(name) for name in found}) == len(contents)
     assert outputs(contents[::-1]) == found[::-1]  # it does not matter who is first
     plain, *_ = outputs(contents[:1])
     assert all(len(name.encode()) - len(plain.encode()) in range(8, 11) for name in found)  # _12345678
@@ -319,6 +318,6 @@ def test_styles_of_one_name():
 
 
 def test_names_that_are_the_same_even_so_are_refused(monkeypatch):
-    monkeypatch.setattr(pairing, "_digest", lambda parts: "0" * 8)
+    monkeypatch.setattr("jaxstyle.painting.names.digest", lambda parts: "0" * 8)
     with pytest.raises(PairError, match=r"^in/A.png: its result would have the name of that of in/a.png: A_styl.*png$"):
         outputs([("in/a.png", "a.png"), ("in/A.png", "A.png")])

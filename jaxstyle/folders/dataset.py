@@ -25,13 +25,15 @@ import jax
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls, Fields
 from jaxstyle.folders import folder as batch
-from jaxstyle.folders import pairing, workers
+from jaxstyle.folders import workers
 from jaxstyle.folders.dataset_plan import Plan, plan
 from jaxstyle.folders.folder import BatchReport
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.folders.pairing import Found, PathLike
+from jaxstyle.folders.pairing import Found
 from jaxstyle.folders.workers import Failure
 from jaxstyle.image.source import os_problem
+from jaxstyle.painting import names
+from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.picture import DEFAULT_WEIGHTS, chosen_controls
 from jaxstyle.runtime import journal
 from jaxstyle.runtime.progress import Progress
@@ -177,7 +179,7 @@ def _missing(others: Iterable[Found], root: Path, overwrite: bool) -> list[tuple
     """
     todo = []
     for other in others:
-        target = root / pairing.result_name(other.name, []).rpartition("/")[0] / Path(other.name).name
+        target = root / names.result_name(other.name, []).rpartition("/")[0] / Path(other.name).name
         if os.path.lexists(target):
             with contextlib.suppress(OSError):  # the copying will tell
                 if filecmp.cmp(other.path, target):

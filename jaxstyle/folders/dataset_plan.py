@@ -15,7 +15,8 @@ from pathlib import Path
 from jaxstyle.controls.controls import Controls
 from jaxstyle.folders import pairing
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.folders.pairing import Found, Job, PathLike
+from jaxstyle.folders.pairing import Found, Job
+from jaxstyle.painting.options import PathLike
 from jaxstyle.runtime import journal
 
 

@@ -23,9 +23,10 @@ from jaxstyle import image
 from jaxstyle.controls.controls import Controls, Fields, read_maps
 from jaxstyle.folders import pairing
 from jaxstyle.folders.kept import BatchError, Facts, make_folder, missing, remove_leftovers
-from jaxstyle.folders.pairing import Job, Pair, PathLike
+from jaxstyle.folders.pairing import Job, Pair
 from jaxstyle.folders.workers import Failure, Workers
 from jaxstyle.painting import large
+from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.picture import DEFAULT_WEIGHTS, check, checksum, chosen_controls, load_model
 from jaxstyle.runtime import journal
 from jaxstyle.runtime.journal import History, Manifest

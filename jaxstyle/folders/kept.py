@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxstyle import image
-from jaxstyle.folders.pairing import Job, PathLike
+from jaxstyle.folders.pairing import Job
+from jaxstyle.painting.options import PathLike
 from jaxstyle.runtime.journal import History, Manifest, Record, beside, in_use
 
 

@@ -10,23 +10,19 @@ import glob
 import hashlib
 import itertools
 import os
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls
+from jaxstyle.painting import names
+from jaxstyle.painting.options import PathLike
 from jaxstyle.runtime import journal
 
 Pair = Literal["product", "zip", "random"]
 PAIRS: tuple[Pair, ...] = ("product", "zip", "random")
-
-PathLike: TypeAlias = str | os.PathLike[str]
-
-SUFFIXES = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
-"""Of results whose format was asked for by name."""
 
 SIGNS = "*?["
 """What makes an argument a pattern, unless there is a file of that name."""
@@ -278,9 +274,9 @@ def make_jobs(
 ) -> list[Job]:
     """Contents with their styles as in `pair_up`, and names for the results that are all different.
 
-    A name is that of `result_name`, in the content's sub-folder. Where several results would have the same one, also
-    if only on a disk that takes capitals for small letters, all of them are marked with a hash of their paths. With
-    ``keep_names`` they have the contents' own names, but for the suffix, and none is marked.
+    A name is that of `jaxstyle.painting.names.result_name`, in the content's sub-folder. Where several results would
+    have the same one, also if only on a disk that takes capitals for small letters, all of them are marked with a hash
+    of their paths. With ``keep_names`` they have the contents' own names, but for the suffix, and none is marked.
 
     Raises:
       PairError: as `pair_up`; weights or masks for pictures that have one style each; or names that are the same even
@@ -293,78 +289,22 @@ def make_jobs(
         if most == 1 and given is not None and len(given) > 1:
             how = f"pair {pair!r}" if pair else "a folder or pattern" if styles.grouped else "one file"
             raise PairError(f"{name}: {len(given)} are for several styles to be mixed; {how} gives one to each picture")
-    names = [
-        result_name(content.name, [] if keep_names else [style.name for style in looks], format=format)
+    called = [
+        names.result_name(content.name, [] if keep_names else [style.name for style in looks], format=format)
         for content, looks in pairs
     ]
-    often = collections.Counter(map(_key, names))
+    often = collections.Counter(map(names.comparable, called))
     taken: dict[str, str] = {}
     jobs = []
-    for (content, looks), name in zip(pairs, names, strict=True):
+    for (content, looks), name in zip(pairs, called, strict=True):
         paths = (content.path, *(style.path for style in looks))
-        if often[_key(name)] > 1 and not keep_names:
-            mark = _digest(map(os.path.abspath, paths))
-            name = result_name(content.name, [style.name for style in looks], mark, format)
-        if _key(name) in taken:
-            raise PairError(f"{content.path}: its result would have the name of that of {taken[_key(name)]}: {name}")
-        taken[_key(name)] = content.path
+        if often[names.comparable(name)] > 1 and not keep_names:
+            mark = names.digest(map(os.path.abspath, paths))
+            name = names.result_name(content.name, [style.name for style in looks], mark, format)
+        if names.comparable(name) in taken:
+            raise PairError(
+                f"{content.path}: its result would have the name of that of {taken[names.comparable(name)]}: {name}"
+            )
+        taken[names.comparable(name)] = content.path
         jobs.append(Job(content.path, paths[1:], name, controls))
     return jobs
-
-
-# ---- names of results --------------------------------------------------------------------------------------
-
-MOST_BYTES = 240
-"""Of a file's name; longer ones are cut and marked. File systems take 255."""
-
-
-def result_name(content: str, styles: Sequence[str], mark: str = "", format: str | None = None) -> str:
-    """``trip/photo.jpg`` in the style of ``night.png`` -> ``trip/photo_stylized_night.jpg``.
-
-    The suffix is that of the format (`SUFFIXES`). Where none is asked for it is the content's, or ``.png`` if that
-    cannot be written. Of several styles the first three are named. Characters that some systems do not allow in names
-    become ``_``.
-
-    Args:
-      content, styles: names or paths with ``/``; of the styles only the last part counts. Without styles the name is
-        the content's own.
-      mark: goes before the suffix.
-      format: as in `jaxstyle.image.write`.
-
-    Raises:
-      ImageError: ``format`` is none that can be written.
-    """
-    folder, _, file = content.rpartition("/")
-    stem, suffix = os.path.splitext(file)
-    if format is not None:
-        suffix = SUFFIXES[image.format_of("format", format)]
-    elif suffix.lower() not in image.WRITE_FORMATS:
-        suffix = ".png"
-    looks = [os.path.splitext(style.rpartition("/")[2])[0] for style in styles]
-    if len(looks) > 3:
-        looks[3:] = [f"{len(looks) - 3}_more"]
-    name = _allowed(f"{stem}_stylized_{'_'.join(looks)}" if looks else stem)
-    if len(name.encode()) + len(mark) > MOST_BYTES - len(suffix):
-        mark = mark or _digest([stem, *looks])
-        name = name.encode()[: MOST_BYTES - len(suffix) - len(mark) - 1].decode("utf-8", "ignore")
-    name += f"_{mark}{suffix}" if mark else suffix
-    return f"{'/'.join(map(_allowed, folder.split('/')))}/{name}" if folder else name
-
-
-def default_output(content: PathLike, style: PathLike | Sequence[PathLike], format: str | None = None) -> Path:
-    """`result_name` for paths, in the current folder."""
-    several = [style] if isinstance(style, str | os.PathLike) else style
-    return Path(result_name(Path(content).name, [Path(path).name for path in several], format=format))
-
-
-def _allowed(text: str) -> str:
-    return "".join("_" if c in '<>:"|?*\\/' or unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
-
-
-def _key(name: str) -> str:
-    """Equal for names that some file system takes for the same."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:8]

@@ -19,7 +19,7 @@ from jaxstyle.controls.controls import Controls, Fields
 from jaxstyle.folders import dataset, dataset_plan
 from jaxstyle.folders.dataset import DatasetReport
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.folders.pairing import PathLike
+from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.picture import DEFAULT_WEIGHTS, chosen_controls
 from jaxstyle.runtime import cache
 from jaxstyle.runtime.progress import Progress

@@ -24,9 +24,10 @@ import jax
 from jaxstyle import image
 from jaxstyle.controls.controls import Maps
 from jaxstyle.folders.kept import Facts
-from jaxstyle.folders.pairing import Job, PathLike
+from jaxstyle.folders.pairing import Job
 from jaxstyle.methods import adain
 from jaxstyle.painting import large
+from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.picture import OUT_OF_MEMORY, STYLE_SIZE, encode_styles, render, save
 from jaxstyle.runtime import memory
 from jaxstyle.runtime.journal import Manifest, Record

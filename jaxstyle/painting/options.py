@@ -1,7 +1,7 @@
 """Options that travel together: what limits the work, and how results are written.
 
-The front doors take them as keyword arguments beside the controls, `Options`; `sort` makes groups of them, which is what
-everything behind the front doors is given.
+The front doors take them as keyword arguments beside the controls, `Options`; `sort` makes groups of them, which is
+what everything behind the front doors is given.
 """
 
 from __future__ import annotations

@@ -30,10 +30,11 @@ from jaxstyle.controls.controls import (
     shares,
     stretched,
 )
-from jaxstyle.folders.pairing import PathLike, default_output
 from jaxstyle.image import stream
 from jaxstyle.methods import adain
 from jaxstyle.painting import buckets, large, tiles
+from jaxstyle.painting.names import default_output
+from jaxstyle.painting.options import PathLike
 from jaxstyle.runtime import memory
 
 STYLE_SIZE = 512
