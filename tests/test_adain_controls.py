@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.methods import adain
-from jaxstyle.nets.stats import adain as normalised
+from jaxstyle.nets.stats import with_moments as normalised
 from jaxstyle.nets.stats import moments
 from jaxstyle.painting.picture import default_model
 

@@ -257,6 +257,19 @@ def short_side_size(shape: tuple[int, int], length: int) -> tuple[int, int]:
     return (2 * height * length + short) // (2 * short), (2 * width * length + short) // (2 * short)
 
 
+def output_size(shape: tuple[int, ...], size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """(height, width) of a result: the one rule for what a size means.
+
+    Args:
+        shape: of the picture that it is made of; begins with its height and width.
+        size: the short side in pixels, the long one rounded to nearest, halves upwards; or (width, height); None: as the
+            picture.
+    """
+    if isinstance(size, tuple):
+        return size[1], size[0]
+    return (shape[0], shape[1]) if size is None else short_side_size((shape[0], shape[1]), size)
+
+
 def to_pil(pixels: Picture | np.ndarray, alpha: np.ndarray | None = None) -> Image.Image:
     """An 8-bit PIL image, mode L, LA, RGB or RGBA.
 

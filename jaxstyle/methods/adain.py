@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +23,12 @@ from flax import struct
 
 from jaxstyle import weights
 from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params, as_images, check_alpha
+from jaxstyle.methods import interface
+from jaxstyle.methods.interface import Needs, Window
 from jaxstyle.nets import vgg
 from jaxstyle.nets.convolutions import Conv3x3, inner, ring
 from jaxstyle.nets.losses import Norm, content_loss, style_loss
-from jaxstyle.nets.stats import Moments, adain, inside, moments, standardise
+from jaxstyle.nets.stats import EPS, Moments, inside, moments, standardise, with_moments
 
 Fusion = Literal["adain", "concat"]
 DecoderNorm = Literal["none", "batch", "instance"]
@@ -128,7 +130,7 @@ def decode(model: Model, t: Features, *, size: Array | None = None) -> Image:
     return Decoder(model.arch, model.norm, model.dtype).apply(model.decoder, t, size=size)  # type: ignore[return-value]
 
 
-def fuse(model: Model, content: Features, style: Style, *, size: Array | None = None) -> Features:
+def fuse(model: Model, content: Features, style: Style) -> Features:
     """What the decoder sees at alpha = 1: AdaIN(f(c), f(s)) (Eq. 9).
 
     With ``fusion="concat"`` (Sec. 7.2) the style's features are laid beside the content's, resized where the
@@ -138,7 +140,6 @@ def fuse(model: Model, content: Features, style: Style, *, size: Array | None = 
       model: only its static configuration is looked at.
       content: f(c), ``(N, H, W, 512)``.
       style: N encoded styles, or one for all.
-      size: (2,), how many rows and columns of ``content`` are of the pictures; by default all.
 
     Returns:
       The fused features, in the type of ``content``.
@@ -146,47 +147,80 @@ def fuse(model: Model, content: Features, style: Style, *, size: Array | None = 
     Raises:
       ValueError: an unknown fusion, or a style without the features that concatenation needs.
     """
-    if model.fusion == "adain":
-        return adain(content, style.moments, source=moments(content, size=size))
-    if model.fusion != "concat":
-        raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
-    if style.features is None:
-        raise ValueError("style: fusion='concat' needs the style's features; encode it with the same model")
+    if _fusion(model, style) == "adain":
+        return with_moments(content, style.moments)
     beside = style.features
-    if size is not None:
-        scale = size / jnp.asarray(beside.shape[1:3], jnp.float32)
-        shape = (beside.shape[0], *content.shape[1:3], beside.shape[3])
-        beside = jax.image.scale_and_translate(beside, shape, (1, 2), scale, jnp.zeros(2), "linear")
-    elif beside.shape[1:3] != content.shape[1:3]:
-        beside = jax.image.resize(beside, (beside.shape[0], *content.shape[1:3], beside.shape[3]), "linear")
-    beside = jnp.broadcast_to(beside, (content.shape[0], *beside.shape[1:]))
+    if beside.shape[1:3] != content.shape[1:3]:  # type: ignore[union-attr]
+        shape = (beside.shape[0], *content.shape[1:3], beside.shape[3])  # type: ignore[union-attr]
+        beside = jax.image.resize(beside, shape, "linear")  # type: ignore[arg-type]
+    beside = jnp.broadcast_to(beside, (content.shape[0], *beside.shape[1:]))  # type: ignore[arg-type, union-attr]
     return jnp.concatenate([content, beside.astype(content.dtype)], axis=-1)
 
 
-def blend(content: Features, styles: Moments, shares: Array, *, source: Moments | None = None) -> Features:
-    """Several styles: ``(1 - sum_k w_k) f(c) + sum_k w_k AdaIN(f(c), f(s_k))`` at every position (Eq. 14 and 15).
+def _fusion(model: Model, style: Style) -> Fusion:
+    """The model's fusion, checked, and whether the style has what it needs."""
+    if model.fusion not in ("adain", "concat"):
+        raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
+    if model.fusion == "concat" and style.features is None:
+        raise ValueError("style: fusion='concat' needs the style's features; encode it with the same model")
+    return model.fusion
 
-    AdaIN is affine in the style's moments: it is they that are mixed, not K feature maps.
+
+class Place(NamedTuple):
+    """Which part of a picture's feature map features are.
+
+    Attributes:
+      corner: (2,), row and column at which they begin.
+      size: (2,), height and width of the picture's feature map.
+    """
+
+    corner: Array
+    size: Array
+
+
+def mix(
+    model: Model, content: Features, style: Style, shares: Array, *, source: Moments, place: Place | None = None
+) -> Features:
+    """What the decoder sees of several styles: ``(1 - sum_k w_k) f(c) + sum_k w_k AdaIN(f(c), f(s_k))`` at every
+    position (Eq. 14 and 15).
+
+    AdaIN is affine in the style's moments: it is they that are mixed, not K feature maps. With ``fusion="concat"``
+    there is no content-only point: there the content laid beside itself stands for it, and K is 1.
 
     Differs from the paper: its spatial control computes AdaIN in every region apart; here the content's statistics are
     those of the whole picture. So a style looks inside its region as it would on the whole picture, the result depends
     continuously on the shares, and a region of a few positions, whose own statistics mean nothing, does no harm.
 
     Args:
+      model: only its static configuration is looked at.
       content: f(c), ``(N, H, W, C)``.
-      styles: moments of K styles, each ``(K, C)``.
+      style: K styles.
       shares: w, ``(N, H, W, K)``, each of the first three sizes may be 1; not negative, with sums of at most 1.
-      source: the content's moments ``(N, C)``, where ``content`` is only a part of it; by default its own.
+      source: the content's moments ``(N, C)``, of the whole picture.
+      place: where ``content`` is only a part of the picture; by default all of it.
 
     Returns:
-      ``(N, H, W, C)`` in the type of ``content``.
+      ``(N, H, W, C)``, or ``(N, H, W, 2 C)`` of concatenated features, in the type of ``content``.
+
+    Raises:
+      ValueError: as `fuse`.
     """
-    own = moments(content) if source is None else source
-    mean, std = (jnp.einsum("nhwk,kc->nhwc", shares, m, precision=jax.lax.Precision.HIGHEST) for m in styles)
-    scale = std / own.std[:, None, None]
-    shift = mean - own.mean[:, None, None] * scale
-    x = content.astype(jnp.float32)
-    return (x * (scale + (1 - shares.sum(-1, keepdims=True))) + shift).astype(content.dtype)
+    x, dtype = content.astype(jnp.float32), content.dtype
+    if _fusion(model, style) == "adain":
+        mean, std = (
+            jnp.einsum("nhwk,kc->nhwc", shares, m, precision=jax.lax.Precision.HIGHEST) for m in style.moments
+        )
+        scale = std / source.std[:, None, None]
+        shift = mean - source.mean[:, None, None] * scale
+        return (x * (scale + (1 - shares.sum(-1, keepdims=True))) + shift).astype(dtype)
+    if place is None:
+        place = Place(jnp.zeros(2), jnp.asarray(content.shape[1:3]))
+    features = style.features.astype(jnp.float32)  # type: ignore[union-attr]
+    shape = (features.shape[0], *content.shape[1:3], features.shape[3])
+    scale = place.size.astype(jnp.float32) / jnp.asarray(features.shape[1:3], jnp.float32)
+    shift = -place.corner.astype(jnp.float32)
+    beside = jax.image.scale_and_translate(features, shape, (1, 2), scale, shift, "linear")
+    return jnp.concatenate([x, (1 - shares) * x + shares * beside], axis=-1).astype(dtype)
 
 
 def objective(
@@ -286,35 +320,30 @@ def init_decoder(key: Array, model: Model) -> Params:
     return dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width))))
 
 
-# ---- inference ---------------------------------------------------------------------------------------------
+# ---- inference on arrays -----------------------------------------------------------------------------------
 
 
-def _reach(size: int) -> int:
-    return max(SMALLEST, -(-size // STRIDE) * STRIDE)
-
-
-def _pad(images: Array, height: int, width: int) -> Array:
-    """Mirrors (N, H, W, ...) at the bottom and right up to (height, width), again and again if it must."""
+def _pad(images: Array) -> Array:
+    """Mirrors (N, H, W, ...) at the bottom and right up to whole positions, again and again if it must."""
+    height, width = (int(side) for side in interface.reach(images.shape[1:3], STRIDE, SMALLEST))
     grow = ((0, 0), (0, height - images.shape[1]), (0, width - images.shape[2]))
     return jnp.pad(images, grow + ((0, 0),) * (images.ndim - 3), mode="symmetric")
 
 
 @jax.jit
-def _encode_style(model: Model, images: Array, size: Array | None) -> Style:
+def _encode_style(model: Model, images: Array) -> Style:
     h, w = images.shape[1:3]
-    size = None if size is None else jnp.maximum(size, SMALLEST)
-    f = encode(model, _pad(images, max(h, SMALLEST), max(w, SMALLEST)), size=size)["relu4_1"]
-    found = moments(f, size=None if size is None else size // STRIDE)
-    return Style(found, f if model.fusion == "concat" else None)
+    # up to the smallest side; a border that is no whole position has none in the features
+    f = encode(model, _pad(images)[:, : max(h, SMALLEST), : max(w, SMALLEST)])["relu4_1"]
+    return Style(moments(f), f if model.fusion == "concat" else None)
 
 
-def encode_style(model: Model, style: ArrayLike, *, size: ArrayLike | None = None) -> Style:
+def encode_style(model: Model, style: ArrayLike) -> Style:
     """Everything that stylization needs to know of a style image.
 
     Args:
       model: see `load`.
       style: ``(H, W, 3)`` or a batch ``(N, H, W, 3)``, in [0, 1], any size.
-      size: as in `stylize`; features, where a style has them, are as many as those of the larger array.
 
     Returns:
       A `Style`, a pytree: moments ``(N, 512)``.
@@ -323,7 +352,7 @@ def encode_style(model: Model, style: ArrayLike, *, size: ArrayLike | None = Non
       ValueError: ``style`` is not an image, see `jaxstyle.arrays.as_images`.
     """
     images, _ = as_images(style, "style")
-    return _encode_style(model, images, size)
+    return _encode_style(model, images)
 
 
 def stack(styles: Sequence[Style]) -> Style:
@@ -341,15 +370,14 @@ def stack(styles: Sequence[Style]) -> Style:
 
 def _per_position(values: Array) -> Array:
     """A map of pixels ``(N, H, W, ...)`` at the features' resolution: the mean over each feature's 8x8 pixels."""
-    n, h, w = values.shape[:3]
-    height, width = _reach(h), _reach(w)
-    blocks = _pad(values, height, width)
-    blocks = blocks.reshape(n, height // STRIDE, STRIDE, width // STRIDE, STRIDE, *values.shape[3:])
+    blocks = _pad(values)
+    n, h, w = blocks.shape[:3]
+    blocks = blocks.reshape(n, h // STRIDE, STRIDE, w // STRIDE, STRIDE, *values.shape[3:])
     return blocks.mean((2, 4))
 
 
 def _weights(alpha: Array, shares: Array, shape: tuple[int, int, int]) -> Array:
-    """w of `blend`: the product of the degree of style and the shares, ``(N, H, W, K)`` or with sizes of 1."""
+    """w of `mix`: the product of the degree of style and the shares, ``(N, H, W, K)`` or with sizes of 1."""
     alpha = alpha.reshape((-1, 1, 1) if alpha.ndim < 2 else (-1, *shape[1:]))[..., None]
     shares = shares.reshape((-1, 1, 1, shares.shape[-1]) if shares.ndim < 3 else (-1, *shape[1:], shares.shape[-1]))
     w = alpha * shares
@@ -357,25 +385,18 @@ def _weights(alpha: Array, shares: Array, shape: tuple[int, int, int]) -> Array:
 
 
 @jax.jit
-def _stylize(
-    model: Model, content: Array, style: Style, alpha: Array, shares: Array | None, size: Array | None
-) -> Array:
+def _stylize(model: Model, content: Array, style: Style, alpha: Array, shares: Array | None) -> Array:
     n, h, w, _ = content.shape
-    grid = None if size is None else -(-jnp.maximum(size, SMALLEST) // STRIDE)  # how many features are the picture's
-    whole = _pad(content, _reach(h), _reach(w))
-    f_c = encode(model, whole, size=None if grid is None else STRIDE * grid)["relu4_1"]
-    if shares is not None:
-        source = None if grid is None else moments(f_c, size=grid)
-        t = blend(f_c, style.moments, _weights(alpha, shares, (n, h, w)), source=source)
-        return jnp.clip(decode(model, t, size=grid)[:, :h, :w], 0.0, 1.0)
-    if alpha.ndim > 1:
-        alpha = _per_position(jnp.broadcast_to(alpha, (n, h, w)))[..., None]
+    f_c = encode(model, _pad(content))["relu4_1"]
+    own = moments(f_c)
+    weights = _weights(alpha, jnp.ones(1) if shares is None else shares, (n, h, w))
+    if shares is None and n > 1 and style.moments.mean.shape[0] == n:  # every picture has a style of its own
+        weights = jnp.broadcast_to(weights, (n, *weights.shape[1:]))
+        one = jax.tree.map(lambda leaf: leaf[:, None], (f_c, style, weights, own))
+        t = jax.vmap(lambda f, s, w, m: mix(model, f, s, w, source=m)[0])(*one)
     else:
-        alpha = jnp.broadcast_to(alpha, (n,))[:, None, None, None]
-    # concatenated features have no content-only point: there alpha starts from the content fused with itself
-    plain = f_c if model.fusion == "adain" else fuse(model, f_c, Style(moments(f_c), f_c))
-    t = (1 - alpha) * plain + alpha * fuse(model, f_c, style, size=grid)
-    return jnp.clip(decode(model, t.astype(f_c.dtype), size=grid)[:, :h, :w], 0.0, 1.0)
+        t = mix(model, f_c, style, weights, source=own)
+    return jnp.clip(decode(model, t)[:, :h, :w], 0.0, 1.0)
 
 
 def stylize(
@@ -385,7 +406,6 @@ def stylize(
     alpha: float | ArrayLike = 1.0,
     *,
     shares: ArrayLike | None = None,
-    size: ArrayLike | None = None,
 ) -> Array:
     """Renders the content images in the style (Eq. 14), or in several styles at once (Eq. 15).
 
@@ -396,15 +416,11 @@ def stylize(
       alpha: degree of style in [0, 1]: a number, one per image ``(N,)``, or a map per pixel ``(H, W)`` or
         ``(N, H, W)``. 0 gives the decoder's reconstruction of the photo.
       shares: what part each of K styles has: ``style`` then stands for K styles that all content images share, see
-        `stack` and `blend`. ``(K,)`` or ``(N, K)`` for whole pictures, ``(H, W, K)`` or ``(N, H, W, K)`` for every
+        `stack` and `mix`. ``(K,)`` or ``(N, K)`` for whole pictures, ``(H, W, K)`` or ``(N, H, W, K)`` for every
         pixel. Not negative, with sums of at most 1; what is missing to 1 is content.
-      size: (2,), height and width of the pictures where ``content`` is larger; may be traced. A picture is then the
-        top left corner of its array, mirrored (edge repeated) at least up to a multiple of 8 and to 16 pixels; what
-        lies beyond that, if it is finite, has no influence but rounding. Maps are of the array's size and mirrored
-        alike. See `jaxstyle.painting.buckets`.
 
     Returns:
-      Images of the content's shape, float32 in [0, 1]; beyond ``size`` they mean nothing.
+      Images of the content's shape, float32 in [0, 1].
 
     Raises:
       ValueError: ``content``, ``style``, ``alpha`` or ``shares`` has a wrong shape or range, or the model's fusion
@@ -424,7 +440,7 @@ def stylize(
     if degree.shape not in ((), (1,), (n,), (h, w), (1, h, w), (n, h, w)):
         accepted = f"a number, ({n},), ({h}, {w}) or ({n}, {h}, {w})"
         raise ValueError(f"alpha: expected {accepted}, got shape {degree.shape}")
-    out = _stylize(model, images, encoded, degree, shares, size)
+    out = _stylize(model, images, encoded, degree, shares)
     return out[0] if single else out
 
 
@@ -442,6 +458,99 @@ def _check_shares(model: Model, shares: ArrayLike, shape: tuple[int, ...], count
         if not (total := values.sum(-1)).max() <= 1 + 1e-4:
             raise ValueError(f"shares: expected sums of at most 1 at every place, found {total.max():g}")
     return jnp.asarray(shares, jnp.float32)
+
+
+# ---- the method on windows ---------------------------------------------------------------------------------
+
+
+class Survey(NamedTuple):
+    """What painting must know of the whole picture: its content features' statistics.
+
+    Attributes:
+      count: (), positions.
+      mean: ``(C,)``.
+      squares: ``(C,)``, summed squares of the deviations from the mean.
+    """
+
+    count: Array
+    mean: Array
+    squares: Array
+
+
+def _margins(arch: vgg.Arch) -> tuple[int, int]:
+    """What the encoder and the decoder see beyond a pixel, in pixels, whole positions.
+
+    Every 3x3 convolution of VGG's block b looks ``2**(b-1)`` pixels further; 2x2 pooling stays inside the position.
+    VGG-16: 2*1 + 2*2 + 3*4 + 1*8 = 26 pixels beyond its own 8x8, VGG-19: 30. Both are 4 positions.
+
+    From the pixels back the decoder has two 3x3 convolutions at full and two at half resolution, as many as VGG's third
+    block has at a quarter, one at an eighth; going to half the resolution halves the distance, rounded up: 4 positions.
+    """
+    seen = sum(n << block for block, n in enumerate((*vgg.BLOCKS[arch][:3], 1)))
+    reached = 0
+    for convolutions in (2, 2, vgg.BLOCKS[arch][2], 1):
+        reached = -(-reached // 2) + convolutions
+    return -(-seen // STRIDE) * STRIDE, reached * STRIDE
+
+
+def needs(model: Model) -> Needs:
+    """Facts for planning. Memory: two feature maps of 64 channels (620 to 800 bytes a pixel measured)."""
+    windowed = model.norm != "instance"  # which looks at the whole picture
+    return Needs(STRIDE, SMALLEST, _margins(model.arch), windowed, model.fusion == "adain", 800)
+
+
+@jax.jit
+def _encode_styles(model: Model, images: Array, size: Array) -> Style:
+    size = jnp.maximum(size, SMALLEST)
+    f = encode(model, images, size=size)["relu4_1"]
+    return Style(moments(f, size=size // STRIDE), f if model.fusion == "concat" else None)
+
+
+def encode_padded_styles(model: Model, pictures: ArrayLike, extents: np.ndarray) -> Style:
+    """`encode_style` of K pictures in larger arrays, which sizes share; see `jaxstyle.methods.interface.Method`."""
+    found = []
+    for picture, extent in zip(pictures, extents, strict=True):
+        style = _encode_styles(model, jnp.asarray(picture)[None], np.asarray(extent, np.int32))
+        if style.features is not None:
+            rows, columns = (max(int(side), SMALLEST) // STRIDE for side in extent)
+            style = style.replace(features=style.features[:, :rows, :columns])  # type: ignore[attr-defined]
+        found.append(style)
+    return stack(found)
+
+
+def encode_window(model: Model, window: Window) -> Features:
+    """f(c) of a window: ``(1, h / 8, w / 8, 512)``."""
+    return encode(model, window.pixels, size=interface.inside(window, STRIDE, SMALLEST))["relu4_1"]
+
+
+def survey(model: Model, features: Features, style: Style, window: Window) -> Survey:
+    """The statistics of the features at a window's core."""
+    del model, style
+    x = features[0].astype(jnp.float32)
+    core = jnp.asarray(window.core, jnp.int32).reshape(2, 2) - jnp.asarray(window.corner, jnp.int32)[:, None]
+    (top, bottom), (left, right) = core // STRIDE
+    ys, xs = jnp.arange(x.shape[0])[:, None, None], jnp.arange(x.shape[1])[None, :, None]
+    counted = (ys >= top) & (ys < bottom) & (xs >= left) & (xs < right)
+    count = counted.sum(dtype=jnp.float32)
+    mean = x.mean((0, 1), where=counted)
+    deviations = jnp.square(x - mean[None, None])  # two passes: exact also where mean >> std
+    return Survey(count, mean, deviations.sum((0, 1), where=counted))
+
+
+def merge(a: Survey, b: Survey) -> Survey:
+    """The statistics of both, in float64 (Chan, Golub & LeVeque 1979)."""
+    (n, mean, squares), (m, other, more) = (jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), s) for s in (a, b))
+    step = other - mean
+    return Survey(n + m, mean + step * (m / (n + m)), squares + more + step**2 * (n * m / (n + m)))  # type: ignore[arg-type]
+
+
+def paint(model: Model, features: Features, style: Style, found: Survey, window: Window) -> Image:
+    """Fuses with the statistics of the whole picture, and decodes: ``(1, h, w, 3)``, not clipped."""
+    own = Moments(found.mean[None], jnp.sqrt(found.squares / found.count + EPS)[None])
+    grid = interface.reach(jnp.asarray(window.extent), STRIDE, SMALLEST) // STRIDE
+    place = Place(jnp.asarray(window.corner) // STRIDE, grid)
+    t = mix(model, features, style, jnp.asarray(window.shares), source=own, place=place)
+    return decode(model, t, size=interface.inside(window, STRIDE, SMALLEST) // STRIDE)
 
 
 # ---- weights -----------------------------------------------------------------------------------------------
@@ -536,3 +645,17 @@ def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
         kind = f"{arch}, fusion {fusion} and norm {norm}"
         raise weights.WeightsError(f"{source}: its arrays are not those of a decoder for {kind}")
     return jax.device_put(model)
+
+
+METHOD = interface.Method(
+    kind="adain",
+    model=Model,
+    load=load,
+    save=save,
+    needs=needs,
+    encode_style=encode_padded_styles,
+    encode=encode_window,
+    survey=survey,
+    merge=merge,
+    paint=paint,
+)

@@ -27,7 +27,7 @@ from jaxstyle.arrays import Array, ArrayLike, Features, Image
 from jaxstyle.metrics.metrics import CONTENT_TAP, GRAM_TAPS, MOMENT_TAPS
 from jaxstyle.metrics.networks import MetricsError, Networks, as_batches, features
 from jaxstyle.nets import losses
-from jaxstyle.nets.stats import adain, gram, moments
+from jaxstyle.nets.stats import gram, moments, with_moments
 
 Loss = Literal["gatys", "adain", "moments"]
 Optimizer = Literal["adam", "lbfgs"]
@@ -83,7 +83,7 @@ def targets(networks: Networks, content: Image, style: Image, *, loss: Loss) -> 
         return Targets(f_c[_GATYS_CONTENT], {tap: gram(f_s[tap]) for tap in GRAM_TAPS})
     statistics = {tap: moments(f_s[tap]) for tap in MOMENT_TAPS}
     kept = f_c[CONTENT_TAP]
-    return Targets(adain(kept, statistics[CONTENT_TAP]) if loss == "adain" else kept, statistics)
+    return Targets(with_moments(kept, statistics[CONTENT_TAP]) if loss == "adain" else kept, statistics)
 
 
 def objective(

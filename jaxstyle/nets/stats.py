@@ -1,4 +1,4 @@
-"""Feature statistics: channel means and standard deviations, Gram matrices, AdaIN.
+"""Feature statistics: channel means and standard deviations, Gram matrices.
 
 All of them are computed in float32 whatever the features' type, with the biased variance (divided by H*W)
 and ``sqrt(var + eps)``, whose gradient is finite on flat images.
@@ -17,7 +17,7 @@ EPS = 1e-5
 
 
 class Moments(NamedTuple):
-    """Channel statistics of a feature map: what AdaIN knows of a style."""
+    """Channel statistics of a feature map: what there is to know of a style."""
 
     mean: Array  # (N, C)
     std: Array  # (N, C)
@@ -47,8 +47,9 @@ def inside(shape: tuple[int, ...], size: Array) -> Array:
     return (rows[:, None] & columns[None, :])[None, :, :, None]
 
 
-def adain(content: Features, style: Features | Moments, *, eps: float = EPS, source: Moments | None = None) -> Features:
-    """Gives the content features the channel statistics of the style (Eq. 8 of arXiv:1703.06868).
+def with_moments(
+    content: Features, style: Features | Moments, *, eps: float = EPS, source: Moments | None = None) -> Features:
+    """Gives features the channel statistics of others: adaptive instance normalization (Eq. 8 of arXiv:1703.06868).
 
     Args:
       content: ``(N, H, W, C)``.

@@ -48,11 +48,13 @@ class Output:
     Attributes:
       format: instead of the suffix, as in `jaxstyle.image.write`.
       overwrite: replace what is there. Files that are read are never replaced.
+      keep: more files that are never replaced.
       bits: of the samples, 8 or 16; None: as the content, or 8.
     """
 
     format: str | None = None
     overwrite: bool = False
+    keep: tuple[PathLike, ...] = ()
     bits: int | None = None
 
 

@@ -1,6 +1,8 @@
-"""Where the tiles of a large picture lie, and how its maps come to the resolution of its features.
+"""Where the windows of a picture lie. All lengths are pixels, multiples of the method's stride where windows are concerned.
 
-Lengths are counted in positions of ``relu4_1``, 8 x 8 pixels each, unless they are said to be in pixels.
+A picture that fits is one window: an array of one of few sizes, its bucket, in whose top left corner the picture lies, so
+that pictures of many sizes share a compiled program. A picture that does not fit is cut into windows of one size, which
+overlap by what the method sees beyond them.
 """
 
 from __future__ import annotations
@@ -9,41 +11,37 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxstyle.arrays import ArrayLike, check_alpha
-from jaxstyle.image.windows import ArraySource, Source, Window
-from jaxstyle.methods import adain
-from jaxstyle.nets import vgg
+from jaxstyle.methods.interface import Needs, reach
+from jaxstyle.runtime import memory
 
-STRIDE = adain.STRIDE
+STEPS = ((64, 16), (128, 32), (1024, 64), (2048, 128), (4096, 256))
+"""(up to, multiples of), in pixels of a side; beyond the last, multiples of 512.
 
-Values = float | ArrayLike | Source | Window
-"""Numbers that hold everywhere, or a map of the pixels."""
+Sides of 512 pixels and more grow by less than an eighth, by 4 % on average, and many common ones (512, 640, 768, 1024,
+1920, 4096) do not grow at all. Up to 1024 pixels there are 20 sides.
+"""
 
-
-def encoder_margin(arch: vgg.Arch) -> int:
-    """Positions beside a position of ``relu4_1`` whose pixels it sees.
-
-    Every 3x3 convolution of block b looks ``2**(b-1)`` pixels further; 2x2 pooling stays inside the position. VGG-16:
-    2*1 + 2*2 + 3*4 + 1*8 = 26 pixels beyond its own 8x8, VGG-19: 30. Both are 4 positions.
-    """
-    pixels = sum(n << block for block, n in enumerate((*vgg.BLOCKS[arch][:3], 1)))
-    return -(-pixels // STRIDE)
+TILES = (1024, 512, 256)
+"""Sides of tiles: the first whose windows half the free memory takes. With AdaIN on a CPU the first took 1.3 times as long as
+the picture as a whole and the second 1.6 times; without a scratch file the second 2.4."""
 
 
-def decoder_margin(arch: vgg.Arch) -> int:
-    """Positions beside a position of the fused features that change its 8x8 pixels.
+class TileError(ValueError):
+    """A model or an argument that tiles cannot serve. The message is one line."""
 
-    From the pixels back: two 3x3 convolutions at full and two at half resolution, as many as VGG's third block has at
-    a quarter, one at an eighth; going to half the resolution halves the distance, rounded up. VGG-16 and VGG-19: 4.
-    """
-    reach = 0
-    for convolutions in (2, 2, vgg.BLOCKS[arch][2], 1):
-        reach = -(-reach // 2) + convolutions
-    return reach
+
+def bucket(height: int, width: int, stride: int = 1) -> tuple[int, int]:
+    """The smallest bucket that takes a picture, its sides multiples of 16 and of the stride."""
+
+    def up(side: int) -> int:
+        step = next((step for most, step in STEPS if side <= most), 512)
+        return -(-(-(-side // step) * step) // stride) * stride
+
+    return up(height), up(width)
 
 
 class Span(NamedTuple):
-    """One window along an axis: it starts at ``start``; ``first`` .. ``last - 1`` are what it is for."""
+    """One window along an axis: it starts at ``start``; ``first`` .. ``last - 1`` are its core."""
 
     start: int
     first: int
@@ -55,7 +53,7 @@ def spans(size: int, core: int, margin: int) -> tuple[int, list[Span]]:
 
     Args:
       size: of the axis.
-      core: the most that one window is for.
+      core: the longest core of a window.
       margin: by which a window exceeds its core, except where the axis ends: there it is shifted inwards.
 
     Returns:
@@ -66,110 +64,115 @@ def spans(size: int, core: int, margin: int) -> tuple[int, list[Span]]:
     return length, [Span(min(max(f - margin, 0), size - length), f, min(f + core, size)) for f in firsts]
 
 
-def positions(pixels: int) -> int:
-    """Length of the features of an axis of so many pixels, which is mirrored up to it."""
-    return -(-max(adain.SMALLEST, pixels) // STRIDE)
+class Place(NamedTuple):
+    """A window: its corner in the picture, and its core, ``(top, bottom, left, right)`` in the picture."""
 
-
-def _mirrored(size: int) -> np.ndarray:
-    """Which pixel stands at each place of an axis that is mirrored up to whole positions, as `adain.stylize` does."""
-    return np.pad(np.arange(size), (0, positions(size) * STRIDE - size), mode="symmetric")
-
-
-class Canvas:
-    """A source mirrored at the bottom and right up to whole positions."""
-
-    def __init__(self, read: Window, height: int, width: int) -> None:
-        self._read, self._ys, self._xs = read, _mirrored(height), _mirrored(width)
-
-    def window(self, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """All four in positions; the pixels, or the values at the pixels."""
-        ys = self._ys[top * STRIDE : (top + height) * STRIDE]
-        xs = self._xs[left * STRIDE : (left + width) * STRIDE]
-        block = self._read(int(ys.min()), int(ys.max()) + 1, int(xs.min()), int(xs.max()) + 1)
-        return block[np.ix_(ys - ys.min(), xs - xs.min())]
-
-
-def share_map(alpha: Values, shares: Values, height: int, width: int) -> np.ndarray:
-    """The shares of K styles at every position: the mean over its 8x8 pixels, mirrored as the picture is.
-
-    Args:
-      alpha: degree of style: a number, or a map ``(H, W)``.
-      shares: of the styles: ``(K,)``, or a map ``(H, W, K)``; a map is an array of floats in [0, 1] or of unsigned
-        integers, a `Source`, or a function that gives windows ``(top, bottom, left, right)``.
-      height, width: of the picture, in pixels.
-
-    Returns:
-      alpha times shares, float32 ``(ceil(H / 8), ceil(W / 8), K)``, at least 2 positions each way.
-
-    Raises:
-      ValueError: a map of another shape, values outside [0, 1], or shares with sums above 1.
-    """
-    degree, parts = _window(alpha, (height, width), "alpha"), _window(shares, (height, width, None), "shares")
-    rows, columns = positions(height), positions(width)
-    if degree is None and parts is None:  # no map
-        return np.tile(_product(np.asarray(alpha), np.asarray(shares)), (rows, columns, 1))
-
-    def product(top: int, bottom: int, left: int, right: int) -> np.ndarray:
-        a = np.asarray(alpha if degree is None else degree(top, bottom, left, right))
-        return _product(a, np.asarray(shares if parts is None else parts(top, bottom, left, right)))
-
-    canvas = Canvas(product, height, width)
-    bands = []
-    for top in range(0, rows, 16):
-        tall = min(16, rows - top)
-        band = canvas.window(top, 0, tall, columns)
-        bands.append(band.reshape(tall, STRIDE, columns, STRIDE, -1).mean((1, 3), dtype=np.float32))
-    return np.concatenate(bands)
-
-
-def _window(values: Values, shape: tuple[int | None, ...], name: str) -> Window | None:
-    """How to read a map; None for what is not one."""
-    if callable(values):
-        return values
-    source = values if isinstance(values, Source) else None
-    if source is None and np.ndim(values) > 1:  # type: ignore[arg-type]
-        source = ArraySource(np.asarray(values))
-    if source is None:
-        if np.ndim(values) != (len(shape) == 3):  # type: ignore[arg-type]
-            accepted = "a number or (H, W)" if len(shape) == 2 else "(K,) or (H, W, K)"
-            raise ValueError(f"{name}: expected {accepted}, got shape {np.shape(values)}")  # type: ignore[arg-type]
-        return None
-    if len(source.shape) != len(shape) or source.shape[:2] != shape[:2]:
-        accepted = ", ".join("K" if side is None else str(side) for side in shape)
-        raise ValueError(f"{name}: expected a map ({accepted}) of the picture's pixels, got shape {source.shape}")
-    return source.read
-
-
-def _product(alpha: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    check_alpha(alpha)
-    check_alpha(shares, "shares")
-    if (total := shares.sum(-1, dtype=np.float32).max()) > 1 + 1e-4:
-        raise ValueError(f"shares: expected sums of at most 1 at every place, found {total:g}")
-    return alpha[..., None].astype(np.float32) * shares.astype(np.float32)
+    top: int
+    left: int
+    core: tuple[int, int, int, int]
 
 
 class Plan(NamedTuple):
-    """Where the windows of both passes lie: all of a pass have one size."""
+    """The windows of a picture; all that are encoded have one size, and all that are painted.
 
-    grid: tuple[int, int]  # of the picture's feature map
-    reach: int  # encoder_margin
+    Attributes:
+      extent: (height, width) of the picture.
+      reach: up to where it is mirrored.
+      canvas: up to where an array that holds all of it is filled: ``reach``, or the bucket.
+      encode_size, paint_size: of windows, (height, width).
+      encode: the windows of the first pass.
+      paint: those of the second, row by row.
+      margin: what encoding sees beyond a window.
+    """
+
+    extent: tuple[int, int]
+    reach: tuple[int, int]
+    canvas: tuple[int, int]
     encode_size: tuple[int, int]
-    encode: list[tuple[Span, Span]]
-    decode_size: tuple[int, int]
-    decode_rows: list[Span]
-    decode_columns: list[Span]
+    encode: list[Place]
+    paint_size: tuple[int, int]
+    paint: list[list[Place]]
+    margin: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether one window holds all of the picture, so that encoding and painting are one program."""
+        return len(self.encode) == 1 and self.encode_size == self.paint_size == self.canvas
+
+    @property
+    def windows(self) -> int:
+        """How many there are, of both passes."""
+        return len(self.encode) + sum(map(len, self.paint))
 
 
-def make_plan(height: int, width: int, tile: int, arch: vgg.Arch) -> Plan:
-    """The windows for a picture of so many pixels and tiles of at most ``tile`` x ``tile`` positions."""
-    grid = (positions(height), positions(width))
-    outer, inner = encoder_margin(arch), decoder_margin(arch)
-    cores = [-(-n // -(-n // tile)) for n in grid]  # as many tiles as `tile` takes, and of equal size
-    (tall, rows), (wide, columns) = (spans(n, core, inner) for n, core in zip(grid, cores, strict=True))
-    # windows for encoding are those for decoding and the encoder's margin, in both passes: one compilation
+def plan_whole(height: int, width: int, needs: Needs) -> Plan:
+    """One window for a picture of so many pixels."""
+    far = _reach(height, width, needs)
+    size = bucket(*far, needs.stride)
+    place = Place(0, 0, (0, far[0], 0, far[1]))
+    return Plan((height, width), far, size, size, [place], size, [[place]])
+
+
+def plan_tiles(height: int, width: int, needs: Needs, tile: int) -> Plan:
+    """Windows for a picture of so many pixels, with cores of at most ``tile`` x ``tile``.
+
+    Raises:
+      TileError: ``tile`` is no positive multiple of the stride, or the method needs the picture as a whole.
+    """
+    check_tile(tile, needs)
+    far = _reach(height, width, needs)
+    stride, (outer, inner) = needs.stride, needs.margins
+    # as many tiles as `tile` takes, and of equal size
+    cores = [-(-n // stride // -(-n // tile)) * stride for n in far]
+    (tall, rows), (wide, columns) = (spans(n, core, inner) for n, core in zip(far, cores, strict=True))
+    # windows for encoding are those for painting and the encoder's margin, in both passes: one compilation
     (e_tall, e_rows), (e_wide, e_columns) = (
-        spans(n, core + 2 * inner, outer) for n, core in zip(grid, cores, strict=True)
+        spans(n, core + 2 * inner, outer) for n, core in zip(far, cores, strict=True)
     )
-    encode = [(y, x) for y in e_rows for x in e_columns]
-    return Plan(grid, outer, (e_tall, e_wide), encode, (tall, wide), rows, columns)
+    encode = [_place(y, x) for y in e_rows for x in e_columns]
+    paint = [[_place(y, x) for x in columns] for y in rows]
+    return Plan((height, width), far, far, (e_tall, e_wide), encode, (tall, wide), paint, outer)
+
+
+def _place(y: Span, x: Span) -> Place:
+    return Place(y.start, x.start, (y.first, y.last, x.first, x.last))
+
+
+def _reach(height: int, width: int, needs: Needs) -> tuple[int, int]:
+    tall, wide = reach((height, width), needs.stride, needs.smallest)
+    return int(tall), int(wide)
+
+
+def check_tile(tile: int, needs: Needs) -> None:
+    """Raises TileError unless ``tile`` is a side that tiles of such a model can have."""
+    if tile < needs.stride or tile % needs.stride:
+        raise TileError(f"tile: expected a positive multiple of {needs.stride} pixels, got {tile}")
+    if not needs.windowed:
+        raise TileError("tile: this model looks at the whole picture, not at tiles")
+
+
+def fits(height: int, width: int, needs: Needs, available: int | None = None) -> bool:
+    """Whether a picture of this size is painted as one window: it fits in memory, or tiles cannot serve the model.
+
+    Args:
+      height, width: in pixels.
+      needs: of the model.
+      available: bytes; by default what is free to the device.
+    """
+    tall, wide = bucket(height, width, needs.stride)
+    return not needs.windowed or memory.fits(tall * wide * needs.bytes_per_pixel, available)
+
+
+def default_tile(needs: Needs, available: int | None = None) -> int:
+    """The side of a tile in pixels for so many free bytes, by default those of the device."""
+    if available is None:
+        available = memory.available_memory() or 4 << 30
+    margin = 2 * sum(needs.margins)
+    fitting = [t for t in TILES if (t + margin) ** 2 * needs.bytes_per_pixel <= available / 2]
+    side = fitting[0] if fitting else TILES[-1]
+    return max(1, side // needs.stride) * needs.stride
+
+
+def mirrored(size: int, length: int) -> np.ndarray:
+    """Which pixel stands at each place of an axis of ``size`` pixels that is mirrored up to ``length``, int (length,)."""
+    return np.pad(np.arange(size), (0, max(0, length - size)), mode="symmetric")

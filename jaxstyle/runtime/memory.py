@@ -1,5 +1,4 @@
-"""How much memory there is, how much a picture takes (whether it has to go through `jaxstyle.painting.tiles`), and its
-end."""
+"""How much memory there is, what a decoded picture takes of it, and its end."""
 
 from __future__ import annotations
 
@@ -8,9 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-
-BYTES_PER_PIXEL = 800
-"""Of stylizing a picture whole, its own arrays included: two feature maps of 64 channels (620 to 800 measured)."""
 
 PICTURE_BYTES_PER_PIXEL = 40
 """Of a picture that is read as a whole and resized: what the decoder holds, 32-bit pixels, and a copy of them."""
@@ -23,22 +19,16 @@ def exhausted(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error))
 
 
-def untiled_bytes(height: int, width: int, batch: int = 1) -> int:
-    """Memory that `jaxstyle.adain.stylize` needs for ``batch`` pictures of this size, beside the weights'."""
-    return batch * height * width * BYTES_PER_PIXEL
-
-
-def fits(height: int, width: int, available: int | None = None, *, batch: int = 1) -> bool:
-    """Whether pictures of this size can be stylized whole.
+def fits(needed: int, available: int | None = None) -> bool:
+    """Whether so many bytes can be computed with.
 
     Args:
-      height, width: in pixels.
+      needed: bytes.
       available: bytes; by default `available_memory`. Where that is unknown, 4 GiB.
-      batch: how many at once.
     """
     if available is None:
         available = available_memory() or 4 << 30
-    return untiled_bytes(height, width, batch) <= _SHARE * available
+    return needed <= _SHARE * available
 
 
 def picture_fits(height: int, width: int, available: int | None = None) -> bool:

@@ -97,6 +97,25 @@ def info(name: str) -> dict[str, Any]:
     }
 
 
+def _located(name_or_path: str | os.PathLike[str]) -> Path:
+    known = isinstance(name_or_path, str) and name_or_path in shipped()
+    file = path(str(name_or_path)) if known else Path(name_or_path)
+    if not file.is_file():
+        raise WeightsError(f"{file}: no such weight file; shipped are: {', '.join(shipped()) or 'none'}")
+    return file
+
+
+def header(name_or_path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a weight file, ``kind`` and ``sha256`` among them; the arrays are neither read nor verified.
+
+    Raises:
+      WeightsError: the file is missing, or no weight file of this package.
+    """
+    file = _located(name_or_path)
+    with _open(file) as handle:
+        return _metadata(handle, file)
+
+
 def load(name_or_path: str | os.PathLike[str], *, kind: str | None = None) -> Weights:
     """Loads and verifies weights.
 
@@ -107,10 +126,7 @@ def load(name_or_path: str | os.PathLike[str], *, kind: str | None = None) -> We
     Raises:
       WeightsError: the file is missing, is no weight file of this package, is damaged, or is of another kind.
     """
-    known = isinstance(name_or_path, str) and name_or_path in shipped()
-    file = path(str(name_or_path)) if known else Path(name_or_path)
-    if not file.is_file():
-        raise WeightsError(f"{file}: no such weight file; shipped are: {', '.join(shipped()) or 'none'}")
+    file = _located(name_or_path)
     with _open(file) as handle:
         metadata = _metadata(handle, file)
         if kind is not None and metadata["kind"] != kind:

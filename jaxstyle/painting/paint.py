@@ -1,0 +1,259 @@
+"""The one loop that paints: windows of a picture through a method, whole pictures and tiles alike.
+
+Two passes do, since a method knows of the picture as a whole only what its `survey` says: the first encodes the windows and
+adds up their surveys; the second paints, band by band. Windows overlap by what the method sees beyond them, and borders
+are mirrored only where the picture ends: the result is that of the picture as a whole, without seams. Where one window
+holds the picture both passes are one compiled program.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxstyle.arrays import Array
+from jaxstyle.image.windows import Source
+from jaxstyle.methods.interface import Features, Loaded, Method, Model, Style, Survey, Window
+from jaxstyle.painting.plan import Place, Plan, mirrored
+from jaxstyle.painting.shares import Shares
+from jaxstyle.runtime.scratch import Scratch
+
+
+class Job(NamedTuple):
+    """What is painted.
+
+    Attributes:
+      source: the content, ``(H, W, 3)``.
+      style: K encoded styles.
+      shares: what part each of them has at every place.
+      plan: where the windows lie.
+    """
+
+    source: Source
+    style: Style
+    shares: Shares
+    plan: Plan
+
+
+def paint(
+    loaded: Loaded,
+    job: Job,
+    *,
+    scratch: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[np.ndarray]:
+    """Paints a picture in memory that does not grow with its height.
+
+    Args:
+      loaded: the model.
+      job: what is painted.
+      scratch: a folder for nameless temporary files with the features (of AdaIN 32 bytes a pixel, half with bfloat16),
+        which saves encoding twice. Where they do not fit, everything is encoded twice after all.
+      progress: called with the number of windows done and their total, where there are several.
+
+    Returns:
+      Bands of rows from top to bottom, float32 ``(h, W, 3)`` in [0, 1], together of the content's size.
+    """
+    plan, canvas = job.plan, _Canvas(job)
+    height, width = plan.extent
+    if plan.whole:
+        (place,) = plan.encode
+        pixels = _whole(loaded.method, loaded.model, job.style, canvas.window(place, plan.encode_size))
+        yield np.asarray(pixels)[:height, :width]
+        return
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, plan.windows)
+
+    with _Store(loaded, canvas, scratch) as store:
+        survey = _measure(loaded, job, canvas, store, step)
+        for places in plan.paint:
+            top, bottom = places[0].core[:2]
+            band = np.empty((bottom - top, plan.reach[1], 3), np.float32)
+            for place, pixels in _ahead(_painted(loaded, job, canvas, store, survey, places)):
+                _, _, left, right = place.core
+                found = np.asarray(pixels)[top - place.top : bottom - place.top, left - place.left : right - place.left]
+                band[:, left:right] = found
+                step()
+            if top < height:  # pictures smaller than the least window end before it does
+                yield band[: min(bottom, height) - top, :width]
+
+
+class _Canvas:
+    """A picture mirrored at the bottom and right, and its windows."""
+
+    def __init__(self, job: Job) -> None:
+        self._read, self._shares, self.plan = job.source.read, job.shares, job.plan
+        self._rows, self._columns = (
+            mirrored(size, length) for size, length in zip(self.plan.extent, self.plan.canvas, strict=True)
+        )
+
+    def window(self, place: Place, size: tuple[int, int]) -> Window:
+        """The window at a place, with its pixels."""
+        ys, xs = self._rows[place.top : place.top + size[0]], self._columns[place.left : place.left + size[1]]
+        (top, bottom), (left, right) = ((int(at.min()), int(at.max()) + 1) for at in (ys, xs))
+        pixels = self._read(top, bottom, left, right)
+        if (bottom - top, right - left) != size:  # some of it is mirrored
+            pixels = pixels[np.ix_(ys - top, xs - left)]
+        where = np.asarray([place.top, place.left], np.int32)
+        shares = self._shares.window(place.top, place.left, *size)
+        core, extent = np.asarray(place.core, np.int32), np.asarray(self.plan.extent, np.int32)
+        return Window(pixels[None], where, core, extent, shares[None])  # type: ignore[arg-type]
+
+
+def _measure(loaded: Loaded, job: Job, canvas: _Canvas, store: _Store, step: Callable[[], None]) -> Survey:
+    """The first pass: the survey of the whole picture, and the features, which go into the store."""
+
+    def encoded() -> Iterator[tuple[Place, Features, Survey]]:
+        for place in job.plan.encode:
+            window = canvas.window(place, job.plan.encode_size)
+            features = _encode(loaded.method, loaded.model, window)
+            yield place, features, _survey(loaded.method, loaded.model, features, job.style, window)
+
+    found: Survey = None
+    for place, features, survey in _ahead(encoded()):
+        survey = jax.device_get(survey)
+        found = survey if found is None else loaded.method.merge(found, survey)
+        store.write(place, features)
+        step()
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), found)
+
+
+def _painted(
+    loaded: Loaded, job: Job, canvas: _Canvas, store: _Store, survey: Survey, places: list[Place]
+) -> Iterator[tuple[Place, Array]]:
+    """The second pass: one row of windows."""
+    plan = job.plan
+    for place in places:
+        window = canvas.window(place, plan.paint_size)
+        features, corner = store.read(place), (0, 0)
+        if features is None:
+            top, left = (
+                min(max(start - plan.margin, 0), n - size)
+                for start, n, size in zip((place.top, place.left), plan.reach, plan.encode_size, strict=True)
+            )
+            features = _encode(
+                loaded.method, loaded.model, canvas.window(Place(top, left, place.core), plan.encode_size)
+            )
+            corner = (place.top - top, place.left - left)
+        rest = (np.asarray(corner, np.int32), job.style, survey, window)
+        yield place, _paint(loaded.method, store.scales, loaded.model, features, *rest)
+
+
+T = TypeVar("T")
+
+
+def _ahead(results: Iterator[T]) -> Iterator[T]:
+    """Keeps an accelerator busy while the host looks at an earlier result; on a CPU that would cost memory only."""
+    depth = 0 if jax.default_backend() == "cpu" else 2
+    waiting: collections.deque[T] = collections.deque()
+    for result in results:
+        waiting.append(result)
+        if len(waiting) > depth:
+            yield waiting.popleft()
+    yield from waiting
+
+
+class _Store:
+    """The features of a whole picture on disk, if there is a folder with room for them; a context manager.
+
+    Attributes:
+      scales: of every leaf of the features, how many pixels a position is.
+    """
+
+    def __init__(self, loaded: Loaded, canvas: _Canvas, folder: str | os.PathLike[str] | None) -> None:
+        plan, self._stack = canvas.plan, contextlib.ExitStack()
+        first = canvas.window(plan.encode[0], plan.encode_size)
+        shapes = jax.eval_shape(loaded.method.encode, loaded.model, first)
+        leaves, self._structure = jax.tree.flatten(shapes)
+        self._size = plan.paint_size
+        self.scales = tuple(plan.encode_size[0] // leaf.shape[1] for leaf in leaves)
+        self._files = [
+            Scratch(folder, (plan.reach[0] // s, plan.reach[1] // s, leaf.shape[3]), np.dtype(leaf.dtype))
+            for leaf, s in zip(leaves, self.scales, strict=True)
+        ]
+
+    def __enter__(self) -> _Store:
+        for file in self._files:
+            self._stack.enter_context(file)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it holds what was written."""
+        return all(file.usable for file in self._files)
+
+    def write(self, place: Place, features: Features) -> None:
+        """Puts the core of a window's features away."""
+        top, bottom, left, right = place.core
+        for leaf, s, file in zip(jax.tree.leaves(features), self.scales, self._files, strict=True):
+            if self.usable:
+                rows = slice((top - place.top) // s, (bottom - place.top) // s)
+                columns = slice((left - place.left) // s, (right - place.left) // s)
+                file.write(top // s, left // s, np.asarray(leaf)[0, rows, columns])
+
+    def read(self, place: Place) -> Features | None:
+        """The features of a window to be painted, or None."""
+        if not self.usable:
+            return None
+        leaves = [
+            file.read(place.top // s, place.left // s, *(n // s for n in self._size))[None]
+            for s, file in zip(self.scales, self._files, strict=True)
+        ]
+        return jax.tree.unflatten(self._structure, leaves)
+
+
+# ---- programs ----------------------------------------------------------------------------------------------
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _whole(method: Method, model: Model, style: Style, window: Window) -> Array:
+    """All of a method on a window that holds the picture: (h, w, 3)."""
+    features = method.encode(model, window)
+    survey = method.survey(model, features, style, window)
+    return jnp.clip(method.paint(model, features, style, survey, window)[0], 0.0, 1.0)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _encode(method: Method, model: Model, window: Window) -> Features:
+    return method.encode(model, window)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _survey(method: Method, model: Model, features: Features, style: Style, window: Window) -> Survey:
+    return method.survey(model, features, style, window)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _paint(
+    method: Method, scales: tuple[int, ...], model: Model, features: Features, corner: Array, *rest: Any
+) -> Array:
+    """Cuts what is of the window out of features that exceed it, from ``corner`` on, and paints it: (h, w, 3)."""
+    window: Window = rest[-1]
+    leaves, structure = jax.tree.flatten(features)
+    cut = []
+    for leaf, scale in zip(leaves, scales, strict=True):
+        height, width = (side // scale for side in window.pixels.shape[1:3])
+        if leaf.shape[1:3] != (height, width):
+            y, x = corner // scale
+            zero = jnp.zeros_like(y)
+            leaf = lax.dynamic_slice(leaf, (zero, y, x, zero), (1, height, width, leaf.shape[3]))
+        cut.append(leaf)
+    painted = method.paint(model, jax.tree.unflatten(structure, cut), *rest)
+    return jnp.clip(painted[0], 0.0, 1.0)
