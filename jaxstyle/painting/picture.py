@@ -19,18 +19,10 @@ import numpy as np
 
 from jaxstyle import image, weights
 from jaxstyle.controls import colors
-from jaxstyle.controls.controls import (
-    Controls,
-    Fields,
-    Maps,
-    Size,
-    degree,
-    read_maps,
-    resize_map,
-    shares,
-    stretched,
-)
+from jaxstyle.controls.controls import Controls, Fields, Size
+from jaxstyle.controls.degree import Maps, degree, read_maps, shares
 from jaxstyle.image import stream
+from jaxstyle.image.windows import Window
 from jaxstyle.methods import adain
 from jaxstyle.painting import buckets, large, tiles
 from jaxstyle.painting.names import default_output
@@ -227,14 +219,12 @@ def check(controls: Controls, styles: int, model: adain.Model | None = None) -> 
       model: for which.
 
     Raises:
-      ValueError: there are no styles, or not as many weights or masks; a control that means nothing to AdaIN; or
-        several styles for a model whose fusion cannot mix them.
+      ValueError: there are no styles, or not as many weights or masks; or several styles for a model whose fusion
+        cannot mix them.
     """
     if styles < 1:
         raise ValueError("style: expected at least one picture, got none")
     controls.check_styles(styles)
-    if controls.seed is not None:
-        raise ValueError("seed: AdaIN draws nothing at random, its result is always the same; leave the seed out")
     if styles > 1 and model is not None and model.fusion != "adain":
         raise ValueError(f"style: a model with fusion={model.fusion!r} takes one style, got {styles}")
 
@@ -337,7 +327,7 @@ def render(
     Args:
       picture, looks: the content and the styles.
       controls: checked by `check`.
-      maps: what `jaxstyle.controls.controls.read_maps` made of them.
+      maps: what `jaxstyle.controls.degree.read_maps` made of them.
       model: the method's model.
       style: what `encode_styles` returned for the same styles and controls, if it is there already; of no use where
         the styles take on the content's colours.
@@ -356,7 +346,7 @@ def render(
     result = _at_style_size(pixels, style, controls, maps, model)
     if controls.preserve_color == "luminance":
         result = colors.keep_chroma(result, pixels)
-    notices = stretched(maps, height, width)
+    notices = maps.stretched(height, width)
     if not _fits(height, width):
         notices = (*notices, f"{width} x {height} pixels are too many for the free memory as a whole: done in tiles")
     return image.Picture(result, opacity, picture.bits, picture.exif, format=picture.format, notices=notices)
@@ -380,11 +370,15 @@ def _at_style_size(
 def _painted(pixels: np.ndarray, style: adain.Style, controls: Controls, maps: Maps, model: adain.Model) -> np.ndarray:
     """The method, once, with the maps at the size of ``pixels``."""
     height, width = pixels.shape[:2]
-    masks = None if maps.mask is None else [resize_map(mask, height, width) for mask in maps.mask]
     count = style.moments.mean.shape[0]
-    alpha, part = degree(controls, maps, height, width), shares(count, controls.weights, masks)
+
+    def whole(values: float | np.ndarray | Window) -> float | np.ndarray:
+        return values(0, height, 0, width) if callable(values) else values
+
+    alpha = whole(degree(controls, maps, height, width))
+    part = np.asarray(whole(shares(count, controls, maps, height, width)))
     mixed = part if count > 1 else None
-    if count == 1 and masks is not None:  # one style: its mask is a map of the degree of style
+    if count == 1 and maps.mask is not None:  # one style: its mask is a map of the degree of style
         alpha = np.float32(alpha) * part[..., 0]
     if _fits(height, width) or model.norm == "instance":  # which tiles cannot serve
         return buckets.stylize(model, pixels, style, alpha, shares=mixed)
