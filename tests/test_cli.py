@@ -167,9 +167,6 @@ def test_every_flag_of_stylize_arrives(pictures, monkeypatch):
     assert one == (("photo.png", ["1", "2"], "out", expected), options)
     more = {"pair": "zip", "seed": 3, "recursive": True}
     assert folder == ((["photo.png"], ["1", "2"], "out", expected), {**options, **more})
-        (["photo.png"], ["1", "2"], "out", expected),
-        {**options, "pair": "zip", "seed": 3, "recursive": True},
-    )
     (verbs,) = (action.choices for action in main.parser()._actions if isinstance(action.choices, dict))
     flags = {action.dest for action in verbs["stylize"]._actions}
     fields = {field.name for field in dataclasses.fields(jaxstyle.Controls)}
