@@ -128,7 +128,6 @@ def test_stylize_with_all_controls(pictures, capsys):
         "preserve_color": "histogram",
         "size": [26, 19],
         "style_size": 19,
-        "seed": None,
     }
     assert "jaxstyle: mask 1: 26 x 1 is stretched to 26 x 19\n" in captured.err
 
@@ -155,18 +154,19 @@ def test_every_flag_of_stylize_arrives(pictures, monkeypatch):
     monkeypatch.setattr(jaxstyle, "stylize_file", take)
     monkeypatch.setattr(batch, "stylize_folder", take)
     how = "--alpha 0.5 --alpha-map m.png --gradient left:0,right:1 --weights 2,1 --mask a.png b.png --size 9x8"
-    how += " --preserve-color match --style-size 7 --seed 3"
-    expected = jaxstyle.Controls(0.5, "m.png", "left:0,right:1", (2, 1), ("a.png", "b.png"), "match", (9, 8), 7, 3)
+    how += " --preserve-color match --style-size 7"
+    expected = jaxstyle.Controls(0.5, "m.png", "left:0,right:1", (2, 1), ("a.png", "b.png"), "match", (9, 8), 7)
     more = "--weights-file w --format png --max-pixels 99 --tile 64 --scratch s --overwrite"
     options = {"weights_file": "w", "format": "png", "max_pixels": 99, "tile": 64, "scratch": "s", "overwrite": True}
-    for extra in ("", "--pair zip --recursive"):
+    for extra in ("", "--pair zip --recursive --seed 3"):
         with pytest.raises(Stop):
             main.main(
                 ["stylize", "photo.png", "--style", "1", "2", "-o", "out", *how.split(), *more.split(), *extra.split()]
             )
     (one, folder) = seen
     assert one == (("photo.png", ["1", "2"], "out", expected), options)
-    assert folder == ((["photo.png"], ["1", "2"], "out", expected), {**options, "pair": "zip", "recursive": True})
+    more = {"pair": "zip", "seed": 3, "recursive": True}
+    assert folder == ((["photo.png"], ["1", "2"], "out", expected), {**options, **more})
     (verbs,) = (action.choices for action in main.parser()._actions if isinstance(action.choices, dict))
     flags = {action.dest for action in verbs["stylize"]._actions}
     fields = {field.name for field in dataclasses.fields(jaxstyle.Controls)}

@@ -4,8 +4,9 @@ import PIL.Image
 import pytest
 
 from jaxstyle import image
-from jaxstyle.controls import controls
 from jaxstyle.controls.controls import Controls
+from jaxstyle.controls.degree import ResizedMap, gradient_at
+from jaxstyle.image.windows import ArraySource
 from jaxstyle.methods.inr.network import Spec, init
 from jaxstyle.methods.inr.rendering import render_image
 from jaxstyle.nets import coords
@@ -16,6 +17,7 @@ SIZE = (30, 20)  # width, height
 RNG = np.random.default_rng(0)
 PARAMS = init(jax.random.key(0), SMALL, size=SIZE)
 REGION = (-0.5, -1.0, 0.25, 0.5)
+BETWEEN = np.linspace(0, 1, 20), np.linspace(0, 1, 30)  # rows and columns, 0 at the first and 1 at the last
 
 
 def degree(chosen, mask_alpha=None, region=coords.WHOLE, size=SIZE):
@@ -36,7 +38,8 @@ def degree(chosen, mask_alpha=None, region=coords.WHOLE, size=SIZE):
 @pytest.mark.parametrize("shape", [(20, 30), (40, 60), (2, 3), (4, 6), (11, 16)])
 def test_an_alpha_map_is_that_of_the_whole_picture(shape):
     values = RNG.random(shape).astype(np.float32)
-    smaller = controls.resize_map(values, min(20, shape[0]), min(30, shape[1]))  # larger ones are averaged
+    height, width = min(20, shape[0]), min(30, shape[1])
+    smaller = ResizedMap(ArraySource(values), height, width).read(0, height, 0, width)  # larger ones are averaged
     wanted = coords.resample(smaller, coords.axis(30), coords.axis(20))
     np.testing.assert_allclose(degree(Controls(alpha=0.5, alpha_map=values)), 0.5 * wanted, atol=1e-6)
 
@@ -54,7 +57,7 @@ def test_a_zoom_shows_what_the_whole_picture_has_there():
 
 @pytest.mark.parametrize("spec", ["left:0,right:1", "top-left:0,bottom-right:1", "center:1,edge:0", "bottom:0.5,top:1"])
 def test_gradients_are_those_of_the_controls(spec):
-    np.testing.assert_allclose(degree(Controls(gradient=spec)), controls.gradient(spec, 20, 30), atol=1e-6)
+    np.testing.assert_allclose(degree(Controls(gradient=spec)), gradient_at(spec, *BETWEEN), atol=1e-6)
 
 
 def test_masks_have_their_own_degrees():
@@ -69,7 +72,7 @@ def test_masks_have_their_own_degrees():
     ones = np.ones((20, 30), np.float32)
     np.testing.assert_allclose(degree(Controls(mask=(ones, ones)), (0.0, 0.5)), 0.25, atol=1e-6)
     found = degree(Controls(gradient="left:0,right:1", mask=(left,)), (0.5,))
-    np.testing.assert_allclose(found[:, 10:], controls.gradient("left:0,right:1", 20, 30)[:, 10:], atol=1e-6)
+    np.testing.assert_allclose(found[:, 10:], gradient_at("left:0,right:1", *BETWEEN)[:, 10:], atol=1e-6)
     np.testing.assert_array_equal(found[:, :10], 0.5)
 
 

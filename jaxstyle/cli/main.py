@@ -200,6 +200,7 @@ def _stylize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
         return _stylize_folder(args)
     if args.recursive:
         raise ValueError("--recursive: there is no folder to descend into")
+    pairing.check_no_seed(args.seed)
     _check_standard_output(args)
     with progress.Bar(what="tiles") as bar:
         report = stylize_file(
@@ -245,6 +246,7 @@ def _stylize_folder(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
             batch.OUTPUT if args.output is None else args.output,
             controls(args),
             pair=args.pair,
+            seed=args.seed,
             recursive=args.recursive,
             weights_file=args.weights_file,
             format=args.format,

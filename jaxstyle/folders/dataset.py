@@ -62,6 +62,7 @@ def stylize_dataset(
     styles: PathLike | Sequence[PathLike],
     controls: Controls | None = None,
     *,
+    seed: int | None = None,
     styles_per_image: int = 1,
     shard: tuple[int, int] | None = None,
     copy_other: bool = False,
@@ -80,7 +81,8 @@ def stylize_dataset(
       folder: of the data set.
       output: folder of the results, made if missing, with the same sub-folders; not inside ``folder``.
       styles: folders, searched recursively, patterns or files.
-      controls, fields: see `jaxstyle.stylize`. ``seed``, 0 if not given, is that of the draw.
+      controls, fields: see `jaxstyle.stylize`.
+      seed: of the draw; 0 if not given.
       styles_per_image: how many different styles each picture gets, one result for each. Those of a smaller number
         are among those of a larger one.
       shard: ``(i, n)`` does the i-th of n shares, i from 1. The shares of all i make the whole.
@@ -102,6 +104,7 @@ def stylize_dataset(
         output,
         styles,
         chosen_controls(controls, fields),
+        seed=seed,
         styles_per_image=styles_per_image,
         copy_other=copy_other,
         keep_names=keep_names,
@@ -230,6 +233,7 @@ def run(
         args.output,
         args.styles,
         controls,
+        seed=args.seed,
         styles_per_image=args.styles_per_image,
         shard=args.shard,
         copy_other=args.copy_other,

@@ -67,6 +67,7 @@ def plan(
     styles: PathLike | Sequence[PathLike],
     controls: Controls,
     *,
+    seed: int | None = None,
     styles_per_image: int = 1,
     copy_other: bool = False,
     keep_names: bool = False,
@@ -86,9 +87,9 @@ def plan(
         raise ValueError(f"styles_per_image: expected 1 to {most}, as many as there are styles, got {styles_per_image}")
     if keep_names and styles_per_image > 1:
         raise ValueError(f"keep_names: {styles_per_image} results of a picture cannot all have its name")
-    seed, chosen = controls.seed or 0, dataclasses.replace(controls, seed=None)
+    seed = pairing.checked_seed(seed)
     jobs = pairing.make_jobs(
-        contents, looks, chosen, pair="random", seed=seed, k=styles_per_image, format=format, keep_names=keep_names
+        contents, looks, controls, pair="random", seed=seed, k=styles_per_image, format=format, keep_names=keep_names
     )
     if not overwrite:
         _refuse_mixture(jobs, target)

@@ -20,7 +20,8 @@ from typing import Unpack
 import jax
 
 from jaxstyle import image
-from jaxstyle.controls.controls import Controls, Fields, read_maps
+from jaxstyle.controls.controls import Controls, Fields
+from jaxstyle.controls.degree import read_maps
 from jaxstyle.folders import pairing
 from jaxstyle.folders.kept import BatchError, Facts, make_folder, missing, remove_leftovers
 from jaxstyle.folders.pairing import Job, Pair
@@ -85,6 +86,7 @@ def stylize_folder(
     controls: Controls | None = None,
     *,
     pair: Pair | None = None,
+    seed: int | None = None,
     recursive: bool = False,
     weights_file: PathLike = DEFAULT_WEIGHTS,
     format: str | None = None,
@@ -104,8 +106,9 @@ def stylize_folder(
         ``pair`` changes that.
       output: folder of the results, made if missing. Their names are ``<content>_stylized_<style>.<suffix>``, those
         from sub-folders are in sub-folders; see `jaxstyle.folders.pairing.make_jobs`.
-      controls, fields: see `jaxstyle.stylize`. ``seed`` is for ``pair="random"``, 0 if not given.
+      controls, fields: see `jaxstyle.stylize`.
       pair: ``"product"``, ``"zip"`` or ``"random"``, see `jaxstyle.folders.pairing.pair_up`.
+      seed: for ``pair="random"``, 0 if not given.
       recursive: descend into the folders in folders.
       format: of all results, ``"png"`` or what else `jaxstyle.image.write` knows; their names end in its suffix, so
         that results in another format are other files. By default each has its content's.
@@ -119,9 +122,10 @@ def stylize_folder(
       ImageError, ValueError: as `run`.
     """
     chosen = chosen_controls(controls, fields)
-    seed = chosen.seed
     if pair == "random":
-        seed, chosen = seed or 0, dataclasses.replace(chosen, seed=None)
+        seed = pairing.checked_seed(seed)
+    else:
+        pairing.check_no_seed(seed)
     sources, looks = _several(content), _several(style)
     if recursive and not any(map(pairing.is_group, (*sources, *looks))):
         raise BatchError("recursive: there is no folder to descend into")

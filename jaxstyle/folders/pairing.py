@@ -9,11 +9,12 @@ import collections
 import glob
 import hashlib
 import itertools
+import numbers
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls
@@ -199,6 +200,25 @@ def _pattern(pattern: str, recursive: bool, made: set[str]) -> Iterator[Found | 
 
 
 # ---- who with whom -----------------------------------------------------------------------------------------
+
+
+def checked_seed(seed: Any) -> int:
+    """The seed of draws, by default 0.
+
+    Raises:
+      ValueError: it is no whole number of at least 0.
+    """
+    if seed is None:
+        return 0
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+        raise ValueError(f"seed: expected a whole number of at least 0, got {seed!r}")
+    return int(seed)
+
+
+def check_no_seed(seed: int | None) -> None:
+    """Raises ValueError where a seed is given and nothing is drawn."""
+    if seed is not None:
+        raise ValueError("seed: AdaIN draws nothing at random, its result is always the same; leave the seed out")
 
 
 def choose(seed: int, name: str, count: int, k: int = 1) -> tuple[int, ...]:

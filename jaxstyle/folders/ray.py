@@ -31,6 +31,7 @@ def stylize_dataset(
     styles: PathLike | Sequence[PathLike],
     controls: Controls | None = None,
     *,
+    seed: int | None = None,
     shards: int = 16,
     cpus: float = 1,
     gpus: float = 0,
@@ -50,7 +51,7 @@ def stylize_dataset(
     goes on where it was. If all is stopped, the same call does what is missing, also with another number of shards.
 
     Args:
-      folder, output, styles, controls, fields, styles_per_image, copy_other, keep_names, format, weights_file,
+      folder, output, styles, controls, fields, seed, styles_per_image, copy_other, keep_names, format, weights_file,
         overwrite, max_pixels: see `jaxstyle.stylize_dataset`.
       shards: into how many parts the work is split: some for every worker, so that all end at about the same time.
       cpus, gpus: what a worker takes of the cluster; jax sees that many GPUs.
@@ -76,6 +77,7 @@ def stylize_dataset(
         os.path.abspath(output),
         [os.path.abspath(place) for place in places],
         _absolute(chosen_controls(controls, fields)),
+        seed=seed,
         styles_per_image=styles_per_image,
         copy_other=copy_other,
         keep_names=keep_names,

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxstyle import image
-from jaxstyle.controls.controls import Controls, PreserveColor, Size, read_maps
+from jaxstyle.controls.controls import Controls, PreserveColor, Size
+from jaxstyle.controls.degree import read_maps
 from jaxstyle.folders import pairing
 from jaxstyle.image.encode import quantise
 from jaxstyle.methods import adain
@@ -95,9 +96,8 @@ class StyleTransform:
             raise ValueError(f"alpha: expected a number or a range (low, high) in [0, 1], got {alpha!r}")
         if not 0 <= probability <= 1:
             raise ValueError(f"probability: expected a number in [0, 1], got {probability!r}")
-        Controls(seed=seed)  # checks it
         self._controls = Controls(size=size, style_size=style_size, preserve_color=preserve_color)
-        self._range, self._seed, self._probability = (degrees[0], degrees[1]), seed, probability
+        self._range, self._seed, self._probability = (degrees[0], degrees[1]), pairing.checked_seed(seed), probability
         self._weights_file = os.path.abspath(weights_file) if os.path.exists(weights_file) else os.fspath(weights_file)
         self.styles = _listed(styles)
         self._looks: Callable[[int], tuple[image.Picture, adain.Style | None]] | None = None

@@ -22,7 +22,7 @@ from typing import Generic, NamedTuple, TypeVar
 import jax
 
 from jaxstyle import image
-from jaxstyle.controls.controls import Maps
+from jaxstyle.controls.degree import Maps
 from jaxstyle.folders.kept import Facts
 from jaxstyle.folders.pairing import Job
 from jaxstyle.methods import adain

@@ -23,9 +23,9 @@ import jax
 import numpy as np
 
 from jaxstyle import image
-from jaxstyle.controls import colors, map_windows
+from jaxstyle.controls import colors, degree
 from jaxstyle.controls.controls import Controls
-from jaxstyle.controls.map_windows import OpenMaps
+from jaxstyle.controls.degree import Maps
 from jaxstyle.image import stream, windows
 from jaxstyle.image.source import ImageError, is_standard, label_of, sent, source_of, target_of
 from jaxstyle.image.windows import Resized, Source, Window
@@ -153,11 +153,9 @@ def stylize_large(
     Raises:
       ImageError: a picture cannot be read or written, ``output`` exists, or the scratch folder has no room.
       TileError: the model cannot be tiled, or ``tile`` is no multiple of 8.
-      ValueError: a control is out of range, does not fit the styles, or means nothing to AdaIN.
+      ValueError: a control is out of range or does not fit the styles.
     """
     chosen = controls or Controls()
-    if chosen.seed is not None:
-        raise ValueError("seed: AdaIN draws nothing at random, its result is always the same; leave the seed out")
     side = tiles.default_tile() if tile is None else tile
     read = [path for path in (content, *keep, *chosen.files()) if not (isinstance(path, bytes) or is_standard(path))]
     stream.check_target(output, format=format, overwrite=overwrite, keep=read)
@@ -165,7 +163,7 @@ def stylize_large(
     with contextlib.ExitStack() as stack:
         source = source_of(content)
         picture = stack.enter_context(windows.open_large(source, max_pixels=max_pixels))
-        maps = stack.enter_context(map_windows.open_maps(chosen, max_pixels=max_pixels))
+        maps = stack.enter_context(degree.open_maps(chosen, max_pixels=max_pixels))
         height, width = _size(picture.pixels.shape[:2], chosen.size)
         encoded = style if isinstance(style, adain.Style) else style(windows.sample(picture))
         chosen.check_styles(encoded.moments.mean.shape[0])
@@ -220,7 +218,7 @@ def _painted(
     source: Source,
     style: adain.Style,
     chosen: Controls,
-    maps: OpenMaps,
+    maps: Maps,
     model: adain.Model,
     tile: int,
     scratch: PathLike,
@@ -229,8 +227,8 @@ def _painted(
     """The method, once, with the maps at the size of ``source``: bands of rows."""
     height, width = source.shape[:2]
     count = style.moments.mean.shape[0]
-    alpha: float | Window = map_windows.degree(chosen, maps, height, width)
-    shares: np.ndarray | Window | None = map_windows.shares(count, chosen, maps, height, width)
+    alpha: float | Window = degree.degree(chosen, maps, height, width)
+    shares: np.ndarray | Window | None = degree.shares(count, chosen, maps, height, width)
     if count == 1:  # its mask is a map of the degree of style
         if callable(shares):
             alpha = _scaled(alpha, shares)

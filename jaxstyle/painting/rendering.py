@@ -102,8 +102,8 @@ def render_file(
       size: (width, height) in pixels, or the short side; by default as the picture that was fitted to.
       alpha: degree of style in [0, 1], 0 = content, 1 = full style.
       alpha_map: a grey picture of the degree of style, white = 1; multiplies ``alpha``.
-      gradient: the same from a line such as ``"left:0,right:1"``, see `jaxstyle.controls.controls.gradient`; multiplies
-        both.
+      gradient: the same from a line such as ``"left:0,right:1"``, see
+        `jaxstyle.controls.controls.parse_gradient`; multiplies both.
       mask: grey pictures, white where ``mask_alpha`` holds; elsewhere it is ``alpha`` with its map and gradient. Soft
         masks mix. Maps and masks may have any size, but the shape of the picture.
       mask_alpha: a degree of style for every mask; a number where there is one mask.

@@ -1,6 +1,6 @@
 """What is rendered of a fitted picture: how large, which part of it, and with which degree of style at every place.
 
-The controls are those of `jaxstyle.controls.controls`, but as functions of a place, so that pictures of any size are
+Degrees are those of `jaxstyle.controls.degree`, but as functions of a place, so that pictures of any size are
 rendered window by window and a zoom shows what the whole picture has there. Alpha maps, masks and gradients lie over
 the whole picture. Maps are interpolated linearly between the centres of their pixels; those that are larger than the
 picture are averaged.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +22,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxstyle import image
 from jaxstyle.arrays import Array
-from jaxstyle.controls import controls, map_windows
 from jaxstyle.controls.controls import Controls
+from jaxstyle.controls.degree import ResizedMap, gradient_at, mix, open_maps, product, same_shape
 from jaxstyle.image.windows import Source
 from jaxstyle.methods.inr.network import InrParams
 from jaxstyle.methods.inr.rendering import CHUNK, checked_region, render_grid
@@ -95,7 +94,7 @@ def open_scene(
     alphas = checked_mask_alpha(chosen, mask_alpha)
     width, height = shown_size(params.size, chosen.size, region)
     whole = (2 * width / (region[2] - region[0]), 2 * height / (region[3] - region[1]))
-    with map_windows.open_maps(chosen, max_pixels=max_pixels) as maps:
+    with open_maps(chosen, max_pixels=max_pixels) as maps:
         masks = maps.mask or ()
         names = [name if isinstance(name, str) else "mask" for name in chosen.mask or ()]
         named = list(zip(names, masks, strict=True))
@@ -135,10 +134,8 @@ def checked_mask_alpha(chosen: Controls, mask_alpha: float | Sequence[float] | N
 
 def _check_shape(name: str, shape: tuple[int, ...], whole: tuple[float, float], fitted: tuple[int, int]) -> None:
     """A map may have any size, but the shape of the whole picture: of that which is fitted, or as it is rendered."""
-    height, width = shape[:2]
-    tolerance = 0.02 + 1 / min(width, height)  # as in `jaxstyle.controls.controls.stretched`
-    if all(abs(math.log(width / height * tall / wide)) > tolerance for wide, tall in (whole, fitted)):
-        wide, tall = (round(side) for side in whole)
+    if not any(same_shape(shape, tall, wide) for wide, tall in (whole, fitted)):
+        (height, width), (wide, tall) = shape, (round(side) for side in whole)
         raise image.ImageError(
             name,
             f"its {width} x {height} pixels have another shape than the picture, {wide} x {tall}; "
@@ -150,7 +147,7 @@ def _check_shape(name: str, shape: tuple[int, ...], whole: tuple[float, float], 
 
 
 def _base(chosen: Controls, alpha_map: Source | None, whole: tuple[float, float]) -> float | Degree:
-    """``alpha`` times the alpha map times the gradient, as in `jaxstyle.controls.controls.degree`."""
+    """``alpha`` times the alpha map times the gradient, as in `jaxstyle.controls.degree.degree`."""
     parts: list[Degree] = []
     if alpha_map is not None:
         parts.append(_placed(alpha_map, whole))
@@ -158,19 +155,10 @@ def _base(chosen: Controls, alpha_map: Source | None, whole: tuple[float, float]
         spec = chosen.gradient
 
         def gradient(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-            return map_windows.gradient_at(spec, _between_centres(y, whole[1]), _between_centres(x, whole[0]))
+            return gradient_at(spec, _between_centres(y, whole[1]), _between_centres(x, whole[0]))
 
         parts.append(gradient)
-    if not parts:
-        return chosen.alpha
-
-    def degree(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        out = np.float32(chosen.alpha) * parts[0](y, x)
-        for part in parts[1:]:
-            out = out * part(y, x)
-        return out
-
-    return degree
+    return product(chosen.alpha, parts) if parts else chosen.alpha
 
 
 def _between_centres(values: np.ndarray, size: float) -> np.ndarray:
@@ -179,10 +167,10 @@ def _between_centres(values: np.ndarray, size: float) -> np.ndarray:
 
 
 def _masked(base: float | Degree, masks: list[Degree], alphas: Sequence[float]) -> Degree:
-    """Where masks are, their own degrees; they share a place as styles do, see `jaxstyle.controls.controls.shares`."""
+    """Where masks are, their own degrees; they share a place as styles do, see `jaxstyle.controls.degree.mix`."""
 
     def degree(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        shares = controls.shares(len(masks), None, [mask(y, x) for mask in masks])
+        shares = mix(len(masks), None, [mask(y, x) for mask in masks])
         rest = base(y, x) if callable(base) else np.float32(base)
         found = (1 - shares.sum(-1)) * rest + shares @ np.asarray(alphas, np.float32)
         return np.clip(found, 0, 1).astype(np.float32)
@@ -193,7 +181,7 @@ def _masked(base: float | Degree, masks: list[Degree], alphas: Sequence[float]) 
 def _placed(source: Source, whole: tuple[float, float]) -> Degree:
     """`jaxstyle.nets.coords.resample` of a map that is read in windows."""
     sides = tuple(min(side, max(1, round(most))) for side, most in zip(source.shape, whole[::-1], strict=True))
-    seen = source if sides == source.shape else map_windows.ResizedMap(source, *sides)
+    seen = source if sides == source.shape else ResizedMap(source, *sides)
 
     def values(y: np.ndarray, x: np.ndarray) -> np.ndarray:
         (y0, y1, down), (x0, x1, across) = (places.neighbours(v, n) for v, n in zip((y, x), sides, strict=True))

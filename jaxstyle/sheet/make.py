@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from jaxstyle import image
-from jaxstyle.controls.controls import Controls, Maps, read_maps
+from jaxstyle.controls.controls import Controls
+from jaxstyle.controls.degree import Maps, read_maps
 from jaxstyle.folders import pairing
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.image.source import label_of
@@ -225,6 +226,7 @@ def run(
       ImageError, WeightsError, ValueError: as `sheet`, or the file cannot be written.
     """
     start = time.perf_counter()
+    pairing.check_no_seed(args.seed)
     photos, styles = (
         tuple(picture.path for picture in pairing.find(given, name, recursive=args.recursive).pictures)
         for given, name in ((args.photos, "PHOTO"), (args.styles, "--styles"))
