@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from jaxstyle.methods import adain, inr
     from jaxstyle.methods.inr import InrParams, render, render_image
     from jaxstyle.nets import losses, stats, vgg
+    from jaxstyle.painting.file import Report, stylize_file
     from jaxstyle.painting.fit import fit
-    from jaxstyle.painting.picture import Report, stylize, stylize_file
+    from jaxstyle.painting.picture import stylize
     from jaxstyle.painting.rendering import Rendering, render_file
     from jaxstyle.painting.sweep import sweep_file
     from jaxstyle.runtime import cache
@@ -81,7 +82,7 @@ _HOMES = {
     "InrParams": "methods.inr",
     "Picture": "image",
     "Rendering": "painting.rendering",
-    "Report": "painting.picture",
+    "Report": "painting.file",
     "StyleTransform": "folders.transform",
     "WeightsError": "weights",
     "fit": "painting.fit",
@@ -90,7 +91,7 @@ _HOMES = {
     "render_image": "methods.inr",
     "stylize": "painting.picture",
     "stylize_dataset": "folders.dataset",
-    "stylize_file": "painting.picture",
+    "stylize_file": "painting.file",
     "stylize_folder": "folders.folder",
     "sweep_file": "painting.sweep",
 }

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxstyle.methods import adain
-from jaxstyle.nets.stats import with_moments as normalised
 from jaxstyle.nets.stats import moments
+from jaxstyle.nets.stats import with_moments as normalised
 from jaxstyle.painting.picture import default_model
 
 HEIGHT, WIDTH, K = 19, 26, 3

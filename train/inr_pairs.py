@@ -21,11 +21,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxstyle import image
 from jaxstyle.arrays import Array, Params
-from jaxstyle.methods import adain
 from jaxstyle.methods.inr import step
 from jaxstyle.methods.inr.schedule import Refine, Schedule
 from jaxstyle.methods.inr.step import FitState
-from jaxstyle.painting.picture import default_model
+from jaxstyle.painting.picture import repaint
 from train import pairs
 from train.devices import AXIS, make_mesh
 from train.pairs import PairsError
@@ -191,7 +190,7 @@ def create_state(key: Array, schedule: Schedule, count: int) -> FitState:
 
 def stylized(pair: Pair) -> np.ndarray:
     """What AdaIN makes of a pair, the target of `Regress` at alpha 1, as `jaxstyle.fit` does it."""
-    return np.asarray(adain.stylize(default_model(), pair.content, pair.style))
+    return repaint(pair.content, pair.style)
 
 
 def stage_data(

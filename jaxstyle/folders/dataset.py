@@ -33,8 +33,7 @@ from jaxstyle.folders.pairing import Found
 from jaxstyle.folders.workers import Failure
 from jaxstyle.image.source import os_problem
 from jaxstyle.painting import names
-from jaxstyle.painting.options import PathLike
-from jaxstyle.painting.picture import DEFAULT_WEIGHTS, chosen_controls
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike, sort
 from jaxstyle.runtime import journal
 from jaxstyle.runtime.progress import Progress
 
@@ -103,7 +102,7 @@ def stylize_dataset(
         folder,
         output,
         styles,
-        chosen_controls(controls, fields),
+        sort(controls, fields).controls,
         seed=seed,
         styles_per_image=styles_per_image,
         copy_other=copy_other,

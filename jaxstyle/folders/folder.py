@@ -26,9 +26,9 @@ from jaxstyle.folders import pairing
 from jaxstyle.folders.kept import BatchError, Facts, make_folder, missing, remove_leftovers
 from jaxstyle.folders.pairing import Job, Pair
 from jaxstyle.folders.workers import Failure, Workers
-from jaxstyle.painting import large
-from jaxstyle.painting.options import PathLike
-from jaxstyle.painting.picture import DEFAULT_WEIGHTS, check, checksum, chosen_controls, load_model
+from jaxstyle.painting.file import check_limits
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, PathLike, sort
+from jaxstyle.painting.picture import check, load_model
 from jaxstyle.runtime import journal
 from jaxstyle.runtime.journal import History, Manifest
 from jaxstyle.runtime.progress import Progress
@@ -121,7 +121,7 @@ def stylize_folder(
       PairError: there are no such pictures, or they cannot be paired.
       ImageError, ValueError: as `run`.
     """
-    chosen = chosen_controls(controls, fields)
+    chosen = sort(controls, fields).controls
     if pair == "random":
         seed = pairing.checked_seed(seed)
     else:
@@ -197,21 +197,21 @@ def run(
     """
     start = time.perf_counter()
     weights_file = os.fspath(weights_file)
-    model = load_model(weights_file)
-    large.check_options(model, tile, scratch)
+    loaded = load_model(weights_file)
+    check_limits(loaded, Limits(tile=tile, scratch=scratch))
     kinds = {(id(job.controls), len(job.styles)): job for job in jobs}
     for job in kinds.values():
-        check(job.controls, len(job.styles), model)
+        check(job.controls, len(job.styles), loaded)
     maps = {id(job.controls): read_maps(job.controls, max_pixels=max_pixels) for job in kinds.values()}
     root = Path(folder)
     made = make_folder(root)
     try:
         with Manifest(root / name) as record:
-            facts = Facts(weights_file, checksum(weights_file), seed)
+            facts = Facts(weights_file, loaded.sha256, seed)
             outputs = [job.output for job in jobs]
             todo = missing(jobs, facts, History(record, outputs), root, overwrite=overwrite)
             remove_leftovers(record, outputs)
-            work = Workers(todo, facts, record, root, model, maps, devices, max_pixels, tile=tile, scratch=scratch)
+            work = Workers(todo, facts, record, root, loaded, maps, devices, max_pixels, tile=tile, scratch=scratch)
             work.prepare(todo)
             begun = time.perf_counter()
             count = _finish(work, jobs, todo, progress or (lambda _: None))

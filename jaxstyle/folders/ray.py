@@ -19,8 +19,7 @@ from jaxstyle.controls.controls import Controls, Fields
 from jaxstyle.folders import dataset, dataset_plan
 from jaxstyle.folders.dataset import DatasetReport
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.painting.options import PathLike
-from jaxstyle.painting.picture import DEFAULT_WEIGHTS, chosen_controls
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike, sort
 from jaxstyle.runtime import cache
 from jaxstyle.runtime.progress import Progress
 
@@ -76,7 +75,7 @@ def stylize_dataset(
         os.path.abspath(folder),
         os.path.abspath(output),
         [os.path.abspath(place) for place in places],
-        _absolute(chosen_controls(controls, fields)),
+        _absolute(sort(controls, fields).controls),
         seed=seed,
         styles_per_image=styles_per_image,
         copy_other=copy_other,

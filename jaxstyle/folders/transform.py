@@ -20,8 +20,9 @@ from jaxstyle.controls.controls import Controls, PreserveColor, Size
 from jaxstyle.controls.degree import read_maps
 from jaxstyle.folders import pairing
 from jaxstyle.image.encode import quantise
-from jaxstyle.methods import adain
-from jaxstyle.painting.picture import DEFAULT_WEIGHTS, STYLE_SIZE, encode_styles, load_model, output_size, render
+from jaxstyle.methods.interface import Style
+from jaxstyle.painting.options import DEFAULT_WEIGHTS
+from jaxstyle.painting.picture import encode_styles, kept_styles, load_model, recolours, render, shrink_style
 
 Key = int | str | bytes | np.generic | np.ndarray | tuple[Any, ...]
 
@@ -100,7 +101,7 @@ class StyleTransform:
         self._range, self._seed, self._probability = (degrees[0], degrees[1]), pairing.checked_seed(seed), probability
         self._weights_file = os.path.abspath(weights_file) if os.path.exists(weights_file) else os.fspath(weights_file)
         self.styles = _listed(styles)
-        self._looks: Callable[[int], tuple[image.Picture, adain.Style | None]] | None = None
+        self._looks: Callable[[int], tuple[image.Picture, Style | None]] | None = None
 
     def draw(self, key: Key) -> Draw | None:
         """What a key gets; None if its picture stays as it is.
@@ -158,7 +159,7 @@ class StyleTransform:
 
     def _resized(self, picture: image.Picture) -> image.Picture:
         """A picture that stays as it is, but for its size."""
-        shape = output_size(picture.pixels.shape[:2], self._controls.size)
+        shape = image.output_size(picture.pixels.shape, self._controls.size)
         alpha = None if picture.alpha is None else image.resize(picture.alpha, shape)
         return image.Picture(image.resize(picture.pixels, shape), alpha)
 
@@ -170,19 +171,18 @@ class StyleTransform:
                 "(of a torch DataLoader: multiprocessing_context='spawn')"
             )
         _worked_in = os.getpid()
-        model = load_model(self._weights_file)
+        loaded = load_model(self._weights_file)
         if self._looks is None:
-            small = model.fusion == "adain" and self._controls.preserve_color not in ("match", "histogram")
-            self._looks = functools.lru_cache(KEPT if small else 16)(self._encoded)
+            self._looks = functools.lru_cache(min(KEPT, kept_styles(self._controls, loaded)))(self._encoded)
         controls = dataclasses.replace(self._controls, alpha=drawn.alpha)
         look, style = self._looks(drawn.style)
-        return render(picture, [look], controls, read_maps(controls), model, style=style)
+        return render(picture, [look], controls, read_maps(controls), loaded, style=style)
 
-    def _encoded(self, number: int) -> tuple[image.Picture, adain.Style | None]:
+    def _encoded(self, number: int) -> tuple[image.Picture, Style | None]:
         """A style, as far as it can be got ready before there is a picture."""
         look = image.read(self.styles[number])
-        if self._controls.preserve_color in ("match", "histogram"):
-            return image.Picture(image.resize_short_side(look.pixels, self._controls.style_size or STYLE_SIZE)), None
+        if recolours(self._controls):
+            return image.Picture(shrink_style(look.pixels, self._controls)), None
         style = encode_styles([look], self._controls, load_model(self._weights_file))
         return image.Picture(look.pixels[:1, :1]), style  # the pixels are not looked at any more
 

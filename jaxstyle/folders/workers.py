@@ -25,10 +25,10 @@ from jaxstyle import image
 from jaxstyle.controls.degree import Maps
 from jaxstyle.folders.kept import Facts
 from jaxstyle.folders.pairing import Job
-from jaxstyle.methods import adain
-from jaxstyle.painting import large
-from jaxstyle.painting.options import PathLike
-from jaxstyle.painting.picture import OUT_OF_MEMORY, STYLE_SIZE, encode_styles, render, save
+from jaxstyle.methods.interface import Loaded, Style
+from jaxstyle.painting.file import paint_file, save, streams
+from jaxstyle.painting.options import Limits, Output, PathLike
+from jaxstyle.painting.picture import OUT_OF_MEMORY, encode_styles, kept_styles, recolours, render, shrink_style
 from jaxstyle.runtime import memory
 from jaxstyle.runtime.journal import Manifest, Record
 
@@ -82,7 +82,7 @@ class _Looks(NamedTuple):
     """The styles of a picture, ready: pictures only where they take on the content's colours."""
 
     pictures: tuple[image.Picture, ...]
-    encoded: adain.Style | None
+    encoded: Style | None
     notices: tuple[str, ...]
 
 
@@ -116,7 +116,7 @@ class Workers:
         facts: Facts,
         record: Manifest,
         root: Path,
-        model: adain.Model,
+        loaded: Loaded,
         maps: Mapping[int, Maps],
         devices: Sequence[jax.Device] | None,
         max_pixels: int,
@@ -130,30 +130,30 @@ class Workers:
           facts: about them, for the manifest.
           record: the manifest.
           root: folder of the results.
-          model: the method's model.
+          loaded: the model.
           maps: of the jobs' controls, by their ``id``.
           devices: by default all of this process.
           max_pixels: the largest picture that is read.
-          tile, scratch: see `jaxstyle.painting.large.stylize_large`; with a tile every picture goes that way.
+          tile, scratch: see `jaxstyle.painting.options.Limits`; with a tile every picture goes that way.
         """
         self.stopped: str | None = None
-        self._facts, self._record, self._root, self._model, self._max_pixels = facts, record, root, model, max_pixels
+        self._facts, self._record, self._root, self._loaded, self._max_pixels = facts, record, root, loaded, max_pixels
         self._tile, self._scratch = tile, scratch
         chosen = list(devices or jax.local_devices())[: max(1, len(jobs))]
-        self._devices: queue.SimpleQueue[tuple[jax.Device | None, adain.Model]] = queue.SimpleQueue()
+        self._devices: queue.SimpleQueue[tuple[jax.Device | None, Loaded]] = queue.SimpleQueue()
         if chosen == jax.local_devices()[:1]:
-            self._devices.put((None, model))
+            self._devices.put((None, loaded))
         else:
             for device in chosen:
-                self._devices.put((device, jax.device_put(model, device)))
+                self._devices.put((device, loaded._replace(model=jax.device_put(loaded.model, device))))
         self._computing = chosen
         self._threads = len(chosen) + 2  # one reads and one writes while the devices compute
         self._stop = threading.Event()
         self._writing = threading.Semaphore(self._threads)
-        self._recolour = {id(job.controls): job.controls.preserve_color in ("match", "histogram") for job in jobs}
+        self._recolour = {id(job.controls): recolours(job.controls) for job in jobs}
         self._controls = {id(job.controls): job.controls for job in jobs}
-        small = model.fusion == "adain" and not any(self._recolour.values())  # a style is some kilobytes then
-        self._looks = _Once(self._read_styles, most=10_000 if small else 16)
+        most = min([kept_styles(controls, loaded) for controls in self._controls.values()], default=16)
+        self._looks = _Once(self._read_styles, most=most)
         self._maps = maps
         again = any(a.content == b.content for a, b in itertools.pairwise(jobs))
         self._read = _Once(self._read_content, most=2) if again else self._read_content  # threads overtake each other
@@ -209,7 +209,7 @@ class Workers:
                 notices = (*looks.notices, *made.notices)
                 if made.picture is not None:
                     self._begin(job, target)
-                    notices += save(made.picture, target, overwrite=True)
+                    notices += save(made.picture, target, Output(overwrite=True))
                 seconds = round(time.perf_counter() - start - made.waited, 3)
                 more = {"seconds": seconds, "notices": notices, "inputs": inputs, "status": "done"}
                 self._record.append({**facts, "width": made.width, "height": made.height, **more})
@@ -219,40 +219,36 @@ class Workers:
 
     def _in_tiles(self, job: Job, target: Path) -> bool:
         """Whether that was asked for, or is needed on the smallest of the devices."""
-        return large.needed(
-            job.content, target, job.controls, model=self._model, tile=self._tile, devices=self._computing
-        )
+        limits = Limits(tile=self._tile, devices=self._computing)
+        return streams(job.content, target, job.controls, self._loaded, limits)
 
     def _made_whole(self, job: Job, looks: _Looks) -> _Made | None:
         """The result, to be written; None if the run has been stopped."""
         maps, picture = self._maps[id(job.controls)], self._read(job.content)
-        with self._device() as (model, waited):
+        with self._device() as (loaded, waited):
             if self._stop.is_set():
                 return None
-            result = render(picture, looks.pictures, job.controls, maps, model, style=looks.encoded)
+            result = render(picture, looks.pictures, job.controls, maps, loaded, style=looks.encoded)
         notices = (*(f"{job.content}: {notice}" for notice in picture.notices), *maps.notices, *result.notices)
         height, width = result.pixels.shape[:2]
         return _Made(result, width, height, notices, waited)
 
     def _made_piecewise(self, job: Job, looks: _Looks, target: Path) -> _Made | None:
         """The result of a picture that is done in tiles, written; None if the run has been stopped."""
-        style = looks.encoded or functools.partial(encode_styles, looks.pictures, job.controls, self._model)
-        with self._device() as (model, waited):
+        style = looks.encoded or functools.partial(encode_styles, looks.pictures, job.controls, self._loaded)
+        with self._device() as (loaded, waited):
             with self._writing:
                 if self._stop.is_set():
                     return None
                 self._begin(job, target)
-            found = large.stylize_large(
+            found = paint_file(
                 job.content,
                 style,
                 target,
                 job.controls,
-                model=model,
-                tile=self._tile,
-                scratch=self._scratch,
-                overwrite=True,
-                keep=(*job.styles, *job.controls.files()),
-                max_pixels=self._max_pixels,
+                loaded=loaded,
+                limits=Limits(self._max_pixels, self._tile, self._scratch),
+                saving=Output(overwrite=True, keep=(*job.styles, *job.controls.files())),
             )
         return _Made(None, found.width, found.height, found.notices, waited)
 
@@ -286,16 +282,16 @@ class Workers:
         return None
 
     @contextlib.contextmanager
-    def _device(self) -> Iterator[tuple[adain.Model, float]]:
+    def _device(self) -> Iterator[tuple[Loaded, float]]:
         """The model on the device that is free first, and the seconds that it took to be free."""
         asked = time.perf_counter()
-        device, model = self._devices.get()
+        device, loaded = self._devices.get()
         waited = time.perf_counter() - asked
         try:
             with jax.default_device(device) if device is not None else contextlib.nullcontext():
-                yield model, waited
+                yield loaded, waited
         finally:
-            self._devices.put((device, model))
+            self._devices.put((device, loaded))
 
     def _read_content(self, path: str) -> image.Picture:
         return image.read(path, max_pixels=self._max_pixels)
@@ -306,7 +302,7 @@ class Workers:
         pictures = [image.read(path, max_pixels=self._max_pixels) for path in paths]
         notices = tuple(f"{path}: {note}" for path, look in zip(paths, pictures, strict=True) for note in look.notices)
         if self._recolour[key[1]]:
-            small = [image.resize_short_side(look.pixels, controls.style_size or STYLE_SIZE) for look in pictures]
+            small = [shrink_style(look.pixels, controls) for look in pictures]
             return _Looks(tuple(image.Picture(pixels) for pixels in small), None, notices)
-        with self._device() as (model, _):
-            return _Looks((), jax.device_get(encode_styles(pictures, controls, model)), notices)
+        with self._device() as (loaded, _):
+            return _Looks((), jax.device_get(encode_styles(pictures, controls, loaded)), notices)

@@ -262,8 +262,8 @@ def output_size(shape: tuple[int, ...], size: int | tuple[int, int] | None) -> t
 
     Args:
         shape: of the picture that it is made of; begins with its height and width.
-        size: the short side in pixels, the long one rounded to nearest, halves upwards; or (width, height); None: as the
-            picture.
+        size: the short side in pixels, the long one rounded to nearest, halves upwards; or (width, height); None: as
+            the picture.
     """
     if isinstance(size, tuple):
         return size[1], size[0]

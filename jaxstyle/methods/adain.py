@@ -207,9 +207,7 @@ def mix(
     """
     x, dtype = content.astype(jnp.float32), content.dtype
     if _fusion(model, style) == "adain":
-        mean, std = (
-            jnp.einsum("nhwk,kc->nhwc", shares, m, precision=jax.lax.Precision.HIGHEST) for m in style.moments
-        )
+        mean, std = (jnp.einsum("nhwk,kc->nhwc", shares, m, precision=jax.lax.Precision.HIGHEST) for m in style.moments)
         scale = std / source.std[:, None, None]
         shift = mean - source.mean[:, None, None] * scale
         return (x * (scale + (1 - shares.sum(-1, keepdims=True))) + shift).astype(dtype)
@@ -467,12 +465,12 @@ class Survey(NamedTuple):
     """What painting must know of the whole picture: its content features' statistics.
 
     Attributes:
-      count: (), positions.
+      positions: (), how many.
       mean: ``(C,)``.
       squares: ``(C,)``, summed squares of the deviations from the mean.
     """
 
-    count: Array
+    positions: Array
     mean: Array
     squares: Array
 
@@ -495,8 +493,15 @@ def _margins(arch: vgg.Arch) -> tuple[int, int]:
 
 def needs(model: Model) -> Needs:
     """Facts for planning. Memory: two feature maps of 64 channels (620 to 800 bytes a pixel measured)."""
-    windowed = model.norm != "instance"  # which looks at the whole picture
-    return Needs(STRIDE, SMALLEST, _margins(model.arch), windowed, model.fusion == "adain", 800)
+    return Needs(
+        stride=STRIDE,
+        smallest=SMALLEST,
+        margins=_margins(model.arch),
+        windowed=model.norm != "instance",  # which looks at the whole picture
+        mixes=model.fusion == "adain",
+        bytes_per_pixel=800,
+        style_bytes=4 * (1024 if model.fusion == "adain" else 64 * 64 * 512),
+    )
 
 
 @jax.jit
@@ -546,7 +551,7 @@ def merge(a: Survey, b: Survey) -> Survey:
 
 def paint(model: Model, features: Features, style: Style, found: Survey, window: Window) -> Image:
     """Fuses with the statistics of the whole picture, and decodes: ``(1, h, w, 3)``, not clipped."""
-    own = Moments(found.mean[None], jnp.sqrt(found.squares / found.count + EPS)[None])
+    own = Moments(found.mean[None], jnp.sqrt(found.squares / found.positions + EPS)[None])
     grid = interface.reach(jnp.asarray(window.extent), STRIDE, SMALLEST) // STRIDE
     place = Place(jnp.asarray(window.corner) // STRIDE, grid)
     t = mix(model, features, style, jnp.asarray(window.shares), source=own, place=place)

@@ -1,9 +1,9 @@
 """What a method is to the rest of the library: a few pure functions of windows.
 
-A picture as a whole, a picture in a larger array that several sizes share, and a tile of a picture larger than memory are
-one thing here: a `Window`. Painting has three steps. `encode` turns a window into features; `survey` says what painting a
-window must know of the whole picture, and `merge` adds up the surveys of its windows; `paint` makes the pixels. Where one
-window holds all of the picture, the three steps are one compiled program.
+A picture as a whole, a picture in a larger array that several sizes share, and a tile of a picture larger than memory
+are one thing here: a `Window`. Painting has three steps. `encode` turns a window into features; `survey` says what
+painting a window must know of the whole picture, and `merge` adds up the surveys of its windows; `paint` makes the
+pixels. Where one window holds all of the picture, the three steps are one compiled program.
 
 A method is one module that makes a `Method`, a line in `jaxstyle.methods.METHODS`, and a weight file of its kind with a
 card. What all of them promise is tested on all of them by ``tests/test_methods.py``.
@@ -35,6 +35,7 @@ class Needs(NamedTuple):
       windowed: False where only whole pictures will do.
       mixes: whether several styles at once are possible.
       bytes_per_pixel: memory that painting a window takes, its arrays included.
+      style_bytes: memory of an encoded style, about.
     """
 
     stride: int
@@ -43,6 +44,7 @@ class Needs(NamedTuple):
     windowed: bool
     mixes: bool
     bytes_per_pixel: int
+    style_bytes: int
 
 
 class Window(NamedTuple):
@@ -122,7 +124,7 @@ class Loaded(NamedTuple):
         return self.method.needs(self.model)
 
 
-def reach(extent: ArrayLike, stride: int, smallest: int) -> Any:
+def reach(extent: ArrayLike | tuple[int, ...], stride: int, smallest: int) -> Any:
     """How far a picture is mirrored: up to a multiple of the stride, and to the smallest side.
 
     Args:

@@ -48,7 +48,8 @@ def inside(shape: tuple[int, ...], size: Array) -> Array:
 
 
 def with_moments(
-    content: Features, style: Features | Moments, *, eps: float = EPS, source: Moments | None = None) -> Features:
+    content: Features, style: Features | Moments, *, eps: float = EPS, source: Moments | None = None
+) -> Features:
     """Gives features the channel statistics of others: adaptive instance normalization (Eq. 8 of arXiv:1703.06868).
 
     Args:

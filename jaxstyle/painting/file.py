@@ -2,12 +2,13 @@
 
 A picture that fits in memory is read, painted and written as a whole. One that does not is read window by window
 (`jaxstyle.image.windows`), painted with what the method must know of the whole picture (`jaxstyle.painting.paint`) and
-written as its rows come (`jaxstyle.image.stream`): the same result, without seams, in memory that is bounded by the tile.
+written as its rows come (`jaxstyle.image.stream`): the same result, without seams, in memory that is bounded by the
+tile.
 
 In memory as a whole, at 3 or 6 bytes a pixel, remain: content that is not a common TIFF; results as JPEG, WebP or BMP.
 Two things differ from pictures done in memory, both by less than is seen: the colours of the content for
-``preserve_color`` "match" and "histogram" are those of about a million pixels on a regular grid; and with ``style_size``
-the painting is kept on disk at 16 bits in between.
+``preserve_color`` "match" and "histogram" are those of about a million pixels on a regular grid; and with
+``style_size`` the painting is kept on disk at 16 bits in between.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ import jax
 import numpy as np
 
 from jaxstyle import image
-from jaxstyle.methods import adain, inr
+from jaxstyle.methods import inr
 from jaxstyle.methods.inr import schedule as inr_schedule
 from jaxstyle.methods.inr import step
-from jaxstyle.painting.picture import default_model
+from jaxstyle.painting.picture import repaint
 
 
 def fit(
@@ -66,7 +66,7 @@ def fit(
     photo, painting = (image.read(source).pixels for source in (content, style))
     target = None if stylized is None else image.read(stylized).pixels
     if target is None and any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
-        target = _adain(photo, painting, schedule.size)
+        target = _repainted(photo, painting, schedule.size)
     key = jax.random.key(seed)
     return step.fit(key, photo, painting, encoder, schedule, stylized=target, callback=callback)
 
@@ -78,7 +78,7 @@ def _schedule(preset: str | inr_schedule.Schedule, size: int | None, steps: int 
     return schedule if steps is None else schedule.with_steps(steps)
 
 
-def _adain(photo: np.ndarray, painting: np.ndarray, size: int) -> np.ndarray:
-    """What AdaIN makes of the pair at the size of the fit, where strokes are as large as the fit's losses see them."""
-    pair = (image.resize(pixels, inr_schedule.fitted_size(pixels.shape, size)) for pixels in (photo, painting))
-    return np.asarray(adain.stylize(default_model(), *pair))
+def _repainted(photo: np.ndarray, painting: np.ndarray, size: int) -> np.ndarray:
+    """The pair in one forward pass, at the size of the fit, where strokes are as large as the fit's losses see them."""
+    sides = [inr_schedule.fitted_size(pixels.shape, size) for pixels in (photo, painting)]
+    return repaint(image.resize(photo, sides[0]), image.resize(painting, sides[1]))

@@ -1,9 +1,9 @@
 """The one loop that paints: windows of a picture through a method, whole pictures and tiles alike.
 
-Two passes do, since a method knows of the picture as a whole only what its `survey` says: the first encodes the windows and
-adds up their surveys; the second paints, band by band. Windows overlap by what the method sees beyond them, and borders
-are mirrored only where the picture ends: the result is that of the picture as a whole, without seams. Where one window
-holds the picture both passes are one compiled program.
+Two passes do, since a method knows of the picture as a whole only what its `survey` says: the first encodes the windows
+and adds up their surveys; the second paints, band by band. Windows overlap by what the method sees beyond them, and
+borders are mirrored only where the picture ends: the result is that of the picture as a whole, without seams. Where one
+window holds the picture both passes are one compiled program.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The front door in memory: pictures in, pictures out, by every method.
 
-Orientation, colour profile, transparency, bit depth and size are looked after here and in `jaxstyle.image`; methods know
-only windows of arrays. `jaxstyle.painting.file` does the same from file to file.
+Orientation, colour profile, transparency, bit depth and size are looked after here and in `jaxstyle.image`; methods
+know only windows of arrays. `jaxstyle.painting.file` does the same from file to file.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def stylize(
 
     The controls may all be combined. What each means is said at `Controls`; they are given as one, as keyword
     arguments, or both: ``stylize(photo, painting, alpha=0.8)``,
-    ``stylize(photo, [painting, drawing], weights=[2, 1], preserve_color="luminance")``. What ``style_size`` does is said
-    at `jaxstyle.painting.stroke_size`.
+    ``stylize(photo, [painting, drawing], weights=[2, 1], preserve_color="luminance")``. What ``style_size`` does is
+    said at `jaxstyle.painting.stroke_size`.
 
     Args:
       content: path, PIL image, bytes or array; see `jaxstyle.image.read`.
@@ -169,6 +169,11 @@ def count(style: Style) -> int:
     return int(jax.tree.leaves(style)[0].shape[0])
 
 
+def kept_styles(controls: Controls, loaded: Loaded) -> int:
+    """How many encoded styles it is worth keeping in memory: 40 MiB of them, at least 16."""
+    return 16 if recolours(controls) else max(16, (40 << 20) // loaded.needs.style_bytes)
+
+
 # ---- painting ----------------------------------------------------------------------------------------------
 
 
@@ -262,6 +267,24 @@ def paint_source(
     preview = image.output_size(pixels.shape, controls.style_size)
     bands = stroke_size.painted(pixels, preview, once, shelf)
     return _keep_chroma(bands, pixels) if controls.preserve_color == "luminance" else bands
+
+
+def repaint(content: np.ndarray, style: np.ndarray, loaded: Loaded | None = None) -> np.ndarray:
+    """A photo in the style of a painting, both as they are and without any controls.
+
+    Args:
+      content: (H, W, 3) in [0, 1].
+      style: (H', W', 3).
+      loaded: the model; by default the shipped one.
+
+    Returns:
+      float32 (H, W, 3) in [0, 1].
+    """
+    chosen = loaded or default_model()
+    encoded = _encode_style(chosen, style)
+    with Shelf() as shelf:
+        bands = paint_source(ArraySource(content), encoded, Controls(), Maps(), chosen, shelf=shelf)
+        return np.concatenate(list(bands))
 
 
 def _keep_chroma(bands: Iterator[np.ndarray], pixels: Source) -> Iterator[np.ndarray]:

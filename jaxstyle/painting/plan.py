@@ -1,8 +1,9 @@
-"""Where the windows of a picture lie. All lengths are pixels, multiples of the method's stride where windows are concerned.
+"""Where the windows of a picture lie. All lengths are pixels, multiples of the method's stride where windows are
+concerned.
 
-A picture that fits is one window: an array of one of few sizes, its bucket, in whose top left corner the picture lies, so
-that pictures of many sizes share a compiled program. A picture that does not fit is cut into windows of one size, which
-overlap by what the method sees beyond them.
+A picture that fits is one window: an array of one of few sizes, its bucket, in whose top left corner the picture lies,
+so that pictures of many sizes share a compiled program. A picture that does not fit is cut into windows of one size,
+which overlap by what the method sees beyond them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ Sides of 512 pixels and more grow by less than an eighth, by 4 % on average, and
 """
 
 TILES = (1024, 512, 256)
-"""Sides of tiles: the first whose windows half the free memory takes. With AdaIN on a CPU the first took 1.3 times as long as
-the picture as a whole and the second 1.6 times; without a scratch file the second 2.4."""
+"""Sides of tiles: the first whose windows half the free memory takes. With AdaIN on a CPU the first took 1.3 times as
+long as the picture as a whole and the second 1.6 times; without a scratch file the second 2.4."""
 
 
 class TileError(ValueError):
@@ -174,5 +175,5 @@ def default_tile(needs: Needs, available: int | None = None) -> int:
 
 
 def mirrored(size: int, length: int) -> np.ndarray:
-    """Which pixel stands at each place of an axis of ``size`` pixels that is mirrored up to ``length``, int (length,)."""
+    """(length,) Which pixel stands at each place of an axis of ``size`` pixels that is mirrored up to ``length``."""
     return np.pad(np.arange(size), (0, max(0, length - size)), mode="symmetric")

@@ -9,8 +9,8 @@ from jaxstyle.image.windows import ArraySource, Source, Window
 from jaxstyle.painting.plan import mirrored
 
 Values = float | ArrayLike | Source | Window
-"""Numbers that hold everywhere, or a map of the pixels: an array of floats in [0, 1] or of unsigned integers, a `Source`,
-or a function that gives windows ``(top, bottom, left, right)``."""
+"""Numbers that hold everywhere, or a map of the pixels: an array of floats in [0, 1] or of unsigned integers, a
+`Source`, or a function that gives windows ``(top, bottom, left, right)``."""
 
 
 class Shares:
@@ -48,8 +48,8 @@ class Shares:
         return _product(np.asarray(alpha), np.asarray(parts))
 
     def window(self, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """Those of a window, all in pixels, multiples of the stride: float32 ``(height / stride, width / stride, K)``, or
-        ``(1, 1, K)`` where they are the same everywhere."""
+        """Those of a window, all in pixels, multiples of the stride: float32 ``(height / stride, width / stride, K)``,
+        or ``(1, 1, K)`` where they are the same everywhere."""
         if self._everywhere is not None:
             return self._everywhere
         (tall, wide), stride = self._extent, self._stride

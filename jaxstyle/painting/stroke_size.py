@@ -1,9 +1,10 @@
-"""Strokes of one size in pictures of any size: a picture is painted small, and what the large painting has in detail added.
+"""Strokes of one size in pictures of any size: a picture is painted small, and what the large painting has in detail
+added.
 
-The strokes of a painting are as large, in pixels, as the method makes them, whatever the size of the picture. So the picture
-is painted twice, once with its short side at ``style_size`` and once at full size, and the result is the small painting,
-enlarged, with the detail of the large one that the small one is too coarse for: scaled down again it is the small painting.
-If the result is smaller than that, it is the painting scaled down.
+The strokes of a painting are as large, in pixels, as the method makes them, whatever the size of the picture. So the
+picture is painted twice, once with its short side at ``style_size`` and once at full size, and the result is the small
+painting, enlarged, with the detail of the large one that the small one is too coarse for: scaled down again it is the
+small painting. If the result is smaller than that, it is the painting scaled down.
 """
 
 from __future__ import annotations

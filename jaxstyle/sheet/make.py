@@ -24,8 +24,17 @@ from jaxstyle.controls.degree import Maps, read_maps
 from jaxstyle.folders import pairing
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.image.source import label_of
-from jaxstyle.methods import adain
-from jaxstyle.painting.picture import STYLE_SIZE, check, default_model, encode_styles, load_model, render
+from jaxstyle.methods.interface import Loaded, Style
+from jaxstyle.painting.picture import (
+    STYLE_SIZE,
+    check,
+    default_model,
+    encode_styles,
+    load_model,
+    recolours,
+    render,
+    shrink_style,
+)
 from jaxstyle.sheet.page import SMALLEST_CELL, Entry, Grid, Table, fitted
 
 CELL = 256
@@ -53,7 +62,7 @@ def sheet(
     *,
     cell: int = CELL,
     columns: int | None = None,
-    model: adain.Model | None = None,
+    model: Loaded | None = None,
     max_pixels: int = image.MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sheet:
@@ -71,7 +80,7 @@ def sheet(
       cell: side of the square that a picture is fitted into, in pixels, at least 32.
       columns: results beside each other; by default as many as make a grid of one photo about square, and all styles
         where there are several photos.
-      model: see `jaxstyle.adain.load`; by default the shipped one.
+      model: see `jaxstyle.methods.load`; by default the shipped one.
       max_pixels: the largest picture that is read, and the largest sheet.
       progress: called with the number of results done and their total.
 
@@ -108,7 +117,7 @@ def _fill(
     styles: Sequence[image.Source],
     chosen: Controls,
     maps: Maps,
-    model: adain.Model,
+    loaded: Loaded,
     cell: int,
     max_pixels: int,
     progress: Callable[[int, int], None] | None,
@@ -117,16 +126,16 @@ def _fill(
     canvas = page.canvas()
     failed: list[str] = []
     notices = list(maps.notices)
-    recolour = chosen.preserve_color in ("match", "histogram")
-    looks: list[tuple[Picture, adain.Style | None] | None] = []
+    recolour = recolours(chosen)
+    looks: list[tuple[Picture, Style | None] | None] = []
     for number, source in enumerate(styles):
         name = _name(source, f"style {number + 1}")
         look, problem = _read(source, name, chosen.style_size or STYLE_SIZE, max_pixels, notices)
         failed += [problem] if problem else []
         looks.append(None)
         if look is not None:
-            look = Picture(image.resize_short_side(look.pixels, chosen.style_size or STYLE_SIZE), None)
-            looks[-1] = (look, None if recolour else encode_styles([look], chosen, model))
+            look = Picture(shrink_style(look.pixels, chosen), None)
+            looks[-1] = (look, None if recolour else encode_styles([look], chosen, loaded))
         page.style(canvas, number, Entry(name, None if look is None else fitted(look, cell), problem))
     if not any(looks):
         raise _no_picture("styles", failed)
@@ -144,7 +153,7 @@ def _fill(
         for column, found in enumerate(looks):
             result = None
             if picture is not None and found is not None:
-                result = render(picture, [found[0]], chosen, maps, model, style=found[1])
+                result = render(picture, [found[0]], chosen, maps, loaded, style=found[1])
                 notices += [notice for notice in result.notices if notice not in notices]
             page.result(canvas, row, column, None if result is None else fitted(result, cell))
             if progress is not None:
