@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -221,19 +221,25 @@ def mix(
     return jnp.concatenate([x, (1 - shares) * x + shares * beside], axis=-1).astype(dtype)
 
 
+class Options(TypedDict, total=False):
+    """What `objective` is made of, by default Eq. 11 to 13 as the authors' code has them."""
+
+    style_weight: float
+    identity_weight: float
+    norm: Norm
+    content_term: ContentTerm
+    relative_style: bool
+
+
 def objective(
     decoder: Params,
     model: Model,
     content: Image,
     style: Image,
     *,
-    style_weight: float = 10.0,
     identity: Array | None = None,
-    identity_weight: float = 0.0,
-    norm: Norm = "squared",
-    content_term: ContentTerm = "features",
-    relative_style: bool = False,
     train: bool = True,
+    **options: Unpack[Options],
 ) -> tuple[Array, dict[str, Array]]:
     """The training loss ``Lc + lambda Ls`` (Eq. 11-13), with an optional identity term.
 
@@ -247,19 +253,21 @@ def objective(
       model: the frozen encoder and the static configuration.
       content: ``(N, H, W, 3)`` in [0, 1], H and W multiples of 8, at least 16.
       style: ``(N, H', W', 3)``.
-      style_weight: lambda of Eq. 11.
       identity: ``(N,)``, 1 for the pairs whose style is their content, else 0: there AdaIN changes nothing
         and the decoder has to give the content back.
-      identity_weight: weight of ``mean(identity * |g(t) - c|)``; the paper has no such term.
-      norm: ``"squared"`` (the authors' code) or ``"plain"`` (the paper's text).
-      content_term: ``"features"`` (Eq. 12) or ``"standardised"``.
-      relative_style: Eq. 13 relative to the style's own statistics.
       train: batch normalisation takes the batch's statistics; else the running ones.
+      options: ``style_weight``: lambda of Eq. 11, 10 by default.
+        ``identity_weight``: of ``mean(identity * |g(t) - c|)``, 0 by default; the paper has no such term.
+        ``norm``: ``"squared"`` (the authors' code, the default) or ``"plain"`` (the paper's text).
+        ``content_term``: ``"features"`` (Eq. 12, the default) or ``"standardised"``.
+        ``relative_style``: Eq. 13 relative to the style's own statistics, False by default.
 
     Returns:
       ``(loss, terms)``: a scalar, and the unweighted ``content``, ``style`` and, if asked for, ``identity``.
     """
-    n = content.shape[0]
+    if unknown := sorted(set(options) - Options.__annotations__.keys()):
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+    n, norm = content.shape[0], options.get("norm", "squared")
     if content.shape == style.shape:
         found = encode(model, jnp.concatenate([content, style]), STYLE_TAPS)
         f_c, f_s = found["relu4_1"][:n], {tap: f[n:] for tap, f in found.items()}
@@ -272,13 +280,13 @@ def objective(
     images, _ = net.apply(decoder, t, train=train, mutable=["batch_stats"] if train and model.norm == "batch" else [])
     f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
     terms = {
-        "content": _content_term(model, f_o["relu4_1"], f_c, t, content_term, norm),
-        "style": style_loss(f_o, targets, norm=norm, relative=relative_style),
+        "content": _content_term(model, f_o["relu4_1"], f_c, t, options.get("content_term", "features"), norm),
+        "style": style_loss(f_o, targets, norm=norm, relative=options.get("relative_style", False)),
     }
-    loss = terms["content"] + style_weight * terms["style"]
+    loss = terms["content"] + options.get("style_weight", 10.0) * terms["style"]
     if identity is not None:
         terms["identity"] = (identity * jnp.abs(images - content).mean((1, 2, 3))).mean()
-        loss += identity_weight * terms["identity"]
+        loss += options.get("identity_weight", 0.0) * terms["identity"]
     return loss, terms
 
 

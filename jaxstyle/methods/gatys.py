@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -175,6 +175,15 @@ def _lbfgs(evaluate: Evaluate, pixels: Array) -> Walk:
             state = fresh
 
 
+class Options(TypedDict, total=False):
+    """Further options of `optimise`."""
+
+    style_weight: float | None
+    learning_rate: float
+    start: ArrayLike | None
+    keep: Collection[int]
+
+
 def optimise(
     networks: Networks,
     content: ArrayLike,
@@ -183,10 +192,7 @@ def optimise(
     steps: int = 150,
     loss: Loss = "gatys",
     optimizer: Optimizer = "adam",
-    style_weight: float | None = None,
-    learning_rate: float = 0.02,
-    start: ArrayLike | None = None,
-    keep: Collection[int] = (),
+    **options: Unpack[Options],
 ) -> Result:
     """Changes a picture's pixels until its features are those wanted (Eq. 7 of Gatys et al. 2016).
 
@@ -197,19 +203,23 @@ def optimise(
       steps: iterations. One takes one evaluation of the loss and its gradient, with L-BFGS sometimes more.
       loss: ``"gatys"``, ``"adain"`` or ``"moments"``, see the module's text.
       optimizer: ``"adam"`` keeps the pixels within [0, 1] at every step, ``"lbfgs"`` lets them leave it on the way.
-      style_weight: by default that of `STYLE_WEIGHTS`.
-      learning_rate: of Adam; L-BFGS has none.
-      start: the picture to start from, ``(H, W, 3)``; by default the photo.
-      keep: numbers of steps after which the picture is kept.
+      options: ``style_weight``: by default that of `STYLE_WEIGHTS`.
+        ``learning_rate``: of Adam, 0.02 by default; L-BFGS has none.
+        ``start``: the picture to start from, ``(H, W, 3)``; by default the photo.
+        ``keep``: numbers of steps after which the picture is kept.
 
     Returns:
       A `Result`.
 
     Raises:
-      MetricsError: the pictures do not fit, or an option is unknown or out of range.
+      MetricsError: the pictures do not fit, or an option is out of range.
+      TypeError: there is no such option.
 
     Differs from the paper: VGG-16 instead of VGG-19, a start from the photo instead of noise.
     """
+    if unknown := sorted(set(options) - Options.__annotations__.keys()):
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+    start, keep, style_weight = options.get("start"), options.get("keep", ()), options.get("style_weight")
     if loss not in STYLE_WEIGHTS:
         raise MetricsError(f"loss: expected one of {', '.join(STYLE_WEIGHTS)}, got {loss!r}")
     if optimizer not in ("adam", "lbfgs"):
@@ -226,7 +236,9 @@ def optimise(
     def evaluate(pixels: Array) -> tuple[dict[str, Array], Array]:
         return _evaluate(pixels, networks, wanted, weight, loss=loss)
 
-    walk = _adam(evaluate, pixels, learning_rate) if optimizer == "adam" else _lbfgs(evaluate, pixels)
+    walk = (
+        _adam(evaluate, pixels, options.get("learning_rate", 0.02)) if optimizer == "adam" else _lbfgs(evaluate, pixels)
+    )
     rows, kept = [], {}
     for step, (pixels, terms) in enumerate(itertools.islice(walk, steps + 1)):
         rows.append(terms)
