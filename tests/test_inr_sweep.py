@@ -143,3 +143,9 @@ def test_bad_requests(tmp_path, monkeypatch, name, options, message):
 def test_an_animation_of_one_frame():
     frame = np.full((4, 5, 3), 7, np.uint8)
     assert image.read(encode.encode_animation([frame], "WEBP", 100)).pixels.shape == (4, 5, 3)
+
+
+def test_an_option_that_does_not_exist_is_none(tmp_path):
+    for option in ("bits", "tile", "weights"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+            sweep(tmp_path / "a.png", **{option: None})

@@ -86,7 +86,7 @@ def test_a_failed_run_is_told_from_a_mistake(fit, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(unfinished.Part, "write", full)
+    monkeypatch.setattr(unfinished.Unfinished, "write", full)
     assert main.main(["render", "inr.safetensors", "-o", "out.png", "--json"]) == 1
     captured = capsys.readouterr()
     assert captured.err == "jaxstyle: out.png: cannot be written: no space left on device\n"
