@@ -7,7 +7,8 @@ import pytest
 
 from jaxstyle import image
 from jaxstyle.cli import main, render
-from jaxstyle.methods.inr.network import Spec, init, save
+from jaxstyle.methods.inr.files import save
+from jaxstyle.methods.inr.network import Spec, init
 from jaxstyle.methods.inr.rendering import render_image
 from jaxstyle.painting import unfinished
 from jaxstyle.painting.rendering import Rendering

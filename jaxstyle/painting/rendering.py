@@ -30,7 +30,7 @@ from jaxstyle.arrays import Array
 from jaxstyle.controls.controls import Size
 from jaxstyle.image import stream
 from jaxstyle.image.source import ImageError, is_standard, label_of, os_problem, sent, target_of
-from jaxstyle.methods.inr import network
+from jaxstyle.methods.inr import files
 from jaxstyle.methods.inr.network import InrParams
 from jaxstyle.methods.inr.rendering import check_params
 from jaxstyle.painting.options import Limits, Output, PathLike
@@ -178,7 +178,7 @@ def fitted(fit: InrParams | PathLike) -> InrParams:
       ValueError: the parameters are not those of one picture, or not finite.
     """
     if not isinstance(fit, InrParams):
-        return network.load(fit)
+        return files.load(fit)
     check_params(fit, "fit")
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(fit)):
         raise ValueError("fit: its parameters hold values that are not finite")

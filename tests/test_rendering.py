@@ -17,7 +17,8 @@ import pytest
 
 from jaxstyle import image
 from jaxstyle.image import ImageError, stream, tiff
-from jaxstyle.methods.inr.network import Spec, init, save
+from jaxstyle.methods.inr.files import save
+from jaxstyle.methods.inr.network import Spec, init
 from jaxstyle.methods.inr.rendering import render_image
 from jaxstyle.painting import rendering, unfinished
 from jaxstyle.painting.rendering import render_file
