@@ -7,7 +7,8 @@ import pytest
 
 from jaxstyle import image
 from jaxstyle.cli import main, render
-from jaxstyle.methods.inr.network import Spec, init, save
+from jaxstyle.methods.inr.files import save
+from jaxstyle.methods.inr.network import Spec, init
 from jaxstyle.methods.inr.rendering import render_image
 from jaxstyle.painting import unfinished
 from jaxstyle.painting.rendering import Rendering
@@ -86,7 +87,7 @@ def test_a_failed_run_is_told_from_a_mistake(fit, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(unfinished.Part, "write", full)
+    monkeypatch.setattr(unfinished.Unfinished, "write", full)
     assert main.main(["render", "inr.safetensors", "-o", "out.png", "--json"]) == 1
     captured = capsys.readouterr()
     assert captured.err == "jaxstyle: out.png: cannot be written: no space left on device\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import TypedDict, Unpack
 
 import jax
 import numpy as np
@@ -19,6 +20,13 @@ from jaxstyle.methods.inr import step
 from jaxstyle.painting.picture import repaint
 
 
+class Aids(TypedDict, total=False):
+    """What a fit looks at beside the pair, as keyword arguments of `fit`."""
+
+    vgg: str | os.PathLike[str]
+    stylized: image.Source | None
+
+
 def fit(
     content: image.Source,
     style: image.Source,
@@ -27,9 +35,8 @@ def fit(
     size: int | None = None,
     steps: int | None = None,
     seed: int = 0,
-    vgg: str | os.PathLike[str] = "vgg16",
-    stylized: image.Source | None = None,
     callback: step.Callback | None = None,
+    **aids: Unpack[Aids],
 ) -> inr.InrParams:
     """Fits a coordinate network to a photo and a painting (INR-st, arXiv:2210.07762).
 
@@ -44,10 +51,10 @@ def fit(
         size, 256. It decides what detail is learned and how long that takes, not how large one may render.
       steps: in all; by default the schedule's.
       seed: of the network's first parameters, the latents and all that is drawn: the same seed, the same result.
-      vgg: name of shipped weights of VGG, or a file that ``jaxstyle convert-vgg`` wrote.
-      stylized: for schedules that begin with regression, what the picture shall look like at alpha 1 after it; by
-        default what `jaxstyle.adain` makes of the pair.
       callback: called after every step with the steps done and the terms of the loss; a true result ends the fit.
+      aids: ``vgg``, the name of shipped weights of VGG, by default ``"vgg16"``, or a file that ``jaxstyle convert-vgg``
+        wrote. ``stylized``, for schedules that begin with regression: what the picture shall look like at alpha 1 after
+        it; by default what `jaxstyle.adain` makes of the pair.
 
     Returns:
       The fitted picture.
@@ -58,6 +65,9 @@ def fit(
       ValueError: ``preset``, ``size``, ``steps`` or ``seed`` is out of range.
       ArithmeticError: a term of the loss became NaN or infinite.
     """
+    if unknown := sorted(set(aids) - set(Aids.__annotations__)):
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+    vgg, stylized = aids.get("vgg", "vgg16"), aids.get("stylized")
     schedule = _schedule(preset, size, steps)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed: expected a whole number from 0 to {2**32 - 1}, got {seed!r}")

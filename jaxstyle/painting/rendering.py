@@ -13,33 +13,31 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
 
-from jaxstyle import image
 from jaxstyle.arrays import Array
-from jaxstyle.controls.controls import Controls, Size
+from jaxstyle.controls.controls import Size
 from jaxstyle.image import stream
 from jaxstyle.image.source import ImageError, is_standard, label_of, os_problem, sent, target_of
-from jaxstyle.methods.inr import network
+from jaxstyle.methods.inr import files
 from jaxstyle.methods.inr.network import InrParams
 from jaxstyle.methods.inr.rendering import check_params
-from jaxstyle.nets import coords as places
-from jaxstyle.painting.scene import Painter, Scene, checked_mask_alpha, open_scene
-from jaxstyle.painting.unfinished import SUFFIX, Part
+from jaxstyle.painting.options import Limits, Output, PathLike
+from jaxstyle.painting.scene import Painter, View, ViewFields, open_scene
+from jaxstyle.painting.unfinished import SUFFIX, Unfinished
 from jaxstyle.runtime import memory
 from jaxstyle.runtime.progress import Progress
-
-PathLike = str | os.PathLike[str]
 
 MOST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "MP4": 16_384}
 """The longest side that a format can have, in pixels (of JPEG what libjpeg writes, of MP4 what x264 does)."""
@@ -71,24 +69,25 @@ class Rendering:
     notices: tuple[str, ...] = ()
 
 
+class RenderOptions(ViewFields, total=False):
+    """The keyword arguments of `render_file`."""
+
+    bits: int
+    format: str | None
+    overwrite: bool
+    tile: int | None
+    devices: Sequence[jax.Device] | None
+    max_pixels: int
+
+
 def render_file(
     fit: InrParams | PathLike,
     output: PathLike,
     size: Size | None = None,
     alpha: float = 1.0,
     *,
-    alpha_map: image.Source | None = None,
-    gradient: str | None = None,
-    mask: image.Source | Sequence[image.Source] | None = None,
-    mask_alpha: float | Sequence[float] | None = None,
-    region: places.Box = places.WHOLE,
-    bits: int = 8,
-    format: str | None = None,
-    overwrite: bool = False,
-    tile: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
-    max_pixels: int = image.MAX_PIXELS,
     progress: Callable[[Progress], None] | None = None,
+    **options: Unpack[RenderOptions],
 ) -> Rendering:
     """Renders a fitted picture into a file; killed half-way, the same call finishes it.
 
@@ -101,21 +100,13 @@ def render_file(
         DeepZoom (``.dzi``), JPEG, WebP or BMP; ``"-"`` for standard output, which is not resumable.
       size: (width, height) in pixels, or the short side; by default as the picture that was fitted to.
       alpha: degree of style in [0, 1], 0 = content, 1 = full style.
-      alpha_map: a grey picture of the degree of style, white = 1; multiplies ``alpha``.
-      gradient: the same from a line such as ``"left:0,right:1"``, see
-        `jaxstyle.controls.controls.parse_gradient`; multiplies both.
-      mask: grey pictures, white where ``mask_alpha`` holds; elsewhere it is ``alpha`` with its map and gradient. Soft
-        masks mix. Maps and masks may have any size, but the shape of the picture.
-      mask_alpha: a degree of style for every mask; a number where there is one mask.
-      region: left, top, right and bottom edge of the part to show; the whole is (-1, -1, 1, 1). Alpha map, gradient and
-        masks stay where they are on the whole picture.
-      bits: of the samples, 8, or 16 for PNG and TIFF.
-      format: instead of the suffix, as in `jaxstyle.image.write`.
-      overwrite: replace ``output`` if it is there, and throw away what was begun for another request.
-      tile: the largest side of a tile in pixels; by default 512 on a CPU and 1024 elsewhere.
-      devices: that share the work; by default all of this process.
-      max_pixels: of maps and masks that are read.
       progress: called with the tiles done.
+      options: what is shown is a `jaxstyle.painting.scene.View`: ``alpha_map``, ``gradient``, ``mask``, ``mask_alpha``,
+        ``region``. How it is written: ``bits`` of the samples, 8, or 16 for PNG and TIFF; ``format`` instead of the
+        suffix, as in `jaxstyle.image.write`; ``overwrite``: replace ``output`` if it is there, and throw away what was
+        begun for another request. What may be used: ``tile``, the largest side of a tile in pixels, by default 512 on a
+        CPU and 1024 elsewhere; ``devices`` that share the work, by default all of this process; ``max_pixels`` of maps
+        and masks that are read.
 
     Returns:
       A `Rendering`.
@@ -123,34 +114,60 @@ def render_file(
     Raises:
       WeightsError: ``fit`` is no fitted picture.
       ImageError: a map or mask cannot be read or has another shape, ``output`` exists or cannot be written.
-      PartError: what was begun of ``output`` belongs to another request.
+      UnfinishedError: what was begun of ``output`` belongs to another request.
       ValueError: an argument is out of range.
     """
-    chosen = Controls(alpha=alpha, alpha_map=alpha_map, gradient=gradient, mask=mask, size=size)  # type: ignore[arg-type]
+    view, limits, writing = grouped(size, alpha, options, RenderOptions.__annotations__)
+    bits, tile = 8 if writing.bits is None else writing.bits, limits.tile
     if bits not in (8, 16):
         raise ValueError(f"bits: expected 8 or 16, got {bits!r}")
     if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int) or tile < 1):
         raise ValueError(f"tile: expected a number of pixels of at least 1, got {tile!r}")
-    alphas = checked_mask_alpha(chosen, mask_alpha)
-    read = [fit, *chosen.files()] if isinstance(fit, str | os.PathLike) else [*chosen.files()]
-    stream.check_target(output, format=format, overwrite=overwrite or _half_placed(output), keep=read)
+    overwrite = writing.overwrite or _half_placed(output)
+    stream.check_target(output, format=writing.format, overwrite=overwrite, keep=files_read(fit, view))
     params, begun = fitted(fit), time.perf_counter()
-    with open_scene(params, chosen, alphas, region, max_pixels=max_pixels) as scene:
-        check_format(output, stream.format_of(output, format), scene.width, scene.height)
-        painter = Painter(scene, bits, tile=tile, devices=devices)
+    with open_scene(params, view, max_pixels=limits.max_pixels) as scene:
+        check_format(output, stream.format_of(output, writing.format), scene.width, scene.height)
+        painter = Painter(scene, bits, tile=tile, devices=limits.devices)
         with contextlib.ExitStack() as stack:
             target = os.fspath(output)
             if is_standard(output):
                 target = stack.enter_context(sent(target_of(output), name="picture.png"))
-            request = _request(scene, painter, chosen, alphas, bits)
-            resumable = not is_standard(output)
-            kept, notices = _run(painter, scene, target, request, bits, format, overwrite, resumable, progress)
+            request = _request(painter, view)
+            kept, notices = _run(painter, target, request, writing, not is_standard(output), progress)
     notices, seconds = scene.notices + notices, time.perf_counter() - begun
-    tiles = painter.down * painter.across
-    speed = scene.width * scene.height * (tiles - kept) / tiles / seconds
+    speed = scene.width * scene.height * (painter.count - kept) / painter.count / seconds
     return Rendering(
-        os.fspath(output), scene.width, scene.height, 1, tiles, kept, round(seconds, 3), round(speed), notices
+        os.fspath(output), scene.width, scene.height, 1, painter.count, kept, round(seconds, 3), round(speed), notices
     )
+
+
+def grouped(
+    size: Size | None, alpha: float, options: Mapping[str, Any], accepted: Collection[str]
+) -> tuple[View, Limits, Output]:
+    """Makes groups of keyword arguments; those that are fields of none are left out.
+
+    Args:
+      size, alpha: of the view.
+      options: the keyword arguments.
+      accepted: their names.
+
+    Raises:
+      TypeError: there is another one.
+      ValueError: a field of the view is out of range.
+    """
+    if unknown := sorted(set(options) - set(accepted)):
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+
+    def fields(kind: Any) -> dict[str, Any]:
+        return {field.name: options[field.name] for field in dataclasses.fields(kind) if field.name in options}
+
+    return View(size=size, alpha=alpha, **fields(View)), Limits(**fields(Limits)), Output(**fields(Output))
+
+
+def files_read(fit: InrParams | PathLike, view: View) -> list[PathLike]:
+    """The files that a view of a fitted picture is made of; they are never replaced."""
+    return [*([fit] if isinstance(fit, str | os.PathLike) else []), *view.controls.files()]
 
 
 def fitted(fit: InrParams | PathLike) -> InrParams:
@@ -161,7 +178,7 @@ def fitted(fit: InrParams | PathLike) -> InrParams:
       ValueError: the parameters are not those of one picture, or not finite.
     """
     if not isinstance(fit, InrParams):
-        return network.load(fit)
+        return files.load(fit)
     check_params(fit, "fit")
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(fit)):
         raise ValueError("fit: its parameters hold values that are not finite")
@@ -197,37 +214,31 @@ def _half_placed(output: PathLike) -> bool:
 
 def _run(
     painter: Painter,
-    scene: Scene,
     target: str,
     request: dict[str, Any],
-    bits: int,
-    format: str | None,
-    overwrite: bool,
+    writing: Output,
     resumable: bool,
     progress: Callable[[Progress], None] | None,
 ) -> tuple[int, tuple[str, ...]]:
     """Renders what is missing and writes the file: how many tiles were there, and notices."""
-    dtype: np.dtype[Any] = np.dtype(np.uint8 if bits == 8 else np.uint16)
-    shape, count = (painter.rows, painter.columns, 3), painter.down * painter.across
-    label = label_of(target)
+    shape, count, label = (painter.rows, painter.columns, 3), painter.count, label_of(target)
     try:
-        part = Part(target, request, shape, dtype, discard=overwrite)
+        part = Unfinished(target, request, shape, painter.dtype, discard=writing.overwrite)
     except OSError as error:
         raise ImageError(label + SUFFIX, f"cannot be made: {os_problem(error)}") from error
     with part:
         part.keep = part.done > 0
         kept = part.done
         report = (lambda: progress(Progress(count, kept, max(0, part.done - kept), 0))) if progress else lambda: None
-        _check_room(part.folder, (count - kept) * int(np.prod(shape)) * dtype.itemsize, label)
-        bands = _bands(painter, scene, part, dtype, report)
+        _check_room(part.folder, (count - kept) * int(np.prod(shape)) * painter.dtype.itemsize, label)
         try:
             notices = stream.write(
                 target,
-                bands,
-                scene.height,
-                scene.width,
-                bits=bits,
-                format=format,
+                _bands(painter, part, report),
+                painter.scene.height,
+                painter.scene.width,
+                bits=painter.bits,
+                format=writing.format,
                 pyramid=True,
                 work=part.folder,
             )
@@ -246,13 +257,13 @@ def _run(
     return kept, notices
 
 
-def _keeps(part: Part, count: int, resumable: bool) -> bool:
+def _keeps(part: Unfinished, count: int, resumable: bool) -> bool:
     """Whether there is anything worth keeping of a run that came to a bad end."""
     part.keep = resumable and count > 1 and part.done > 0
     return part.keep
 
 
-def _words(part: Part, count: int, target: str) -> str:
+def _words(part: Unfinished, count: int, target: str) -> str:
     return f"{part.done} of {count} tiles are kept in {target}{SUFFIX}, and the same command goes on"
 
 
@@ -264,15 +275,13 @@ def _check_room(folder: str, size: int, label: str) -> None:
         raise ImageError(label, problem) from OSError(errno.ENOSPC, problem)
 
 
-def _bands(
-    painter: Painter, scene: Scene, part: Part, dtype: np.dtype[Any], report: Callable[[], None]
-) -> Iterator[np.ndarray]:
+def _bands(painter: Painter, part: Unfinished, report: Callable[[], None]) -> Iterator[np.ndarray]:
     """Rows of tiles, from top to bottom, from disk or rendered."""
-    tiles = _ahead(painter, part)
+    scene, tiles = painter.scene, _ahead(painter, part)
     report()
     for row in range(painter.down):
         top = row * painter.rows
-        band = np.empty((min(painter.rows, scene.height - top), painter.across * painter.columns, 3), dtype)
+        band = np.empty((min(painter.rows, scene.height - top), painter.across * painter.columns, 3), painter.dtype)
         for column in range(painter.across):
             number, found = next(tiles)
             if isinstance(found, np.ndarray):
@@ -286,11 +295,11 @@ def _bands(
         yield band[:, : scene.width]
 
 
-def _ahead(painter: Painter, part: Part) -> Iterator[tuple[int, np.ndarray | Array]]:
+def _ahead(painter: Painter, part: Unfinished) -> Iterator[tuple[int, np.ndarray | Array]]:
     """All tiles in their order; an accelerator works on the next ones while the host looks at one."""
     depth = 0 if painter.platform == "cpu" else 2
     waiting: collections.deque[tuple[int, np.ndarray | Array]] = collections.deque()
-    for number in range(painter.down * painter.across):
+    for number in range(painter.count):
         kept = part.read(number)
         waiting.append((number, painter(number) if kept is None else kept))
         if len(waiting) > depth:
@@ -301,14 +310,12 @@ def _ahead(painter: Painter, part: Part) -> Iterator[tuple[int, np.ndarray | Arr
 # ---- the request -------------------------------------------------------------------------------------------
 
 
-def _request(
-    scene: Scene, painter: Painter, chosen: Controls, mask_alpha: tuple[float, ...], bits: int
-) -> dict[str, Any]:
+def _request(painter: Painter, view: View) -> dict[str, Any]:
     """All that decides about the samples, to the last bit."""
+    scene, controls = painter.scene, view.controls.as_dict()
     of_fit = hashlib.sha256(repr((scene.params.spec, scene.params.size)).encode())
     for leaf in jax.tree.leaves(scene.params):
         of_fit.update(np.asarray(leaf).tobytes())
-    controls = chosen.as_dict()
     return {
         "fit": of_fit.hexdigest(),
         "size": [scene.width, scene.height],
@@ -317,8 +324,8 @@ def _request(
         "alpha_map": _digest(controls["alpha_map"]),
         "gradient": controls["gradient"],
         "mask": [_digest(name) for name in controls["mask"] or ()],
-        "mask_alpha": list(mask_alpha),
-        "bits": bits,
+        "mask_alpha": list(view.mask_alpha or ()),
+        "bits": painter.bits,
         "tile": [painter.rows, painter.columns],
         "device": painter.kind,
         "jax": jax.__version__,

@@ -1,5 +1,7 @@
 """What is rendered of a fitted picture: how large, which part of it, and with which degree of style at every place.
 
+A `View` is what is asked for, a `Scene` what can be rendered: the pictures among the options are open.
+
 Degrees are those of `jaxstyle.controls.degree`, but as functions of a place, so that pictures of any size are
 rendered window by window and a zoom shows what the whole picture has there. Alpha maps, masks and gradients lie over
 the whole picture. Maps are interpolated linearly between the centres of their pixels; those that are larger than the
@@ -13,7 +15,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxstyle import image
 from jaxstyle.arrays import Array
-from jaxstyle.controls.controls import Controls
+from jaxstyle.controls.controls import Controls, Size
 from jaxstyle.controls.degree import ResizedMap, gradient_at, mix, open_maps, product, same_shape
 from jaxstyle.image.windows import Source
 from jaxstyle.methods.inr.network import InrParams
@@ -38,6 +40,57 @@ Degree = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Rows' and columns' coordinates, float64 ``(h,)`` and ``(w,)`` -> degree of style, float32 ``(h, w)``."""
 
 
+class ViewFields(TypedDict, total=False):
+    """The fields of `View` that are always given by name, as keyword arguments."""
+
+    alpha_map: image.Source | None
+    gradient: str | None
+    mask: image.Source | Sequence[image.Source] | None
+    mask_alpha: float | Sequence[float] | None
+    region: places.Box
+
+
+@dataclass(frozen=True)
+class View:
+    """What is shown of a fitted picture.
+
+    Attributes:
+      size: (width, height) in pixels, or the short side; by default as the picture that was fitted to.
+      alpha: degree of style in [0, 1], 0 = content, 1 = full style.
+      alpha_map: a grey picture of the degree of style, white = 1; multiplies ``alpha``.
+      gradient: the same from a line such as ``"left:0,right:1"``, see `jaxstyle.controls.controls.parse_gradient`;
+        multiplies both.
+      mask: grey pictures, white where ``mask_alpha`` holds; elsewhere it is ``alpha`` with its map and gradient. Soft
+        masks mix. Maps and masks may have any size, but the shape of the picture.
+      mask_alpha: a degree of style for every mask; a number where there is one mask.
+      region: left, top, right and bottom edge of the part to show; the whole is (-1, -1, 1, 1). Alpha map, gradient and
+        masks stay where they are on the whole picture.
+    """
+
+    size: Size | None = None
+    alpha: float = 1.0
+    alpha_map: image.Source | None = None
+    gradient: str | None = None
+    mask: tuple[image.Source, ...] | None = None
+    mask_alpha: tuple[float, ...] | None = None
+    region: places.Box = places.WHOLE
+
+    def __post_init__(self) -> None:
+        """Brings lists to tuples; raises ValueError naming the field that is out of range."""
+        chosen = self.controls
+        for name in ("size", "alpha", "alpha_map", "mask"):
+            object.__setattr__(self, name, getattr(chosen, name))
+        object.__setattr__(self, "mask_alpha", _checked_mask_alpha(len(self.mask or ()), self.mask_alpha))
+        object.__setattr__(self, "region", checked_region(self.region))
+
+    @property
+    def controls(self) -> Controls:
+        """Those of its fields that are controls."""
+        return Controls(
+            alpha=self.alpha, alpha_map=self.alpha_map, gradient=self.gradient, mask=self.mask, size=self.size
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """A picture that can be rendered.
@@ -45,7 +98,7 @@ class Scene:
     Attributes:
       params: of the fitted network.
       width, height: in pixels.
-      region: what is shown, see `jaxstyle.methods.inr.rendering.render_image`.
+      region: what is shown, see `View`.
       degree: of style, a number or a function of the place.
       notices: sentences for the user about maps and masks.
     """
@@ -76,44 +129,39 @@ def shown_size(
 
 
 @contextlib.contextmanager
-def open_scene(
-    params: InrParams,
-    chosen: Controls,
-    mask_alpha: float | Sequence[float] | None = None,
-    region: places.Box = places.WHOLE,
-    *,
-    max_pixels: int = image.MAX_PIXELS,
-) -> Iterator[Scene]:
-    """Opens the pictures among the controls; see `jaxstyle.painting.rendering.render_file`, whose arguments these are.
+def open_scene(params: InrParams, view: View, *, max_pixels: int = image.MAX_PIXELS) -> Iterator[Scene]:
+    """Opens the maps and masks of a view.
+
+    Args:
+      params: a fitted picture.
+      view: what is shown of it.
+      max_pixels: of each map and mask.
 
     Raises:
       ImageError: a map or mask cannot be read, or has another shape than the picture.
-      ValueError: ``region`` or ``mask_alpha`` is not of that kind.
     """
-    region = checked_region(region)
-    alphas = checked_mask_alpha(chosen, mask_alpha)
-    width, height = shown_size(params.size, chosen.size, region)
+    region = view.region
+    width, height = shown_size(params.size, view.size, region)
     whole = (2 * width / (region[2] - region[0]), 2 * height / (region[3] - region[1]))
-    with open_maps(chosen, max_pixels=max_pixels) as maps:
+    with open_maps(view.controls, max_pixels=max_pixels) as maps:
         masks = maps.mask or ()
-        names = [name if isinstance(name, str) else "mask" for name in chosen.mask or ()]
+        names = [name if isinstance(name, str) else "mask" for name in view.mask or ()]
         named = list(zip(names, masks, strict=True))
         if maps.alpha_map is not None:
-            named.append((chosen.alpha_map if isinstance(chosen.alpha_map, str) else "alpha_map", maps.alpha_map))
+            named.append((view.alpha_map if isinstance(view.alpha_map, str) else "alpha_map", maps.alpha_map))
         for name, source in named:
             _check_shape(name, source.shape, whole, params.size)
-        base = _base(chosen, maps.alpha_map, whole)
-        degree = _masked(base, [_placed(mask, whole) for mask in masks], alphas) if masks else base
+        base = _base(view, maps.alpha_map, whole)
+        degree = _masked(base, [_placed(mask, whole) for mask in masks], view.mask_alpha or ()) if masks else base
         yield Scene(params, width, height, region, degree, maps.notices)
 
 
-def checked_mask_alpha(chosen: Controls, mask_alpha: float | Sequence[float] | None) -> tuple[float, ...]:
-    """A degree of style in [0, 1] for every mask; of a single one it may be given as a number.
+def _checked_mask_alpha(count: int, mask_alpha: Any) -> tuple[float, ...]:
+    """A degree of style in [0, 1] for every one of ``count`` masks; of a single one it may be given as a number.
 
     Raises:
       ValueError: there is not.
     """
-    count = len(chosen.mask or ())
     if mask_alpha is None:
         if count:
             raise ValueError("mask: needs mask_alpha, one degree of style per mask (or give the picture as alpha_map)")
@@ -146,19 +194,19 @@ def _check_shape(name: str, shape: tuple[int, ...], whole: tuple[float, float], 
 # ---- degree of style ---------------------------------------------------------------------------------------
 
 
-def _base(chosen: Controls, alpha_map: Source | None, whole: tuple[float, float]) -> float | Degree:
+def _base(view: View, alpha_map: Source | None, whole: tuple[float, float]) -> float | Degree:
     """``alpha`` times the alpha map times the gradient, as in `jaxstyle.controls.degree.degree`."""
     parts: list[Degree] = []
     if alpha_map is not None:
         parts.append(_placed(alpha_map, whole))
-    if chosen.gradient is not None:
-        spec = chosen.gradient
+    if view.gradient is not None:
+        spec = view.gradient
 
         def gradient(y: np.ndarray, x: np.ndarray) -> np.ndarray:
             return gradient_at(spec, _between_centres(y, whole[1]), _between_centres(x, whole[0]))
 
         parts.append(gradient)
-    return product(chosen.alpha, parts) if parts else chosen.alpha
+    return product(view.alpha, parts) if parts else view.alpha
 
 
 def _between_centres(values: np.ndarray, size: float) -> np.ndarray:
@@ -200,8 +248,10 @@ class Painter:
     """Renders tiles of a scene, all of one size, on all devices together.
 
     Attributes:
+      scene, bits: what is rendered, and the bits of its samples.
+      dtype: of the samples.
       rows, columns: of a tile, in pixels.
-      down, across: how many tiles the picture has, in rows and columns of them.
+      down, across: how many tiles the picture has, in rows and columns of them; ``count`` in all.
       platform, kind: of the devices.
     """
 
@@ -222,7 +272,7 @@ class Painter:
         """
         used = jax.local_devices() if devices is None else list(devices)
         self.platform, self.kind = used[0].platform, used[0].device_kind
-        self._scene, self._bits = scene, bits
+        self.scene, self.bits, self.dtype = scene, bits, np.dtype(np.uint8 if bits == 8 else np.uint16)
         self._mesh = Mesh(np.array(used), ("chunks",)) if len(used) > 1 else None
         everywhere = NamedSharding(self._mesh, PartitionSpec()) if self._mesh else used[0]
         self._params = jax.device_put(
@@ -230,6 +280,7 @@ class Painter:
         )  # one program for all fits
         side = TILE.get(self.platform, _TILE_ELSEWHERE) if tile is None else tile
         self.down, self.across = -(-scene.height // side), -(-scene.width // side)
+        self.count = self.down * self.across
         self.rows, self.columns = -(-scene.height // self.down), -(-scene.width // self.across)
         self._chunk = CHUNK.get(self.platform, _CHUNK_ELSEWHERE)
 
@@ -238,10 +289,10 @@ class Painter:
         yet. What lies beyond the picture's edge repeats it.
 
         Args:
-          number: from 0 to ``down * across - 1``.
+          number: from 0 to ``count - 1``.
           factor: of the degree of style, in [0, 1].
         """
-        scene, (x0, y0, x1, y1) = self._scene, self._scene.region
+        scene, (x0, y0, x1, y1) = self.scene, self.scene.region
         top, left = number // self.across * self.rows, number % self.across * self.columns
         y = places.axis(scene.height, y0, y1, top, min(top + self.rows, scene.height))
         x = places.axis(scene.width, x0, x1, left, min(left + self.columns, scene.width))
@@ -252,7 +303,7 @@ class Painter:
             alpha = np.asarray(factor * scene.degree, np.float32)
         y, x = (np.pad(values, grow, mode="edge") for values, grow in zip((y, x), missing, strict=True))
         return _samples(
-            self._params, np.float32(x), np.float32(y), alpha, chunk=self._chunk, mesh=self._mesh, bits=self._bits
+            self._params, np.float32(x), np.float32(y), alpha, chunk=self._chunk, mesh=self._mesh, bits=self.bits
         )
 
 

@@ -7,27 +7,35 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
 
 from jaxstyle import image
-from jaxstyle.controls.controls import Controls, Size
+from jaxstyle.controls.controls import Size
 from jaxstyle.image.encode import encode_animation, temporary_beside, write_file
 from jaxstyle.image.source import ImageError, check_size, is_standard, label_of, os_problem, target_of
 from jaxstyle.image.text import line_height, text_mask
 from jaxstyle.methods.inr.network import InrParams
-from jaxstyle.nets import coords as places
-from jaxstyle.painting.rendering import Rendering, check_format, fitted
-from jaxstyle.painting.scene import Painter, Scene, checked_mask_alpha, open_scene
+from jaxstyle.painting.options import PathLike
+from jaxstyle.painting.rendering import Rendering, check_format, files_read, fitted, grouped
+from jaxstyle.painting.scene import Painter, Scene, ViewFields, open_scene
 from jaxstyle.runtime.progress import Progress
-
-PathLike = str | os.PathLike[str]
 
 MOST_FRAMES = 1000
 _ANIMATIONS = {".gif": "GIF", ".webp": "WEBP", ".mp4": "MP4"}
 _PAPER, _INK = 250, 25  # grey levels
+
+
+class SweepOptions(ViewFields, total=False):
+    """The keyword arguments of `sweep_file`."""
+
+    fps: float
+    format: str | None
+    overwrite: bool
+    devices: Sequence[jax.Device] | None
+    max_pixels: int
 
 
 def sweep_file(
@@ -37,17 +45,8 @@ def sweep_file(
     size: Size | None = None,
     alpha: float = 1.0,
     *,
-    alpha_map: image.Source | None = None,
-    gradient: str | None = None,
-    mask: image.Source | Sequence[image.Source] | None = None,
-    mask_alpha: float | Sequence[float] | None = None,
-    region: places.Box = places.WHOLE,
-    fps: float = 12.0,
-    format: str | None = None,
-    overwrite: bool = False,
-    devices: Sequence[jax.Device] | None = None,
-    max_pixels: int = image.MAX_PIXELS,
     progress: Callable[[Progress], None] | None = None,
+    **options: Unpack[SweepOptions],
 ) -> Rendering:
     """Renders a fitted picture at degrees of style that grow evenly from 0, the content, to those that are given.
 
@@ -57,14 +56,13 @@ def sweep_file(
         be installed (the extra ``video``); every other format shows the frames on one page, each with its degree of
         style as a part of the given one.
       frames: how many, from 2 to `MOST_FRAMES`.
-      size, alpha, alpha_map, gradient, mask, mask_alpha, region: of the last frame, and but for its degree of style of
-        all, see `jaxstyle.painting.rendering.render_file`.
-      fps: frames per second of animations and videos, 0.01 to 100.
-      format: instead of the suffix.
-      overwrite: replace ``output`` if it is there.
-      devices: that share the work; by default all of this process.
-      max_pixels: of maps and masks that are read, and of all frames together unless they become a video.
+      size, alpha: of the last frame, see `jaxstyle.painting.scene.View`.
       progress: called with the tiles done.
+      options: the view's others, ``alpha_map``, ``gradient``, ``mask``, ``mask_alpha`` and ``region``, of the last
+        frame, and but for its degree of style of all. ``fps``: frames per second of animations and videos, 0.01 to 100,
+        by default 12; ``format`` instead of the suffix; ``overwrite``: replace ``output`` if it is there; ``devices``
+        that share the work, by default all of this process; ``max_pixels`` of maps and masks that are read, and of all
+        frames together unless they become a video.
 
     Returns:
       A `jaxstyle.painting.rendering.Rendering`.
@@ -74,24 +72,23 @@ def sweep_file(
       ImageError: a map or mask cannot be read or has another shape, or ``output`` cannot be written.
       ValueError: an argument is out of range.
     """
-    chosen = Controls(alpha=alpha, alpha_map=alpha_map, gradient=gradient, mask=mask, size=size)  # type: ignore[arg-type]
+    view, limits, writing = grouped(size, alpha, options, SweepOptions.__annotations__)
+    fps = options.get("fps", 12.0)
     if isinstance(frames, bool) or not isinstance(frames, int) or not 2 <= frames <= MOST_FRAMES:
         raise ValueError(f"frames: expected a whole number from 2 to {MOST_FRAMES}, got {frames!r}")
     if not 0.01 <= fps <= 100:  # GIF counts the hundredths of a second of a frame in 16 bits
         raise ValueError(f"fps: expected a number from 0.01 to 100, got {fps!r}")
-    checked_mask_alpha(chosen, mask_alpha)
-    kind = _kind(output, format)
-    read = [fit, *chosen.files()] if isinstance(fit, str | os.PathLike) else [*chosen.files()]
-    known = "png" if kind in ("GIF", "MP4") else format  # the path is what is checked
-    image.check_target(output, format=known, overwrite=overwrite, keep=read)
+    kind = _kind(output, writing.format)
+    known = "png" if kind in ("GIF", "MP4") else writing.format  # the path is what is checked
+    image.check_target(output, format=known, overwrite=writing.overwrite, keep=files_read(fit, view))
     params, begun, label = fitted(fit), time.perf_counter(), label_of(output, "output")
-    with open_scene(params, chosen, mask_alpha, region, max_pixels=max_pixels) as scene:
+    with open_scene(params, view, max_pixels=limits.max_pixels) as scene:
         width, height = scene.width, scene.height
         check_format(output, kind, width, height)
         if kind != "MP4":
-            check_size((width * frames, height), max_pixels, f"{label} ({frames} frames of {width} x {height})")
-        painter = Painter(scene, devices=devices)
-        pictures, notices = _frames(painter, scene, frames, progress), scene.notices
+            check_size((width * frames, height), limits.max_pixels, f"{label} ({frames} frames of {width} x {height})")
+        painter = Painter(scene, devices=limits.devices)
+        pictures, notices = _frames(painter, frames, progress), scene.notices
         try:
             if kind == "MP4":
                 notices += _write_video(os.fspath(output), pictures, scene, fps)
@@ -105,7 +102,7 @@ def sweep_file(
             raise ImageError(label, f"cannot be written: {os_problem(error)}") from error
     seconds = time.perf_counter() - begun
     speed = round(width * height * frames / seconds)
-    tiles = painter.down * painter.across * frames
+    tiles = painter.count * frames
     return Rendering(os.fspath(output), width, height, frames, tiles, 0, round(seconds, 3), speed, notices)
 
 
@@ -140,11 +137,9 @@ def _kind(output: PathLike, format: str | None) -> str:
     return _ANIMATIONS[suffix]
 
 
-def _frames(
-    painter: Painter, scene: Scene, count: int, progress: Callable[[Progress], None] | None
-) -> Iterator[np.ndarray]:
+def _frames(painter: Painter, count: int, progress: Callable[[Progress], None] | None) -> Iterator[np.ndarray]:
     """uint8 (height, width, 3), one after the other."""
-    tiles, done = painter.down * painter.across, 0
+    scene, tiles, done = painter.scene, painter.count, 0
     for frame in range(count):
         out = np.empty((painter.down * painter.rows, painter.across * painter.columns, 3), np.uint8)
         for number in range(tiles):

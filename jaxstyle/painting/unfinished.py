@@ -2,7 +2,8 @@
 
 A folder beside the picture, ``NAME.jaxstyle-part``: ``journal.jsonl`` says what the picture is to be and which tiles
 are done, each with its checksum; ``samples`` holds them one after the other. A tile counts when its line is whole and
-its samples have that checksum: neither a killed process nor a machine that lost its power leaves a wrong one.
+its samples have that checksum: neither a killed process nor a machine that lost its power leaves a wrong one. Notes, of
+what is known of the whole picture, are in the journal as well.
 """
 
 from __future__ import annotations
@@ -21,19 +22,18 @@ from jaxstyle.runtime import journal as manifest
 from jaxstyle.runtime.journal import Manifest
 
 SUFFIX = ".jaxstyle-part"
-_JOURNAL, _SAMPLES, _REQUEST = "journal.jsonl", "samples", "request"
+_JOURNAL, _SAMPLES, _REQUEST, _NOTE = "journal.jsonl", "samples", "request", "note "
 
 
-class PartError(ValueError):
+class UnfinishedError(ValueError):
     """A folder that is in the way of an unfinished picture, or holds another one. The message is one line."""
 
 
-class Part:
+class Unfinished:
     """Tiles on disk, open for reading and writing, and locked against other processes; a context manager.
 
     Attributes:
       folder: where they are; it may hold more of what is not finished.
-      done: how many tiles are there.
       keep: whether the folder stays when it is closed.
     """
 
@@ -50,11 +50,11 @@ class Part:
         Args:
           target: the picture that it will be.
           request: what it is made of and how, as JSON takes it: only the same request goes on.
-          shape, dtype: of a tile.
+          shape, dtype: of a tile, which is any array; it is known by its number, from 0.
           discard: throw away what was done for another request.
 
         Raises:
-          PartError: the folder holds something else, or tiles of another request that are not to be discarded.
+          UnfinishedError: the folder holds something else, or tiles of another request that are not to be discarded.
           ManifestError: another process is at work in the folder.
           OSError: it cannot be made.
         """
@@ -78,11 +78,11 @@ class Part:
         if not os.path.lexists(self.folder):
             return
         if not os.path.isdir(self.folder):
-            raise PartError(f"{self._label}: is in the way: it is no folder of an unfinished picture")
+            raise UnfinishedError(f"{self._label}: is in the way: it is no folder of an unfinished picture")
         names = [name for name in os.listdir(self.folder) if not name.startswith(".jaxstyle-")]
         other = sorted({*names} - {_JOURNAL, _SAMPLES})
         if other:
-            raise PartError(f"{self._label}: holds something else than an unfinished picture ({other[0]})")
+            raise UnfinishedError(f"{self._label}: holds something else than an unfinished picture ({other[0]})")
 
     def _open(self, request: dict[str, Any], discard: bool) -> None:
         journal, samples = (os.path.join(self.folder, name) for name in (_JOURNAL, _SAMPLES))
@@ -90,8 +90,8 @@ class Part:
         try:
             begun = self._journal.last(_REQUEST)
             changed = "" if begun is None else _difference(begun.get("request") or {}, request)
-            if changed and not discard and _tiles_of(journal):
-                raise PartError(
+            if changed and not discard and _outputs(journal) - {_REQUEST}:
+                raise UnfinishedError(
                     f"{self._label}: holds a picture begun {changed}; give the command that began it, or allow to "
                     "overwrite it"
                 )
@@ -108,9 +108,9 @@ class Part:
         except BaseException:
             self._journal.close()
             raise
-        self.done = _tiles_of(journal)
+        self._tiles = {int(output) for output in _outputs(journal) if output.isdecimal()}
 
-    def __enter__(self) -> Part:
+    def __enter__(self) -> Unfinished:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -118,6 +118,11 @@ class Part:
         self._journal.close()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def done(self) -> int:
+        """How many tiles are there; a damaged one counts until it is read."""
+        return len(self._tiles)
 
     def read(self, number: int) -> np.ndarray | None:
         """A tile that is done, whole and undamaged, or None."""
@@ -127,7 +132,7 @@ class Part:
         self._file.seek(number * self._size)
         data = self._file.read(self._size)
         if len(data) != self._size or zlib.crc32(data) != record.get("crc32"):
-            self.done -= 1
+            self._tiles.discard(number)
             return None
         return np.frombuffer(data, self._dtype).reshape(self._shape)
 
@@ -143,11 +148,23 @@ class Part:
         while written < len(data):
             written += self._file.write(data[written:])
         self._journal.append({"output": str(number), "status": "done", "crc32": zlib.crc32(data)})
-        self.done += 1
+        self._tiles.add(number)
+
+    def note(self, key: str, value: Any) -> None:
+        """Puts away what is known of the whole picture; ``value`` as JSON takes it, floats to the last bit.
+
+        Raises:
+          OSError: the disk is full, say.
+        """
+        self._journal.append({"output": _NOTE + key, "status": "noted", "value": value})
+
+    def noted(self, key: str) -> Any:
+        """The newest value of a note, or None."""
+        return (self._journal.last(_NOTE + key) or {}).get("value")
 
 
-def _tiles_of(journal: str) -> int:
-    return len({record["output"] for record in manifest.read(journal)} - {_REQUEST})
+def _outputs(journal: str) -> set[str]:
+    return {record["output"] for record in manifest.read(journal)}
 
 
 def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:

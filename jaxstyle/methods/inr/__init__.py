@@ -5,8 +5,8 @@ photo and one painting so that all mixtures of the latents are pictures between 
 picture without resolution, whose degree of style may differ at every point.
 
 `init` makes parameters, `objective` is what fitting minimises, `render` and `render_image` make pictures, `save` and
-`load` keep them. The objective is in `loss`, the network in `network` and `grids`, the rendering in `rendering`, and
-all of them are found here. What a fit consists of is in `schedule`, and `step` does it.
+`load` keep them. The objective is in `loss`, the network in `network` and `grids`, the rendering in `rendering`, the
+files in `files`, and all of them are found here. What a fit consists of is in `schedule`, and `step` does it.
 
 Differs from the paper:
 
@@ -20,6 +20,7 @@ Differs from the paper:
 * VGG-16 is the default, whose weights are shipped; the layers named here are in VGG-19 too, which the paper uses.
 """
 
+from jaxstyle.methods.inr.files import load, save
 from jaxstyle.methods.inr.loss import (
     Loss,
     Reweighting,
@@ -33,7 +34,7 @@ from jaxstyle.methods.inr.loss import (
     sample_alpha,
     targets,
 )
-from jaxstyle.methods.inr.network import InrParams, Network, Spec, evaluate, evaluate_sparse, init, load, save
+from jaxstyle.methods.inr.network import InrParams, Network, Spec, evaluate, evaluate_sparse, init
 from jaxstyle.methods.inr.rendering import render, render_image
 
 __all__ = [

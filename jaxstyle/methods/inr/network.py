@@ -1,4 +1,4 @@
-"""The coordinate network of INR-st (arXiv:2210.07762, Appendix A): parameters, evaluation, files.
+"""The coordinate network of INR-st (arXiv:2210.07762, Appendix A): parameters and evaluation.
 
 `Network` is the network as the paper draws it. `evaluate` and `evaluate_grid` compute the same function with fewer
 operations; they differ from it, and from each other, in rounding only:
@@ -16,29 +16,21 @@ the plain 1.03. Learned grids, which the paper does not have, are in `jaxstyle.m
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
-import os
-import re
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from flax import struct
 from jax import lax
 
-from jaxstyle import weights
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods.inr import grids as inr_grids
 from jaxstyle.nets import coords as places
 
-KIND = "inr"
 _EXACT = lax.Precision.HIGHEST  # accelerators round a product's factors to 10 bits: too coarse for coordinates
 
 
@@ -153,7 +145,7 @@ def init(key: Array, spec: Spec = Spec(), *, size: tuple[int, int] = (256, 256))
     them. That leaves the last two kernels at its framework's default too; here they are Xavier-uniform like the rest.
     """
     k_network, k_latents = jax.random.split(key)
-    shapes = _network_shapes(spec)
+    shapes = network_shapes(spec)
     count = sum(math.prod(shape) for layer in shapes.values() for shape in layer.values())
     drawn = jax.random.uniform(k_network, (count,), minval=-1, maxval=1)  # at once: each draw takes long to compile
     network: Params = {}
@@ -169,7 +161,7 @@ def init(key: Array, spec: Spec = Spec(), *, size: tuple[int, int] = (256, 256))
     return InrParams(network, z_c, z_s, spec, size)
 
 
-def _network_shapes(spec: Spec) -> dict[str, dict[str, tuple[int, ...]]]:
+def network_shapes(spec: Spec) -> dict[str, dict[str, tuple[int, ...]]]:
     """The shapes of ``InrParams.network``."""
     key = jax.eval_shape(jax.random.key, 0)
     arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2,), (spec.latent,), ())]
@@ -327,76 +319,3 @@ def _body(params: InrParams, terms: list[Array], dtype: Any) -> Array:
     bias = jnp.matmul(linear["bias"], rgb["kernel"], precision=_EXACT) + rgb["bias"]
     colours = jnp.matmul(x, kernel.astype(dtype), preferred_element_type=jnp.float32) + bias[None]
     return nn.sigmoid(colours).reshape(*shape, 3)
-
-
-# ---- files -------------------------------------------------------------------------------------------------
-
-
-def _shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
-    """The shapes of the arrays of a file."""
-    layers = _network_shapes(spec).items()
-    found = {f"network.{layer}.{part}": shape for layer, parts in layers for part, shape in parts.items()}
-    return found | {"z_c": (spec.latent,), "z_s": (spec.latent,)}
-
-
-def _arrays(params: InrParams) -> dict[str, Any]:
-    found = {f"network.{layer}.{part}": v for layer, parts in params.network.items() for part, v in parts.items()}
-    return {**found, "z_c": params.z_c, "z_s": params.z_s}
-
-
-def save(path: str | os.PathLike[str], params: InrParams, **metadata: str) -> None:
-    """Writes one safetensors file that holds everything `load` needs; complete or not at all.
-
-    Args:
-      path: the file.
-      params: of one picture.
-      metadata: more entries for the file's header; ``licence`` is "your own" if not given.
-
-    Raises:
-      WeightsError: the folder is missing.
-      ValueError: ``params`` are not those of one picture.
-    """
-    arrays = {name: np.asarray(value) for name, value in _arrays(params).items()}
-    if {name: value.shape for name, value in arrays.items()} != _shapes(params.spec):
-        raise ValueError("params: expected the arrays of one picture, as its spec says; of several take one")
-    header = {"licence": "your own", **metadata, "kind": KIND}
-    spec = json.dumps(dataclasses.asdict(params.spec), sort_keys=True)
-    weights.save(path, arrays, header | {"spec": spec, "size": "{}x{}".format(*params.size)})
-
-
-def load(path: str | os.PathLike[str]) -> InrParams:
-    """Reads a file that `save` wrote, bit for bit.
-
-    Raises:
-      WeightsError: it is missing, damaged, or holds something else.
-    """
-    if not os.path.isfile(path):
-        problem = "is a folder" if os.path.isdir(path) else "no such file"
-    else:
-        problem = "" if os.access(path, os.R_OK) else "permission denied"
-    if problem:
-        label = os.fspath(path) or "''"
-        raise weights.WeightsError(f"{label}: {problem}; expected a fitted picture, inr.safetensors")
-    file = weights.load(Path(path), kind=KIND)  # never shipped weights
-    try:
-        spec = Spec(**json.loads(file.metadata.get("spec", "null") or "null"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise weights.WeightsError(f"{path}: its metadata 'spec' describe no network: {error}") from None
-    size = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", file.metadata.get("size", ""))
-    if size is None:
-        found = file.metadata.get("size", "")[:40]
-        raise weights.WeightsError(f"{path}: expected WIDTHxHEIGHT as its metadata 'size', found {found!r}")
-    most = sum(array.size for array in file.arrays.values())  # whoever asks for the shapes of more may wait for ever
-    small = spec.depth <= len(file.arrays) and max(spec.octaves, *spec.grids, 0) <= most
-    if not small or {name: array.shape for name, array in file.arrays.items()} != _shapes(spec):
-        raise weights.WeightsError(f"{path}: its arrays are not those of the network that its metadata describe")
-    bad = next((k for k, v in file.arrays.items() if v.dtype != np.float32 or not np.isfinite(v).all()), None)
-    if bad is not None:
-        raise weights.WeightsError(f"{path}: {bad} is not float32 or holds values that are not finite")
-    network: Params = {}
-    for name, array in file.arrays.items():
-        if name.startswith("network."):
-            _, layer, part = name.split(".")
-            network.setdefault(layer, {})[part] = jnp.asarray(array)
-    z_c, z_s = (jnp.asarray(file.arrays[name]) for name in ("z_c", "z_s"))
-    return InrParams(network, z_c, z_s, spec, (int(size[1]), int(size[2])))

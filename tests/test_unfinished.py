@@ -3,7 +3,7 @@ import errno
 import numpy as np
 import pytest
 
-from jaxstyle.painting.unfinished import SUFFIX, Part, PartError
+from jaxstyle.painting.unfinished import SUFFIX, Unfinished, UnfinishedError
 from jaxstyle.runtime.journal import Manifest, ManifestError
 
 SHAPE, DTYPE = (4, 5, 3), np.dtype(np.uint8)
@@ -14,7 +14,7 @@ REQUEST = {"alpha": 0.5, "size": (10, 4)}
 @pytest.fixture
 def begun(tmp_path):
     """A picture of which the tiles 0 and 2 are done."""
-    with Part(tmp_path / "a.png", REQUEST, SHAPE, DTYPE) as part:
+    with Unfinished(tmp_path / "a.png", REQUEST, SHAPE, DTYPE) as part:
         assert part.done == 0 and part.read(0) is None
         part.write(2, TILES[2])
         part.write(0, TILES[0])
@@ -26,7 +26,7 @@ def folder_of(target):
 
 
 def test_tiles_are_there_again(begun):
-    with Part(begun, REQUEST, SHAPE, DTYPE) as part:
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE) as part:
         assert part.done == 2
         np.testing.assert_array_equal(part.read(0), TILES[0])
         assert part.read(1) is None
@@ -38,7 +38,7 @@ def test_tiles_are_there_again(begun):
 
 def test_samples_of_two_bytes(tmp_path):
     tile = np.arange(60, dtype=np.uint16).reshape(SHAPE) * 1000
-    with Part(tmp_path / "a.png", REQUEST, SHAPE, np.dtype(np.uint16)) as part:
+    with Unfinished(tmp_path / "a.png", REQUEST, SHAPE, np.dtype(np.uint16)) as part:
         part.write(1, tile)
         np.testing.assert_array_equal(part.read(1), tile)
 
@@ -50,38 +50,39 @@ def test_a_torn_journal_and_damaged_samples_are_found(begun):
     samples = bytearray((folder / "samples").read_bytes())
     samples[2 * 60 + 7] ^= 1
     (folder / "samples").write_bytes(samples)
-    with Part(begun, REQUEST, SHAPE, DTYPE) as part:
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE) as part:
         assert part.done == 1
         assert part.read(0) is None and part.read(2) is None
         assert part.done == 0
         part.write(2, TILES[2])
         np.testing.assert_array_equal(part.read(2), TILES[2])
     (folder / "samples").write_bytes(b"")
-    with Part(begun, REQUEST, SHAPE, DTYPE) as part:
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE) as part:
         assert part.read(2) is None
 
 
 def test_another_request_is_refused_or_discarded(begun):
     other = REQUEST | {"alpha": 0.7}
-    with pytest.raises(PartError, match=r"a\.png\.jaxstyle-part: holds a picture begun with alpha = 0\.5, not 0\.7; "):
-        Part(begun, other, SHAPE, DTYPE)
-    with Part(begun, REQUEST, SHAPE, DTYPE, discard=True) as part:  # the same one is never discarded
+    begun_otherwise = r"a\.png\.jaxstyle-part: holds a picture begun with alpha = 0\.5, not 0\.7; "
+    with pytest.raises(UnfinishedError, match=begun_otherwise):
+        Unfinished(begun, other, SHAPE, DTYPE)
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE, discard=True) as part:  # the same one is never discarded
         assert part.done == 2
-    with Part(begun, other, SHAPE, DTYPE, discard=True) as part:
+    with Unfinished(begun, other, SHAPE, DTYPE, discard=True) as part:
         assert part.done == 0 and part.read(0) is None
         part.write(0, TILES[0])
-    with pytest.raises(PartError, match=r"alpha = 0\.7, not 0\.5"):
-        Part(begun, REQUEST, SHAPE, DTYPE)
+    with pytest.raises(UnfinishedError, match=r"alpha = 0\.7, not 0\.5"):
+        Unfinished(begun, REQUEST, SHAPE, DTYPE)
 
 
 def test_another_request_may_take_over_where_nothing_was_done(tmp_path):
-    with Part(tmp_path / "a.png", REQUEST, SHAPE, DTYPE):
+    with Unfinished(tmp_path / "a.png", REQUEST, SHAPE, DTYPE):
         pass
-    with Part(tmp_path / "a.png", REQUEST | {"alpha": 0.7}, SHAPE, DTYPE) as part:
+    with Unfinished(tmp_path / "a.png", REQUEST | {"alpha": 0.7}, SHAPE, DTYPE) as part:
         assert part.done == 0
         part.write(0, TILES[0])
-    with pytest.raises(PartError, match=r"alpha = 0\.7, not 0\.5"):
-        Part(tmp_path / "a.png", REQUEST, SHAPE, DTYPE)
+    with pytest.raises(UnfinishedError, match=r"alpha = 0\.7, not 0\.5"):
+        Unfinished(tmp_path / "a.png", REQUEST, SHAPE, DTYPE)
 
 
 def test_a_folder_that_could_not_be_begun_is_not_left(tmp_path, monkeypatch):
@@ -90,38 +91,38 @@ def test_a_folder_that_could_not_be_begun_is_not_left(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Manifest, "append", full)
     with pytest.raises(OSError, match="No space"):
-        Part(tmp_path / "a.png", REQUEST, SHAPE, DTYPE)
+        Unfinished(tmp_path / "a.png", REQUEST, SHAPE, DTYPE)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_something_else_stays(begun):
     (folder_of(begun) / "thesis.doc").touch()
-    with pytest.raises(PartError, match=r"holds something else than an unfinished picture \(thesis\.doc\)"):
-        Part(begun, REQUEST, SHAPE, DTYPE, discard=True)
+    with pytest.raises(UnfinishedError, match=r"holds something else than an unfinished picture \(thesis\.doc\)"):
+        Unfinished(begun, REQUEST, SHAPE, DTYPE, discard=True)
     assert (folder_of(begun) / "thesis.doc").exists()
     folder_of(begun.with_name("b.png")).touch()
-    with pytest.raises(PartError, match=r"b\.png\.jaxstyle-part: is in the way"):
-        Part(begun.with_name("b.png"), REQUEST, SHAPE, DTYPE)
+    with pytest.raises(UnfinishedError, match=r"b\.png\.jaxstyle-part: is in the way"):
+        Unfinished(begun.with_name("b.png"), REQUEST, SHAPE, DTYPE)
 
 
 def test_leftovers_of_a_killed_run_go(begun):
     folder = folder_of(begun)
     (folder / ".jaxstyle-1.tmp").write_bytes(b"half a picture")
     (folder / ".jaxstyle-2.tmp" / "files").mkdir(parents=True)
-    with Part(begun, REQUEST, SHAPE, DTYPE):
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE):
         assert sorted(path.name for path in folder.iterdir()) == ["journal.jsonl", "samples"]
 
 
 def test_two_processes_do_not_share_a_picture(begun):
     # locks belong to an opened file, so one process stands for two
-    with Part(begun, REQUEST, SHAPE, DTYPE), pytest.raises(ManifestError, match="another process"):
-        Part(begun, REQUEST, SHAPE, DTYPE)
-    with Part(begun, REQUEST, SHAPE, DTYPE) as part:
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE), pytest.raises(ManifestError, match="another process"):
+        Unfinished(begun, REQUEST, SHAPE, DTYPE)
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE) as part:
         assert part.done == 2
 
 
 def test_a_tile_that_could_not_be_written_does_not_count(begun):
-    with Part(begun, REQUEST, SHAPE, DTYPE) as part:
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE) as part:
 
         class Full:
             def seek(self, place):
@@ -138,3 +139,38 @@ def test_a_tile_that_could_not_be_written_does_not_count(begun):
             part.write(1, TILES[1])
         part._file = whole
         assert part.read(1) is None and part.done == 2
+
+
+def test_notes_are_there_again_and_are_no_tiles(begun):
+    mean = {"mean": [0.1, 1 / 3, 1e-300], "count": 7}
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE) as part:
+        assert part.noted("statistics") is None
+        part.note("statistics", {"mean": []})
+        part.note("statistics", mean)
+        assert part.noted("statistics") == mean and part.done == 2
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE) as part:
+        assert part.noted("statistics") == mean and part.noted("0") is None and part.done == 2
+    with Unfinished(begun, REQUEST | {"alpha": 0.7}, SHAPE, DTYPE, discard=True) as part:
+        assert part.noted("statistics") is None
+
+
+def test_a_note_alone_is_not_thrown_away(tmp_path):
+    with Unfinished(tmp_path / "a.png", REQUEST, SHAPE, DTYPE) as part:
+        part.note("statistics", 1.5)
+    with pytest.raises(UnfinishedError, match=r"alpha = 0\.5, not 0\.7"):
+        Unfinished(tmp_path / "a.png", REQUEST | {"alpha": 0.7}, SHAPE, DTYPE)
+
+
+def test_a_tile_that_is_written_again_counts_once(begun):
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE) as part:
+        part.write(0, TILES[1])
+        assert part.done == 2
+        np.testing.assert_array_equal(part.read(0), TILES[1])
+
+
+def test_tiles_of_any_kind(tmp_path):
+    tile = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4)
+    for _ in range(2):
+        with Unfinished(tmp_path / "a.png", REQUEST, tile.shape, tile.dtype) as part:
+            part.write(5, tile)
+            np.testing.assert_array_equal(part.read(5), tile)

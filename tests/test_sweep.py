@@ -11,7 +11,7 @@ from jaxstyle import image
 from jaxstyle.image import ImageError, encode
 from jaxstyle.methods.inr.network import Spec, init
 from jaxstyle.methods.inr.rendering import render_image
-from jaxstyle.painting import sweep as inr_sweep
+from jaxstyle.painting import sweep as sweep_module
 from jaxstyle.painting.sweep import sweep_file
 
 SMALL = Spec(octaves=3, latent=4, width=16, depth=4, skip=2, bottleneck=8)
@@ -107,7 +107,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(inr_sweep, "write_file", full)
+    monkeypatch.setattr(sweep_module, "write_file", full)
     with pytest.raises(ImageError, match=r"a\.gif: cannot be written: no space left on device"):
         sweep(tmp_path / "a.gif")
     assert list(tmp_path.iterdir()) == []
@@ -133,7 +133,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
 def test_bad_requests(tmp_path, monkeypatch, name, options, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.gif").touch()
-    monkeypatch.setattr(inr_sweep, "_frames", None)
+    monkeypatch.setattr(sweep_module, "_frames", None)
     monkeypatch.setitem(sys.modules, "av", ModuleType("av"))  # it is looked for, not used
     with pytest.raises(ValueError, match=message):
         sweep(name, **options)
@@ -143,3 +143,9 @@ def test_bad_requests(tmp_path, monkeypatch, name, options, message):
 def test_an_animation_of_one_frame():
     frame = np.full((4, 5, 3), 7, np.uint8)
     assert image.read(encode.encode_animation([frame], "WEBP", 100)).pixels.shape == (4, 5, 3)
+
+
+def test_an_option_that_does_not_exist_is_none(tmp_path):
+    for option in ("bits", "tile", "weights"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+            sweep(tmp_path / "a.png", **{option: None})

@@ -5,7 +5,7 @@ import pytest
 import jaxstyle
 from jaxstyle import image
 from jaxstyle.methods import adain, inr
-from jaxstyle.methods.inr import step as inr_fit
+from jaxstyle.methods.inr import step as inr_step
 from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
 from jaxstyle.painting.fit import fit
 from jaxstyle.painting.picture import default_model
@@ -29,7 +29,7 @@ def fitted():
 
 def test_it_is_the_fit_of_arrays_with_a_key_made_of_the_seed(fitted):
     encoder, _ = inr.load_encoder()
-    wanted = inr_fit.fit(jax.random.key(0), picture(0), picture(1), encoder, REGRESSION, stylized=picture(2))
+    wanted = inr_step.fit(jax.random.key(0), picture(0), picture(1), encoder, REGRESSION, stylized=picture(2))
     assert same(fitted, wanted)
     assert fitted.spec == SPEC and fitted.size == (20, 16)
     assert not same(fitted, fit(picture(0), picture(1), REGRESSION, stylized=picture(2), seed=1))
@@ -93,3 +93,8 @@ def test_refinement_through_the_shipped_vgg_runs():
     terms = []
     fit(picture(0), picture(1), schedule, callback=lambda step, found: terms.append(found))
     assert len(terms) == 2 and all(np.isfinite(float(value)) for value in terms[-1].values())
+
+
+def test_an_option_that_does_not_exist_is_none():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'stylised'"):
+        fit(picture(0), picture(1), REGRESSION, stylised=picture(2))

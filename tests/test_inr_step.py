@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.methods import inr
-from jaxstyle.methods.inr import step as inr_fit
+from jaxstyle.methods.inr import step as inr_step
 from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
 from jaxstyle.methods.inr.step import FitState, create_state, fit, fit_step, stage_data
 from jaxstyle.nets import vgg
@@ -189,12 +189,12 @@ def test_vmap_over_pairs_equals_a_loop(stage):
 
 
 def test_the_learning_rate_goes_from_its_first_to_its_last_value():
-    rates = [float(inr_fit._learning_rate(SCHEDULE.stages[1], jnp.int32(t))) for t in range(12)]
+    rates = [float(inr_step._learning_rate(SCHEDULE.stages[1], jnp.int32(t))) for t in range(12)]
     np.testing.assert_allclose([rates[0], rates[-1]], [1e-3, 5e-4], rtol=1e-5)
     np.testing.assert_allclose(np.diff(np.log(rates)), np.log(0.5) / 11, rtol=1e-3)
-    assert inr_fit._learning_rate(SCHEDULE.stages[0], jnp.int32(7)) == 1e-2
+    assert inr_step._learning_rate(SCHEDULE.stages[0], jnp.int32(7)) == 1e-2
     last = Refine(1, lr=1e-3, lr_end=1e-4)
-    assert float(inr_fit._learning_rate(last, jnp.int32(0))) == pytest.approx(1e-3)
+    assert float(inr_step._learning_rate(last, jnp.int32(0))) == pytest.approx(1e-3)
 
 
 def test_regression_draws_its_share_of_ends_and_every_pixel():
@@ -210,7 +210,7 @@ def test_regression_draws_its_share_of_ends_and_every_pixel():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inr, "evaluate", spy)
-        loss, _ = inr_fit._regression(jax.random.key(0), None, data, Regress(1, points=8000, ends=0.6), jnp.float32)
+        loss, _ = inr_step._regression(jax.random.key(0), None, data, Regress(1, points=8000, ends=0.6), jnp.float32)
     assert float(loss) < 1e-12
     alpha = np.asarray(seen["alpha"])
     shares = [(alpha == 0).mean(), (alpha == 1).mean(), ((alpha > 0) & (alpha < 1)).mean()]

@@ -17,12 +17,13 @@ import pytest
 
 from jaxstyle import image
 from jaxstyle.image import ImageError, stream, tiff
-from jaxstyle.methods.inr.network import Spec, init, save
+from jaxstyle.methods.inr.files import save
+from jaxstyle.methods.inr.network import Spec, init
 from jaxstyle.methods.inr.rendering import render_image
 from jaxstyle.painting import rendering, unfinished
 from jaxstyle.painting.rendering import render_file
 from jaxstyle.painting.scene import Painter
-from jaxstyle.painting.unfinished import PartError
+from jaxstyle.painting.unfinished import UnfinishedError
 from jaxstyle.runtime import memory
 from jaxstyle.weights import WeightsError
 
@@ -153,7 +154,7 @@ def test_nothing_stays_where_nothing_was_done(tmp_path):
 
 
 def test_a_full_disk_keeps_what_is_done(tmp_path, monkeypatch):
-    write = unfinished.Part.write
+    write = unfinished.Unfinished.write
 
     def full(self, number, tile):
         if number == 3:
@@ -161,7 +162,7 @@ def test_a_full_disk_keeps_what_is_done(tmp_path, monkeypatch):
         write(self, number, tile)
 
     with monkeypatch.context() as patched:
-        patched.setattr(unfinished.Part, "write", full)
+        patched.setattr(unfinished.Unfinished, "write", full)
         message = r"a\.png: cannot be written: no space left on device; 3 of 12 tiles are kept in .* goes on$"
         with pytest.raises(ImageError, match=message) as caught:
             render(tmp_path / "a.png")
@@ -177,10 +178,11 @@ def test_a_full_disk_keeps_what_is_done(tmp_path, monkeypatch):
 def test_another_request_does_not_take_over(tmp_path):
     with stopped(2, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         render(tmp_path / "a.png", alpha=0.5)
-    with pytest.raises(PartError, match=r"a\.png\.jaxstyle-part: holds a picture begun with alpha = 0\.5, not 0\.7"):
+    begun_otherwise = r"a\.png\.jaxstyle-part: holds a picture begun with alpha = 0\.5, not 0\.7"
+    with pytest.raises(UnfinishedError, match=begun_otherwise):
         render(tmp_path / "a.png", alpha=0.7)
     others = init(jax.random.key(1), SMALL, size=(WIDTH, HEIGHT))
-    with pytest.raises(PartError, match="begun with fit = "):
+    with pytest.raises(UnfinishedError, match="begun with fit = "):
         render_file(others, tmp_path / "a.png", alpha=0.5, tile=32, devices=ONE)
     assert render(tmp_path / "a.png", alpha=0.7, overwrite=True).kept == 0
 
@@ -191,7 +193,7 @@ def test_a_map_that_changed_is_another_request(tmp_path):
     with stopped(2, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         render(tmp_path / "a.png", alpha_map=name)
     image.write(name, np.ones((7, 10), np.float32))
-    with pytest.raises(PartError, match="begun with alpha_map = "):
+    with pytest.raises(UnfinishedError, match="begun with alpha_map = "):
         render(tmp_path / "a.png", alpha_map=name)
 
 
@@ -323,3 +325,10 @@ def test_what_was_there_stays_until_the_new_one_is_whole(tmp_path):
 def test_the_format_may_be_given(tmp_path):
     render(tmp_path / "a", format="png")
     assert stream.format_of("a", "png") == image.read(tmp_path / "a").format == "PNG"
+
+
+def test_an_option_that_does_not_exist_is_none(tmp_path):
+    for option in ("alhpa_map", "weights", "preserve_color", "scratch", "fps"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+            render(tmp_path / "a.png", **{option: None})
+    assert list(tmp_path.iterdir()) == []
