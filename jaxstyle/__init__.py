@@ -7,6 +7,7 @@ gives a picture without resolution: ``jaxstyle.render_image`` and ``jaxstyle.ren
 """
 
 import importlib
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -98,12 +99,19 @@ _HOMES = {
 """The other public names, and the modules that they are in."""
 
 
+_ONE = threading.RLock()
+"""Threads import one after the other: where two need what the other one is importing, Python shows them half of it."""
+
+
 def __getattr__(name: str) -> object:
     """Imports what is asked for when it is first asked for: JAX and Flax take a second."""
     home = _MODULES.get(name) or _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{home}")
+    if home == name:  # a package beside this file, for which our own modules ask while they are being imported
+        return importlib.import_module(f"{__name__}.{home}")
+    with _ONE:
+        module = importlib.import_module(f"{__name__}.{home}")
     value = module if name in _MODULES else getattr(module, name)
     globals()[name] = value
     return value
