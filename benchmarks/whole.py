@@ -27,7 +27,7 @@ STEP = 1.01 / 255
 def arguments(variant: Variant | None, photo: Path, painting: Path, output: Path) -> list[str]:
     """The command of jaxstyle (None) or of a variant of PyTorch."""
     if variant is None:
-        return ["-m", "jaxstyle.cli", "stylize", str(photo), "--style", str(painting), "-o", str(output), "--overwrite"]
+        return ["-m", "jaxstyle", "stylize", str(photo), "--style", str(painting), "-o", str(output), "--overwrite"]
     flags = {"--compile": variant.compiled, "--channels-last": variant.channels_last}
     files = (str(photo), str(painting), str(output))
     return ["-m", "benchmarks.torch_command", *files, *(flag for flag, given in flags.items() if given)]

@@ -274,7 +274,7 @@ def test_commands_are_timed_cold_and_warm_in_turns(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(whole, "SETTLE", 0)
     case = cases.parse("command-64")
     ours, nchw, last = whole.measure(case, cases.variants(case, compiled=False), 2, tmp_path)
-    assert [name for name, _ in places[:5]] == ["jaxstyle.cli"] * 2 + ["benchmarks.torch_command"] * 3
+    assert [name for name, _ in places[:5]] == ["jaxstyle"] * 2 + ["benchmarks.torch_command"] * 3
     assert ours.first == np.median([1, 6]) and ours.warm == [2.0, 7.0] and nchw.warm == [4.0, 9.0]
     assert places[0][1] == places[1][1] != places[5][1]  # the same cache twice, then a new one
     assert nchw.difference["picture"] == pytest.approx(1 / 255) and last.note == "exit code 1: broken" and not last.warm

@@ -17,7 +17,7 @@ from jaxstyle.folders import folder as batch
 from jaxstyle.folders import workers
 from jaxstyle.methods import adain
 from jaxstyle.nets.stats import Moments
-from jaxstyle.painting import large
+from jaxstyle.painting import large, picture
 from jaxstyle.runtime import journal
 
 resource = pytest.importorskip("resource")
@@ -42,11 +42,10 @@ def pictures(tmp_path, monkeypatch):
         for top in range(0, height, tile):
             yield 1 - source.read(top, min(top + tile, height), 0, width)
 
-    front = sys.modules["jaxstyle.stylize"]  # `jaxstyle.stylize` is the function
-    for module in (front, workers):
-        monkeypatch.setattr(module, "render", lambda picture, *_, **__: image.Picture(1 - picture.pixels))
+    for module in (picture, workers):
+        monkeypatch.setattr(module, "render", lambda given, *_, **__: image.Picture(1 - given.pixels))
         monkeypatch.setattr(module, "encode_styles", lambda *_: ANY_STYLE)
-    for module in (front, batch):
+    for module in (picture, batch):
         monkeypatch.setattr(module, "load_model", lambda name: adain.Model({}, {}))
     monkeypatch.setattr(large.tiles, "stylize", stylize)
     return tmp_path
@@ -197,7 +196,7 @@ def test_what_the_system_says_is_one_line(pictures, capsys, monkeypatch):
 
     monkeypatch.setattr(large.tempfile, "TemporaryDirectory", fail)
     monkeypatch.setattr(sys, "stdout", type("Stream", (), {"buffer": None, "isatty": lambda _: False}))
-    monkeypatch.setattr(image, "target_of", lambda place: sys.stderr)
+    monkeypatch.setattr(image.picture, "target_of", lambda place: sys.stderr)
     monkeypatch.setattr(large, "target_of", lambda place: sys.stderr)
     assert main.main([*ONE, "-o", "-", "--tile", "32"]) == 1
     assert capsys.readouterr().err == "jaxstyle: photos: Too many open files\n"

@@ -306,7 +306,7 @@ def test_command(lpips, tmp_path, capsys):
     assert weights.load(output).metadata["sha256"] in capsys.readouterr().out
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert "exists already" in error and error.count("\n") == 1
+    assert error == f"jaxstyle: {output}: exists already; choose another name, or give --overwrite\n"
     assert main([*arguments, "--overwrite"]) == 0
 
 
@@ -323,3 +323,9 @@ def test_command_refuses_a_malicious_pickle(name, tmp_path, capsys):
     error = capsys.readouterr().err
     assert f"{os.system.__module__}.system" in error and error.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+
+
+def test_command_refuses_in_one_line(capsys):
+    assert main(["convert-vgg", "--arch", "vgg19", "--source", "missing.pth"]) == 2
+    captured = capsys.readouterr()
+    assert "missing.pth" in captured.err and captured.err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""KeyboardInterrupts that Python ignores come again; see tests/test_cli.py for the command."""
+"""KeyboardInterrupts that Python ignores come again; see tests/test_cli_main.py for the command."""
 
 import gc
 import signal

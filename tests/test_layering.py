@@ -19,6 +19,7 @@ LIBRARY = (
     ("sheet",),
     ("__init__",),
     ("cli",),
+    ("__main__",),
 )
 TRAINING = (
     ("__init__",),

@@ -79,16 +79,17 @@ def test_the_command_line_is_read_without_jax(tmp_path):
     code = """
 import contextlib, io, sys
 from jaxstyle.cli import main as cli
-for line in "--help", "--version", "stylize --help", "stylize a --style b --alpha 2", "render --no", "completion bash":
+lines = ["", "--help", "--version", "stylize --help", "sheet --help", "stylize a --style b --alpha 2", "render --no"]
+for line in [*lines, "completion bash"]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
             cli.main(line.split())
         except SystemExit:
             pass
-    print({"jax", "flax"} & set(sys.modules))
+    print({"jax", "flax", "PIL"} & set(sys.modules))
 """
     done = run(code, cwd=tmp_path)
-    assert done.stdout == "set()\n" * 6, done.stderr
+    assert done.stdout == "set()\n" * 7 + "{'PIL'}\n", done.stderr  # completion asks for the formats
 
 
 def test_names_mean_the_same_whatever_was_imported_before(tmp_path):

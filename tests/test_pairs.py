@@ -84,7 +84,7 @@ def test_a_file_whose_name_looks_like_a_pattern(folder):
         (["photos/*.gif"], r"photos/\*.gif: matches no picture"),
         (["empty"], "empty: holds no picture$"),
         (["photos/sub/deep/.."], None),
-        (["upper"], "upper: holds no picture; --recursive looks into its folders"),
+        (["upper"], "upper: holds no picture; recursive=True looks into its folders"),
         ([], "style: expected at least one picture, got none"),
     ],
 )

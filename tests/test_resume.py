@@ -112,7 +112,7 @@ def test_other_controls_weights_or_pictures_are_refused(run):
         r"in the style of /.*/s\.png, not /.*/t\.png",
     )
     for jobs, how in zip(others, words, strict=True):
-        with pytest.raises(BatchError, match=rf"out/a\.png: was made {how}; choose another folder, or allow to over"):
+        with pytest.raises(BatchError, match=rf"out/a\.png: was made {how}; choose another folder, or give over"):
             run.missing(jobs)
         assert run.missing(jobs, overwrite=True) == ["a.png", "sub/b.png"]
     with pytest.raises(BatchError, match=r"was made with other weights \(w\)"):

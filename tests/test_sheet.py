@@ -1,4 +1,3 @@
-import argparse
 import dataclasses
 import itertools
 import json
@@ -7,13 +6,12 @@ import numpy as np
 import pytest
 
 from jaxstyle import image
-from jaxstyle.cli import flags
 from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import Maps
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.methods import adain
 from jaxstyle.sheet import make as module
-from jaxstyle.sheet.make import Sheet, SheetReport, run, sheet
+from jaxstyle.sheet.make import Sheet, SheetReport, sheet, sheet_file
 
 CELL = 40
 
@@ -145,25 +143,26 @@ def test_results_are_those_of_the_front_door(files):
     np.testing.assert_allclose(found, expected, atol=0.51 / 255)
 
 
-def arguments(*words):
-    parser = argparse.ArgumentParser()
-    flags.sheet(parser)
-    return parser.parse_args(words)
-
-
-def test_the_command(files, painted, monkeypatch):
+def test_from_files_to_a_file(files, painted, monkeypatch):
     monkeypatch.setattr(module, "load_model", lambda name: name)
-    words = ["photos", "--styles", "paintings/*.png", "--cell", "40", "-o", "out.jpg"]
-    report, code = run(arguments(*words), Controls(alpha=0.5))
-    assert code == 0 and isinstance(report, SheetReport) and json.dumps(dataclasses.asdict(report))
+
+    def make(photos=("photos",), styles=("paintings/*.png",), output="out.jpg", controls=None, **options):
+        return sheet_file(photos, styles, output, controls, **({"cell": 40} | options))
+
+    report = make(controls=Controls(alpha=0.25), alpha=0.5)
+    assert isinstance(report, SheetReport) and json.dumps(dataclasses.asdict(report))
+    assert report.controls["alpha"] == 0.5 and report.weights_file == "adain_vgg16"
     assert (report.photos, report.styles, report.failed) == (tuple(PHOTOS), tuple(STYLES), ())
     assert image.read("out.jpg").pixels.shape == (report.height, report.width, 3)
     with pytest.raises(ImageError, match=r"out\.jpg: exists already"):
-        run(arguments(*words), Controls())
+        make()
     (files / "photos" / "broken.png").write_text("no picture")
-    report, code = run(arguments(*words, "--overwrite", "--columns", "2", "--format", "webp"), Controls())
-    assert code == 1 and len(report.failed) == 1 and image.read("out.jpg").format == "WEBP"
+    report = make(overwrite=True, columns=2, format="webp")
+    assert len(report.failed) == 1 and image.read("out.jpg").format == "WEBP"
     with pytest.raises(ImageError, match="never replaced"):
-        run(arguments("photos", "--styles", "paintings", "--overwrite", "-o", "photos/a.png"), Controls())
+        make(styles=["paintings"], output="photos/a.png", overwrite=True)
     with pytest.raises(ValueError, match=r"nowhere/\*: matches no picture"):
-        run(arguments("photos", "--styles", "nowhere/*"), Controls())
+        make(styles=["nowhere/*"])
+    for name in ("tile", "seeds"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            make(**{name: 8})

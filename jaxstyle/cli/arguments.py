@@ -1,11 +1,22 @@
-"""Types of command-line arguments that several verbs have: text in, value out.
+"""What several verbs have of arguments: their types, the groups of flags that they share, and what these come to.
 
-Raises: all of them argparse.ArgumentTypeError, with what was expected and what was found.
+Raises: the types all raise argparse.ArgumentTypeError, with what was expected and what was found.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxstyle import Controls
+
+WEIGHTS = "adain_vgg16"
+"""The model where none is named."""
+
+# ---- types -------------------------------------------------------------------------------------------------
 
 
 def degree(text: str) -> float:
@@ -92,3 +103,134 @@ def frames(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 2 <= int(text) <= 1000):
         raise argparse.ArgumentTypeError(f"expected a number of pictures from 2 to 1000, got {text!r}")
     return int(text)
+
+
+# ---- flags -------------------------------------------------------------------------------------------------
+
+
+def join_region(argv: Sequence[str]) -> list[str]:
+    """The command line with ``--region`` and its numbers in one word: the first may be negative, like a flag."""
+    words = list(argv)
+    for i in range(len(words) - 1, 0, -1):
+        if words[i - 1] == "--region" and words[i].lstrip("-.")[:1].isdigit():
+            words[i - 1 : i + 1] = [f"--region={words[i]}"]
+    return words
+
+
+def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True) -> None:
+    """Adds a flag for every field of `jaxstyle.Controls`, whose names they have.
+
+    Args:
+      parser: of the verb.
+      mixed: whether it mixes styles; else there are no ``--weights``.
+    """
+    group = parser.add_argument_group("controls", "All of them may be combined.")
+    group.add_argument(
+        "--alpha",
+        type=degree,
+        default=1.0,
+        metavar="A",
+        help="degree of style: 0 the photo, 1 full style (default: 1)",
+    )
+    group.add_argument(
+        "--alpha-map",
+        metavar="PICTURE",
+        help="grey picture of the degree of style: black 0, white 1 (times --alpha)",
+    )
+    group.add_argument(
+        "--gradient",
+        metavar="SPEC",
+        help="degree of style that changes over the picture: left:0,right:1, or top-left:0,bottom-right:1, or all four "
+        "corners, or center:1,edge:0 (times --alpha)",
+    )
+    if mixed:
+        group.add_argument(
+            "--weights",
+            type=shares,
+            metavar="W,W,...",
+            help="how much of each of several styles: 2,1 is two thirds and one third (default: equal parts)",
+        )
+    group.add_argument(
+        "--mask",
+        nargs="+",
+        action="extend",
+        metavar="PICTURE",
+        help="grey pictures, one per style, white where that style goes; what no mask covers stays as in the photo",
+    )
+    group.add_argument(
+        "--preserve-color",
+        choices=("match", "histogram", "luminance"),
+        help="keep the photo's colours: match and histogram recolour the style beforehand, luminance repaints light "
+        "and dark alone",
+    )
+    group.add_argument(
+        "--size",
+        type=size,
+        metavar="N",
+        help="pixels of the result's short side, or WxH (default: as the photo)",
+    )
+    group.add_argument(
+        "--style-size",
+        type=count,
+        metavar="N",
+        help="strokes as in a preview whose short side has N pixels, whatever the result's size: a smaller N means "
+        "larger strokes (default: painted at the result's size)",
+    )
+
+
+def add_styles(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds ``--styles``: ``what`` may be given there."""
+    parser.add_argument(
+        "--styles",
+        "--style",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="STYLE",
+        help=f"the paintings: {what}",
+    )
+
+
+def add_weights_file(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--weights-file``."""
+    parser.add_argument(
+        "--weights-file",
+        default=WEIGHTS,
+        metavar="FILE",
+        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
+    )
+
+
+def add_max_pixels(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """Adds ``--max-pixels``, which limits ``more`` than what is read."""
+    parser.add_argument(
+        "--max-pixels",
+        type=count,
+        metavar="N",
+        help=f"refuse to read pictures of more pixels{more} (default: 179 million)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "the report") -> None:
+    """Adds ``--json``, which every verb has that finds something out: ``what``."""
+    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON")
+
+
+# ---- what they come to -------------------------------------------------------------------------------------
+
+
+def controls(args: argparse.Namespace) -> Controls:
+    """What the flags of `add_controls` say.
+
+    Raises:
+      ValueError: one of them is out of range.
+    """
+    from jaxstyle import Controls
+
+    names = {field.name for field in dataclasses.fields(Controls)} & vars(args).keys()
+    return Controls(**{name: getattr(args, name) for name in names})
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the flags that were given or have a default: for the others, that of the library holds."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}

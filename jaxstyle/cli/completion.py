@@ -1,4 +1,4 @@
-"""Shell completion: a script by which a shell completes the command's verbs, flags, choices and files.
+"""The verb ``jaxstyle completion``: a script by which a shell completes the command's verbs, flags, choices and files.
 
 The scripts are made by shtab of the command's parser, so they know what it knows.
 """
@@ -7,11 +7,33 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import Any
+
+HELP = "make a shell complete verbs, flags and files"
+DESCRIPTION = "Prints a script that makes a shell complete jaxstyle's verbs, flags and files."
+EPILOG = """\
+examples, each for good in new shells:
+  jaxstyle completion bash > ~/.local/share/bash-completion/completions/jaxstyle
+  jaxstyle completion zsh > ~/.zfunc/_jaxstyle      (a folder of $fpath, before compinit)
+  jaxstyle completion fish > ~/.config/fish/completions/jaxstyle.fish
+  jaxstyle completion tcsh > ~/.jaxstyle.csh        (and in ~/.cshrc: source ~/.jaxstyle.csh)"""
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 WORDS = {"SPEC"}
 """Metavars of arguments that are text. Whatever else has neither a type nor choices is the name of a file."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument("shell", choices=SHELLS, help="the shell that the script is for")
+    parser.set_defaults(json=False)
+
+
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    """Prints the script; returns nothing, and 0."""
+    print(script(args.top, args.shell))
+    return {}, 0
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
@@ -50,18 +72,3 @@ def _arguments(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
                 yield from _arguments(verb)
         elif action.nargs != 0 and action.type is None and action.choices is None:
             yield action
-
-
-# ---- the command -------------------------------------------------------------------------------------------
-
-EPILOG = """\
-examples, each for good in new shells:
-  jaxstyle completion bash > ~/.local/share/bash-completion/completions/jaxstyle
-  jaxstyle completion zsh > ~/.zfunc/_jaxstyle      (a folder of $fpath, before compinit)
-  jaxstyle completion fish > ~/.config/fish/completions/jaxstyle.fish
-  jaxstyle completion tcsh > ~/.jaxstyle.csh        (and in ~/.cshrc: source ~/.jaxstyle.csh)"""
-
-
-def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """Adds the command's arguments."""
-    verb.add_argument("shell", choices=SHELLS, help="the shell that the script is for")

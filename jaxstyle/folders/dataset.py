@@ -8,7 +8,6 @@ be taken up again with another number of shards, or with none.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import filecmp
@@ -187,7 +186,9 @@ def _missing(others: Iterable[Found], root: Path, overwrite: bool) -> list[tuple
                 if filecmp.cmp(other.path, target):
                     continue
             if not overwrite:
-                raise BatchError(f"{target}: is there already and differs from {other.path}; allow to overwrite it")
+                raise BatchError(
+                    f"{target}: is there already and differs from {other.path}; give overwrite=True to replace it"
+                )
         todo.append((other, target))
     return todo
 
@@ -212,34 +213,3 @@ def _copy(files: Iterable[tuple[Found, Path]]) -> tuple[int, list[Failure], str 
                 return count, failed, words
             failed.append(Failure(other.path, (), other.name, words))
     return count, failed, None
-
-
-# ---- the command -------------------------------------------------------------------------------------------
-
-
-def run(
-    args: argparse.Namespace, controls: Controls, progress: Callable[[Progress], None] | None = None
-) -> DatasetReport:
-    """`stylize_dataset` as parsed arguments say.
-
-    Args:
-      args: of `jaxstyle.cli.flags.dataset`.
-      controls: those of the command.
-      progress: called as pictures are done.
-    """
-    return stylize_dataset(
-        args.folder,
-        args.output,
-        args.styles,
-        controls,
-        seed=args.seed,
-        styles_per_image=args.styles_per_image,
-        shard=args.shard,
-        copy_other=args.copy_other,
-        keep_names=args.keep_names,
-        format=args.format,
-        weights_file=args.weights_file,
-        overwrite=args.overwrite,
-        max_pixels=args.max_pixels or image.MAX_PIXELS,
-        progress=progress,
-    )

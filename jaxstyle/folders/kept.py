@@ -143,7 +143,7 @@ def missing(jobs: Sequence[Job], facts: Facts, record: History | Manifest, root:
             if not other and last.get("inputs") == facts.inputs(job):
                 continue
         if other and not overwrite:
-            raise BatchError(f"{target}: {other}; choose another folder, or allow to overwrite it")
+            raise BatchError(f"{target}: {other}; choose another folder, or give overwrite=True")
         todo.append(job)
     return todo
 

@@ -136,7 +136,7 @@ def _no_picture(path: str, recursive: bool) -> str:
     if not os.path.isdir(path):
         return "matches no picture"
     deeper = not recursive and any(entry.is_dir() for entry in list(os.scandir(path)))
-    return "holds no picture" + ("; --recursive looks into its folders" if deeper else "")
+    return "holds no picture" + ("; recursive=True looks into its folders" if deeper else "")
 
 
 def _file(path: str, made: Collection[str]) -> Iterator[Found | None]:

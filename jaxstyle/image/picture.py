@@ -396,7 +396,7 @@ def check_target(
         if any(os.path.exists(other) and os.path.samefile(path, other) for other in keep):
             raise ImageError(label, "is the source itself, which is never replaced")
         if not overwrite:
-            raise ImageError(label, "exists already: choose another name, or allow to overwrite it")
+            raise ImageError(label, "exists already: choose another name, or give overwrite=True")
 
 
 def format_of(

@@ -142,9 +142,7 @@ def check_target(
         if source == real or source.startswith(tiles + os.sep):
             raise ImageError(label, f"would replace the source {source}, which is never done")
     if not overwrite and any(map(os.path.exists, (real, tiles))):
-        raise ImageError(
-            label, f"it or {files_of(label)} exists already: choose another name, or allow to overwrite it"
-        )
+        raise ImageError(label, f"it or {files_of(label)} exists already: choose another name, or give overwrite=True")
     if os.path.exists(tiles):
         check_replaceable(tiles, label)
     return None

@@ -1,12 +1,8 @@
-"""The verb ``jaxstyle metrics``: measures stylized picture files against their photo and painting."""
+"""Measures stylized picture files against their photo and painting."""
 
 from __future__ import annotations
 
-import argparse
-import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,7 +22,7 @@ MEANING = {
     "gram_distance": "Gram matrices to the painting's, five shallow layers",
     "gram_style_loss": "Gram matrices to the painting's, relu1_1 .. relu5_1",
 }
-"""What `measure_files` finds, in the order in which it is printed."""
+"""What `measure_files` finds, in the order in which a table shows it."""
 
 BYTES_PER_PIXEL = 3400
 """Memory that `metrics.measure` takes for a pixel of the photo, features of three pictures included."""
@@ -90,34 +86,3 @@ def _shape(file: str, size: int | tuple[int, int] | None) -> tuple[int, int]:
         short = f"needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
         raise metrics.MetricsError(f"{file}: {_words(shape)} pixels: {short}; a smaller --size needs less")
     return shape
-
-
-def table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """What `measure_files` returned, as lines for people: a row for every metric, a column for every output."""
-    names = [Path(name).name for name in found]
-    if len(set(names)) < len(names):
-        names = list(found)
-    widths = [max(8, len(name)) for name in names]
-    label = max(map(len, MEANING))
-    rows = ["  ".join([" " * label, *(name.rjust(width) for name, width in zip(names, widths, strict=True))])]
-    for metric, meaning in MEANING.items():
-        numbers = [f"{values[metric]:{width}.4g}" for values, width in zip(found.values(), widths, strict=True)]
-        rows.append("  ".join([metric.ljust(label), *numbers, meaning]))
-    return "\n".join(rows)
-
-
-def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measures as parsed arguments say, and prints the table unless ``--json`` is asked for.
-
-    Returns:
-      What JSON can hold: ``content``, ``style`` and ``outputs``, for each of these `measure_files`' numbers, with
-      None for the infinite PSNR of equal pictures.
-    """
-    found = measure_files(args.content, args.style, args.outputs, size=args.size)
-    if not args.json:
-        print(table(found))
-    finite = {
-        name: {metric: value if math.isfinite(value) else None for metric, value in values.items()}
-        for name, values in found.items()
-    }
-    return {"content": args.content, "style": args.style, "outputs": finite}

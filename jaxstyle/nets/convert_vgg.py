@@ -93,7 +93,7 @@ def convert(
         raise ConversionError(f"dtype is {dtype!r}; accepted are {', '.join(DTYPES)}")
     target = Path(output)
     if target.exists() and not overwrite:
-        raise ConversionError(f"{target}: exists already; choose another name or pass --overwrite")
+        raise ConversionError(f"{target}: exists already; choose another name, or give overwrite=True")
     data, label = _source_bytes(arch, source)
     tree = read_arrays(data, label)
     from_lpips = "VGG16_0" in tree

@@ -92,8 +92,8 @@ class Unfinished:
             changed = "" if begun is None else _difference(begun.get("request") or {}, request)
             if changed and not discard and _outputs(journal) - {_REQUEST}:
                 raise UnfinishedError(
-                    f"{self._label}: holds a picture begun {changed}; give the command that began it, or allow to "
-                    "overwrite it"
+                    f"{self._label}: holds a picture begun {changed}; give the command that began it, or give "
+                    "overwrite=True"
                 )
             if changed:
                 self._journal.close()

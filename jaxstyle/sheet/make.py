@@ -8,23 +8,23 @@ sheet is made nevertheless.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from jaxstyle import image
-from jaxstyle.controls.controls import Controls
+from jaxstyle import image, methods
+from jaxstyle.controls.controls import Controls, Fields
 from jaxstyle.controls.degree import Maps, read_maps
 from jaxstyle.folders import pairing
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.image.source import label_of
 from jaxstyle.methods.interface import Loaded, Style
+from jaxstyle.painting.options import PathLike, sort
 from jaxstyle.painting.picture import (
     STYLE_SIZE,
     check,
@@ -62,7 +62,7 @@ def sheet(
     *,
     cell: int = CELL,
     columns: int | None = None,
-    model: Loaded | None = None,
+    model: Any = None,
     max_pixels: int = image.MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sheet:
@@ -80,7 +80,7 @@ def sheet(
       cell: side of the square that a picture is fitted into, in pixels, at least 32.
       columns: results beside each other; by default as many as make a grid of one photo about square, and all styles
         where there are several photos.
-      model: see `jaxstyle.methods.load`; by default the shipped one.
+      model: see `jaxstyle.stylize`; by default the shipped one.
       max_pixels: the largest picture that is read, and the largest sheet.
       progress: called with the number of results done and their total.
 
@@ -108,7 +108,8 @@ def sheet(
         found = f"{page.width} x {page.height} pixels for {len(photos)} x {len(styles)} pictures"
         raise ValueError(f"cell: {found} are too many (max_pixels = {max_pixels}); smaller cells need less")
     maps = read_maps(chosen, max_pixels=max_pixels)
-    return _fill(page, photos, styles, chosen, maps, model or default_model(), cell, max_pixels, progress)
+    loaded = default_model() if model is None else methods.loaded(model)
+    return _fill(page, photos, styles, chosen, maps, loaded, cell, max_pixels, progress)
 
 
 def _fill(
@@ -187,12 +188,24 @@ def _read(
     return found, ""
 
 
-# ---- the command -------------------------------------------------------------------------------------------
+# ---- files -------------------------------------------------------------------------------------------------
+
+
+class SheetOptions(Fields, total=False):
+    """The keyword arguments of `sheet_file`: fields of `Controls`, and those that it names."""
+
+    weights_file: PathLike
+    max_pixels: int
+    format: str | None
+    overwrite: bool
+    cell: int
+    columns: int | None
+    recursive: bool
 
 
 @dataclass(frozen=True)
 class SheetReport:
-    """What `run` did.
+    """What `sheet_file` did.
 
     Attributes:
       output: the file written.
@@ -217,53 +230,63 @@ class SheetReport:
     seconds: float
 
 
-def run(
-    args: argparse.Namespace, controls: Controls, progress: Callable[[int, int], None] | None = None
-) -> tuple[SheetReport, int]:
-    """Makes and writes a sheet as parsed arguments say; see `sheet`.
+def sheet_file(
+    photos: Sequence[PathLike],
+    styles: Sequence[PathLike],
+    output: PathLike,
+    controls: Controls | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Unpack[SheetOptions],
+) -> SheetReport:
+    """Makes a `sheet` of files, folders and patterns, and writes it.
 
     Args:
-      args: of `jaxstyle.cli.flags.sheet`.
-      controls: those of the command.
+      photos, styles: files, folders, and patterns such as ``"photos/*.jpg"``.
+      output: the file to write, whose suffix gives the format; ``"-"`` is standard output.
+      controls: as in `sheet`.
       progress: see `sheet`.
+      options: fields of `Controls`, which go before those of ``controls``; ``cell``, ``columns`` and ``max_pixels`` as
+        in `sheet`; ``recursive``: descend into the folders in folders; ``weights_file``: name of shipped weights, or
+        the path of a file; ``format``: instead of the suffix; ``overwrite``: replace ``output`` if it is there. The
+        files that are read are never replaced.
 
     Returns:
-      The report, and the command's exit code: 1 if some pictures could not be used, else 0.
+      A `SheetReport`.
 
     Raises:
+      TypeError: there is no such option.
       PairError: an argument stands for no picture.
       ImageError, WeightsError, ValueError: as `sheet`, or the file cannot be written.
     """
     start = time.perf_counter()
-    pairing.check_no_seed(args.seed)
-    photos, styles = (
-        tuple(picture.path for picture in pairing.find(given, name, recursive=args.recursive).pictures)
-        for given, name in ((args.photos, "PHOTO"), (args.styles, "--styles"))
+    if unknown := sorted(options.keys() - SheetOptions.__optional_keys__):
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+    chosen, limits, written, weights_file, rest = sort(controls, options, "cell", "columns", "recursive")
+    recursive = rest.pop("recursive", False)
+    files, looks = (
+        tuple(picture.path for picture in pairing.find(given, name, recursive=recursive).pictures)
+        for given, name in ((photos, "photos"), (styles, "styles"))
     )
-    keep = [*photos, *styles, *controls.files()]
-    image.check_target(args.output, format=args.format, overwrite=args.overwrite, keep=keep)
-    made = sheet(
-        photos,
-        styles,
-        controls,
-        cell=args.cell,
-        columns=args.columns,
-        model=load_model(args.weights_file),
-        max_pixels=args.max_pixels or image.MAX_PIXELS,
-        progress=progress,
+    keep = [*files, *looks, *chosen.files()]
+    image.check_target(output, format=written.format, overwrite=written.overwrite, keep=keep)
+    model = load_model(weights_file)
+    made = sheet(files, looks, chosen, model=model, max_pixels=limits.max_pixels, progress=progress, **rest)
+    notices = image.write(
+        image.target_of(output),
+        made.pixels,
+        format=image.format_of(output, written.format),
+        overwrite=written.overwrite,
     )
-    chosen, target = image.format_of(args.output, args.format), image.target_of(args.output)
-    notices = image.write(target, made.pixels, format=chosen, overwrite=args.overwrite)
-    report = SheetReport(
-        output=os.fspath(args.output),
-        photos=photos,
-        styles=styles,
+    return SheetReport(
+        output=os.fspath(output),
+        photos=files,
+        styles=looks,
         width=made.pixels.shape[1],
         height=made.pixels.shape[0],
-        controls=controls.as_dict(),
-        weights_file=args.weights_file,
+        controls=chosen.as_dict(),
+        weights_file=weights_file,
         failed=made.failed,
         notices=(*made.notices, *notices),
         seconds=round(time.perf_counter() - start, 3),
     )
-    return report, 1 if report.failed else 0
