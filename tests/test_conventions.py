@@ -135,3 +135,46 @@ def test_what_a_user_holds_is_a_pytree_of_arrays():
         same = jax.jit(lambda value: value)(value)
         assert type(same) is type(value) and jax.tree.structure(same) == structure
     assert (jax.jit(lambda m: m)(model).arch, model.replace(norm="none").norm) == ("vgg19", "none")
+
+
+def functions(package):
+    """(where, number of parameters) of every public function and method in the sources of a package."""
+    root = Path(jaxstyle.__file__).parents[1]
+    for file in sorted((root / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name == "__init__"):
+                found = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                found = [argument for argument in found if argument.arg not in ("self", "cls")]
+                more = (node.args.vararg is not None) + (node.args.kwarg is not None)
+                yield f"{file.relative_to(root)}: {node.name}", len(found) + more
+
+
+@pytest.mark.parametrize("package", ["jaxstyle", "train", "benchmarks"])
+def test_no_function_has_more_than_eight_parameters(package):
+    """More of them belong together: they are a group, see `jaxstyle.painting.options`."""
+    found = dict(functions(package))
+    assert len(found) > 20
+    assert [name for name, count in found.items() if count > 8] == []
+
+
+def test_the_default_method_is_named_once_and_in_prose():
+    """No line of code outside of the methods knows one of them but by the name of the default weights."""
+    root = Path(jaxstyle.__file__).parent
+    allowed = {"adain_vgg16", "methods.adain", "jaxstyle.adain"}
+    for file in sorted(root.rglob("*.py")):
+        if "methods" in file.relative_to(root).parts or file == root / "__init__.py":
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        prose = {ast.get_docstring(n, clean=False) for n in ast.walk(tree) if isinstance(n, DOCUMENTED)}
+        prose |= {
+            n.value.value for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
+        }
+        for node in ast.walk(tree):
+            names = [getattr(node, field, None) for field in ("id", "attr", "name", "arg", "module")]
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in prose:
+                names += [word for word in node.value.split() if word not in allowed]
+            found = [name for name in names if isinstance(name, str) and "adain" in name]  # the word in prose: AdaIN
+            assert found == [], f"{file.relative_to(root)}:{getattr(node, 'lineno', 0)}: {found}"
+
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
