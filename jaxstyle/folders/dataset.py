@@ -35,7 +35,7 @@ from jaxstyle.image.source import os_problem
 from jaxstyle.painting import names
 from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.picture import DEFAULT_WEIGHTS, chosen_controls
-from jaxstyle.runtime import journal
+from jaxstyle.runtime import files, journal
 from jaxstyle.runtime.progress import Progress
 
 
@@ -190,17 +190,17 @@ def _missing(others: Iterable[Found], root: Path, overwrite: bool) -> list[tuple
     return todo
 
 
-def _copy(files: Iterable[tuple[Found, Path]]) -> tuple[int, list[Failure], str | None]:
+def _copy(todo: Iterable[tuple[Found, Path]]) -> tuple[int, list[Failure], str | None]:
     """How many files were copied, which could not be, and why there was no use in going on, if so."""
     count, failed = 0, list[Failure]()
-    for other, target in files:
+    for other, target in todo:
         # the same name each time: what a killed run leaves, the next one takes
         part = target.with_name(f".jaxstyle-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 shutil.copy2(other.path, part)
-                os.replace(part, target)
+                files.replace(part, target)
             finally:
                 part.unlink(missing_ok=True)
             count += 1
