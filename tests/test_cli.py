@@ -18,7 +18,7 @@ import jaxstyle
 from jaxstyle import image
 from jaxstyle.cli import main
 from jaxstyle.folders import folder as batch
-from jaxstyle.folders import workers
+from jaxstyle.folders import manifest, workers
 from jaxstyle.methods import adain
 from jaxstyle.runtime import journal
 
@@ -155,18 +155,19 @@ def test_every_flag_of_stylize_arrives(pictures, monkeypatch):
     monkeypatch.setattr(jaxstyle, "stylize_file", take)
     monkeypatch.setattr(batch, "stylize_folder", take)
     how = "--alpha 0.5 --alpha-map m.png --gradient left:0,right:1 --weights 2,1 --mask a.png b.png --size 9x8"
-    how += " --preserve-color match --style-size 7 --seed 3"
-    expected = jaxstyle.Controls(0.5, "m.png", "left:0,right:1", (2, 1), ("a.png", "b.png"), "match", (9, 8), 7, 3)
+    how += " --preserve-color match --style-size 7"
+    expected = jaxstyle.Controls(0.5, "m.png", "left:0,right:1", (2, 1), ("a.png", "b.png"), "match", (9, 8), 7)
     more = "--weights-file w --format png --max-pixels 99 --tile 64 --scratch s --overwrite"
     options = {"weights_file": "w", "format": "png", "max_pixels": 99, "tile": 64, "scratch": "s", "overwrite": True}
-    for extra in ("", "--pair zip --recursive"):
+    for extra in ("", "--pair zip --recursive --seed 3"):
         with pytest.raises(Stop):
             main.main(
                 ["stylize", "photo.png", "--style", "1", "2", "-o", "out", *how.split(), *more.split(), *extra.split()]
             )
     (one, folder) = seen
     assert one == (("photo.png", ["1", "2"], "out", expected), options)
-    assert folder == ((["photo.png"], ["1", "2"], "out", expected), {**options, "pair": "zip", "recursive": True})
+    more = {"pair": "zip", "seed": 3, "recursive": True}
+    assert folder == ((["photo.png"], ["1", "2"], "out", expected), {**options, **more})
     (verbs,) = (action.choices for action in main.parser()._actions if isinstance(action.choices, dict))
     flags = {action.dest for action in verbs["stylize"]._actions}
     fields = {field.name for field in dataclasses.fields(jaxstyle.Controls)}
@@ -200,7 +201,7 @@ def test_a_folder(folders, capsys):
     assert main.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("stylized: of 2 pictures 2 done, 0 failed, 0 were there, in ") and captured.err == ""
-    assert made("stylized") == ["a_stylized_x.png", "b_stylized_x.png"] and Path("stylized", journal.NAME).is_file()
+    assert made("stylized") == ["a_stylized_x.png", "b_stylized_x.png"] and Path("stylized", manifest.NAME).is_file()
     assert main.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
     assert "0 done, 0 failed, 2 were there" in capsys.readouterr().out
 

@@ -84,7 +84,9 @@ def controls(args: argparse.Namespace) -> Controls:
     """
     from jaxstyle import Controls
 
-    return Controls(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Controls)})
+    return Controls(
+        **{field.name: getattr(args, field.name) for field in dataclasses.fields(Controls) if field.name != "seed"}
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -186,20 +188,19 @@ def parser() -> argparse.ArgumentParser:
 
 def _stylize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from jaxstyle import image, stylize_file
+    from jaxstyle.folders import find, pairing
     from jaxstyle.folders import folder as batch
-    from jaxstyle.folders import pairing
     from jaxstyle.runtime import cache, progress
 
     cache.enable()
-    mixed = len(args.style) > 1 and not (
-        args.pair or args.weights or args.mask or any(map(pairing.is_group, args.style))
-    )
+    mixed = len(args.style) > 1 and not (args.pair or args.weights or args.mask or any(map(find.is_group, args.style)))
     if mixed:
         print("jaxstyle: the styles are mixed in equal parts; --pair product takes them one by one", file=sys.stderr)
     if batch.is_batch(args.content, args.style, args.pair):
         return _stylize_folder(args)
     if args.recursive:
         raise ValueError("--recursive: there is no folder to descend into")
+    pairing.check_no_seed(args.seed)
     _check_standard_output(args)
     with progress.Bar(what="tiles") as bar:
         report = stylize_file(
@@ -245,6 +246,7 @@ def _stylize_folder(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
             batch.OUTPUT if args.output is None else args.output,
             controls(args),
             pair=args.pair,
+            seed=args.seed,
             recursive=args.recursive,
             weights_file=args.weights_file,
             format=args.format,

@@ -39,7 +39,6 @@ class Fields(TypedDict, total=False):
     preserve_color: PreserveColor | None
     size: Size | None
     style_size: int | None
-    seed: int | None
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ import numpy as np
 
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls, PreserveColor, Size, read_maps
-from jaxstyle.folders import pairing
+from jaxstyle.folders import find, pairing
 from jaxstyle.image.encode import quantise
 from jaxstyle.methods import adain
+from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.picture import DEFAULT_WEIGHTS, STYLE_SIZE, encode_styles, load_model, output_size, render
 
 Key = int | str | bytes | np.generic | np.ndarray | tuple[Any, ...]
@@ -73,7 +74,7 @@ class StyleTransform:
         probability: float = 1.0,
         style_size: int | None = None,
         preserve_color: PreserveColor | None = None,
-        weights_file: pairing.PathLike = DEFAULT_WEIGHTS,
+        weights_file: PathLike = DEFAULT_WEIGHTS,
     ) -> None:
         """
         Args:
@@ -95,9 +96,8 @@ class StyleTransform:
             raise ValueError(f"alpha: expected a number or a range (low, high) in [0, 1], got {alpha!r}")
         if not 0 <= probability <= 1:
             raise ValueError(f"probability: expected a number in [0, 1], got {probability!r}")
-        Controls(seed=seed)  # checks it
         self._controls = Controls(size=size, style_size=style_size, preserve_color=preserve_color)
-        self._range, self._seed, self._probability = (degrees[0], degrees[1]), seed, probability
+        self._range, self._seed, self._probability = (degrees[0], degrees[1]), pairing.checked_seed(seed), probability
         self._weights_file = os.path.abspath(weights_file) if os.path.exists(weights_file) else os.fspath(weights_file)
         self.styles = _listed(styles)
         self._looks: Callable[[int], tuple[image.Picture, adain.Style | None]] | None = None
@@ -192,7 +192,7 @@ def _listed(styles: image.Source | Sequence[image.Source]) -> tuple[image.Source
     several = tuple(styles) if isinstance(styles, list | tuple) else (styles,)
     if not all(isinstance(style, str | os.PathLike) for style in several):
         return several
-    found = pairing.find(several, "styles", recursive=True).pictures
+    found = find.find(several, "styles", recursive=True).pictures
     return tuple(os.path.abspath(style.path) for style in sorted(found, key=lambda style: (style.name, style.path)))
 
 

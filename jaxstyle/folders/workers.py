@@ -27,10 +27,10 @@ from jaxstyle.folders.kept import Facts
 from jaxstyle.folders.pairing import Job
 from jaxstyle.methods import adain
 from jaxstyle.painting import large
-from jaxstyle.painting.options import PathLike
+from jaxstyle.painting.options import Limits
 from jaxstyle.painting.picture import OUT_OF_MEMORY, STYLE_SIZE, encode_styles, render, save
 from jaxstyle.runtime import memory
-from jaxstyle.runtime.journal import Manifest, Record
+from jaxstyle.runtime.journal import Journal, Record
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other picture could be written either
 
@@ -114,15 +114,11 @@ class Workers:
         self,
         jobs: Sequence[Job],
         facts: Facts,
-        record: Manifest,
+        record: Journal,
         root: Path,
         model: adain.Model,
         maps: Mapping[int, Maps],
-        devices: Sequence[jax.Device] | None,
-        max_pixels: int,
-        *,
-        tile: int | None = None,
-        scratch: PathLike | None = None,
+        limits: Limits,
     ) -> None:
         """
         Args:
@@ -132,14 +128,11 @@ class Workers:
           root: folder of the results.
           model: the method's model.
           maps: of the jobs' controls, by their ``id``.
-          devices: by default all of this process.
-          max_pixels: the largest picture that is read.
-          tile, scratch: see `jaxstyle.painting.large.stylize_large`; with a tile every picture goes that way.
+          limits: of every picture; with a tile every one is painted in tiles.
         """
         self.stopped: str | None = None
-        self._facts, self._record, self._root, self._model, self._max_pixels = facts, record, root, model, max_pixels
-        self._tile, self._scratch = tile, scratch
-        chosen = list(devices or jax.local_devices())[: max(1, len(jobs))]
+        self._facts, self._record, self._root, self._model, self._limits = facts, record, root, model, limits
+        chosen = list(limits.devices or jax.local_devices())[: max(1, len(jobs))]
         self._devices: queue.SimpleQueue[tuple[jax.Device | None, adain.Model]] = queue.SimpleQueue()
         if chosen == jax.local_devices()[:1]:
             self._devices.put((None, model))
@@ -220,7 +213,7 @@ class Workers:
     def _in_tiles(self, job: Job, target: Path) -> bool:
         """Whether that was asked for, or is needed on the smallest of the devices."""
         return large.needed(
-            job.content, target, job.controls, model=self._model, tile=self._tile, devices=self._computing
+            job.content, target, job.controls, model=self._model, tile=self._limits.tile, devices=self._computing
         )
 
     def _made_whole(self, job: Job, looks: _Looks) -> _Made | None:
@@ -248,11 +241,11 @@ class Workers:
                 target,
                 job.controls,
                 model=model,
-                tile=self._tile,
-                scratch=self._scratch,
+                tile=self._limits.tile,
+                scratch=self._limits.scratch,
                 overwrite=True,
                 keep=(*job.styles, *job.controls.files()),
-                max_pixels=self._max_pixels,
+                max_pixels=self._limits.max_pixels,
             )
         return _Made(None, found.width, found.height, found.notices, waited)
 
@@ -298,12 +291,12 @@ class Workers:
             self._devices.put((device, model))
 
     def _read_content(self, path: str) -> image.Picture:
-        return image.read(path, max_pixels=self._max_pixels)
+        return image.read(path, max_pixels=self._limits.max_pixels)
 
     def _read_styles(self, key: tuple[tuple[str, ...], int]) -> _Looks:
         """Reads styles, and encodes them unless they take on the content's colours."""
         paths, controls = key[0], self._controls[key[1]]
-        pictures = [image.read(path, max_pixels=self._max_pixels) for path in paths]
+        pictures = [image.read(path, max_pixels=self._limits.max_pixels) for path in paths]
         notices = tuple(f"{path}: {note}" for path, look in zip(paths, pictures, strict=True) for note in look.notices)
         if self._recolour[key[1]]:
             small = [image.resize_short_side(look.pixels, controls.style_size or STYLE_SIZE) for look in pictures]

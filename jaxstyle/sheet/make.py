@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls, Maps, read_maps
-from jaxstyle.folders import pairing
+from jaxstyle.folders import find, pairing
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.image.source import label_of
 from jaxstyle.methods import adain
@@ -225,8 +225,9 @@ def run(
       ImageError, WeightsError, ValueError: as `sheet`, or the file cannot be written.
     """
     start = time.perf_counter()
+    pairing.check_no_seed(args.seed)
     photos, styles = (
-        tuple(picture.path for picture in pairing.find(given, name, recursive=args.recursive).pictures)
+        tuple(picture.path for picture in find.find(given, name, recursive=args.recursive).pictures)
         for given, name in ((args.photos, "PHOTO"), (args.styles, "--styles"))
     )
     keep = [*photos, *styles, *controls.files()]

@@ -12,9 +12,8 @@ import pytest
 
 import jaxstyle
 from jaxstyle import Controls, image
-from jaxstyle.folders import ray
+from jaxstyle.folders import manifest, ray
 from jaxstyle.folders.ray import _absolute, _together
-from jaxstyle.runtime import journal
 
 RNG = np.random.default_rng(0)
 
@@ -60,12 +59,12 @@ def told(process):
 
 
 def contents(folder):
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and not journal.is_manifest(path.name)]
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and not manifest.is_manifest(path.name)]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def done(folder):
-    return [record["output"] for record in journal.records(folder) if record["status"] == "done"]
+    return [record["output"] for record in manifest.records(folder) if record["status"] == "done"]
 
 
 @pytest.fixture
@@ -134,6 +133,12 @@ def test_one_report_of_all_shards():
 def test_the_number_of_shards():
     with pytest.raises(ValueError, match=r"^shards: expected at least 1, got 0$"):
         ray.stylize_dataset("in", "out", "styles", shards=0)
+
+
+@pytest.mark.parametrize("name", ["shard", "devices", "pair"])
+def test_what_means_nothing_there(name):
+    with pytest.raises(TypeError, match=f"^unexpected keyword argument '{name}'$"):
+        ray.stylize_dataset("in", "out", "styles", **{name: None})
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
