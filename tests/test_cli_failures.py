@@ -14,11 +14,10 @@ import pytest
 from jaxstyle import image
 from jaxstyle.cli import main
 from jaxstyle.folders import folder as batch
-from jaxstyle.folders import workers
+from jaxstyle.folders import manifest, workers
 from jaxstyle.methods import adain
 from jaxstyle.nets.stats import Moments
 from jaxstyle.painting import large, picture
-from jaxstyle.runtime import journal
 
 resource = pytest.importorskip("resource")
 
@@ -132,13 +131,13 @@ def test_a_folder_without_room(short, capsys, tile):
         said = capsys.readouterr().err.splitlines()
         assert said and all(line.endswith(f": cannot be written: {why}") for line in said)
         assert all(line.startswith("jaxstyle: stopped: ") == (why != "file too large") for line in said)
-        there = files(folder) - {journal.NAME}
+        there = files(folder) - {manifest.NAME}
         assert there <= {"a_stylized_painting.png", "c_stylized_painting.png"}
         whole = {name: (folder / name).read_bytes() for name in there}
         assert all(image.read(data).pixels.shape == (8, 8, 3) for data in whole.values())
     assert main.main(command) == 0
     assert f"{4 - len(there)} done, 0 failed, {len(there)} were there" in capsys.readouterr().out
-    assert files(folder) == {journal.NAME, *(f"{name}_stylized_painting.png" for name in "abcd")}
+    assert files(folder) == {manifest.NAME, *(f"{name}_stylized_painting.png" for name in "abcd")}
     assert all((folder / name).read_bytes() == data for name, data in whole.items())
 
 
@@ -182,7 +181,7 @@ def test_a_broken_picture_in_the_middle_of_a_folder(pictures, capsys, tile):
     captured = capsys.readouterr()
     assert captured.err.startswith("jaxstyle: photos/b.png: ") and captured.err.count("\n") == 1
     assert "3 done, 1 failed, 0 were there" in captured.out
-    assert files(Path("out")) == {journal.NAME, *(f"{name}_stylized_painting.png" for name in "acd")}
+    assert files(Path("out")) == {manifest.NAME, *(f"{name}_stylized_painting.png" for name in "acd")}
     Path("photos/b.png").write_bytes(whole)
     assert main.main(command) == 0
     assert "1 done, 0 failed, 3 were there" in capsys.readouterr().out

@@ -15,7 +15,7 @@ import jaxstyle
 from jaxstyle import image
 from jaxstyle.cli import arguments, main
 from jaxstyle.folders import folder as batch
-from jaxstyle.folders import workers
+from jaxstyle.folders import manifest, workers
 from jaxstyle.methods import adain
 from jaxstyle.runtime import journal
 
@@ -192,7 +192,7 @@ def test_a_folder(folders, capsys):
     assert main.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("stylized: of 2 pictures 2 done, 0 failed, 0 were there, in ") and captured.err == ""
-    assert made("stylized") == ["a_stylized_x.png", "b_stylized_x.png"] and Path("stylized", journal.NAME).is_file()
+    assert made("stylized") == ["a_stylized_x.png", "b_stylized_x.png"] and Path("stylized", manifest.NAME).is_file()
     assert main.main(["stylize", "photos", "--style", "styles/x.png"]) == 0
     assert "0 done, 0 failed, 2 were there" in capsys.readouterr().out
 

@@ -15,14 +15,15 @@ import pytest
 import jaxstyle
 from jaxstyle import image
 from jaxstyle.cli import main
-from jaxstyle.folders import dataset, workers
+from jaxstyle.folders import dataset, manifest, workers
 from jaxstyle.folders import folder as batch
 from jaxstyle.folders.dataset import stylize_dataset
 from jaxstyle.folders.dataset_plan import shard_of
+from jaxstyle.folders.find import PairError
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.folders.pairing import PairError, choose
+from jaxstyle.folders.pairing import choose
 from jaxstyle.methods import adain
-from jaxstyle.runtime import journal
+from jaxstyle.runtime.journal import Journal
 
 RNG = np.random.default_rng(0)
 PICTURES = [f"{folder}/{i}.png" for folder in ("cat", "dog", "dog/small") for i in range(4)]
@@ -56,12 +57,12 @@ def folder(tmp_path, monkeypatch):
 
 def contents(folder="out"):
     """{name: bytes} of all files but the manifests."""
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and not journal.is_manifest(path.name)]
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and not manifest.is_manifest(path.name)]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def done(folder="out"):
-    return [record for record in journal.records(folder) if record["status"] == "done"]
+    return [record for record in manifest.records(folder) if record["status"] == "done"]
 
 
 def style_of(name, seed, k=1):
@@ -80,7 +81,7 @@ def test_the_tree_is_kept_and_styles_are_drawn_by_seed_and_name(folder):
     assert contents().keys() == set(names.values())
     assert (report.pictures, report.done, report.failed, report.ignored, report.copied) == (12, 12, (), 3, 0)
     assert (report.seed, report.styles_per_image, report.shard) == (3, 1, None)
-    assert report.manifest == f"out/{journal.NAME}"
+    assert report.manifest == f"out/{manifest.NAME}"
     for name, style in expected.items():
         mean = image.read(f"styles/{style}").pixels.mean()
         made = image.read(f"out/{names[name]}").pixels
@@ -173,7 +174,7 @@ def test_shards_together_are_the_whole(folder):
         assert report.pictures == report.done and report.done % 2 == 0  # all results of a picture
         parts.append(report)
     assert sum(part.done for part in parts) == 24 and sum(part.copied for part in parts) == 3
-    assert contents() == contents("whole") and not Path("out", journal.NAME).exists()
+    assert contents() == contents("whole") and not Path("out", manifest.NAME).exists()
 
 
 def test_taken_up_again_in_another_number_of_shards(folder):
@@ -212,7 +213,7 @@ def test_an_empty_shard(folder):
 def test_a_leftover_goes_when_nobody_else_is_at_work(folder):
     stylize_dataset("in", "out", "styles", shard=(1, 2))
     Path("out/cat/.jaxstyle-00.tmp").touch()
-    with journal.Manifest("out/jaxstyle-manifest-1-of-2.jsonl"):  # the first shard is running
+    with Journal("out/jaxstyle-manifest-1-of-2.jsonl"):  # the first shard is running
         stylize_dataset("in", "out", "styles", shard=(2, 2))
         assert Path("out/cat/.jaxstyle-00.tmp").exists()
     stylize_dataset("in", "out", "styles", shard=(2, 2))
@@ -238,6 +239,8 @@ def test_a_leftover_goes_when_nobody_else_is_at_work(folder):
         (("in", "out", "styles"), {"weights": (1, 2)}, PairError, "^weights: 2 are for several styles"),
         (("in", "out", "styles"), {"format": "gif"}, image.ImageError, "^format: unknown format 'gif'"),
         (("in", "out", "styles"), {"alpha": 2}, ValueError, "^alpha: expected a number in"),
+        (("in", "out", "styles"), {"seed": -1}, ValueError, "^seed: expected a whole number of at least 0, got -1$"),
+        (("in", "out", "styles"), {"shards": 2}, TypeError, "^unexpected keyword argument 'shards'$"),
     ],
 )
 def test_mistakes_are_found_before_any_work(folder, arguments, options, error, words):
@@ -282,7 +285,10 @@ def test_the_command(folder, capsys, monkeypatch):
 RUN = """
 import sys, time
 import numpy as np
-from jaxstyle import adain, batch, cli, image, workers
+from jaxstyle import adain, image
+from jaxstyle.cli import main
+from jaxstyle.folders import folder as batch
+from jaxstyle.folders import workers
 
 def render(picture, looks, controls, maps, model, *, style=None):
     time.sleep(0.02)
@@ -291,7 +297,7 @@ def render(picture, looks, controls, maps, model, *, style=None):
 workers.render = render
 workers.encode_styles = lambda looks, controls, model: np.float32(looks[0].pixels.mean())
 batch.load_model = lambda name: adain.Model({}, {})
-sys.exit(cli.main(["stylize-dataset", "in", *sys.argv[1:], "--styles", "styles", "--copy-other", "--json"]))
+sys.exit(main.main(["stylize-dataset", "in", *sys.argv[1:], "--styles", "styles", "--copy-other", "--json"]))
 """
 
 

@@ -1,17 +1,12 @@
-"""Bytes of picture files, and files that are whole or not there."""
+"""Bytes of picture files."""
 
-import errno
 import io
-import os
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle.image import encode as image_encode
-from jaxstyle.image.encode import encode, encode_png16, write_file
+from jaxstyle.image.encode import encode, encode_png16
 
 RNG = np.random.default_rng(1)
 
@@ -64,60 +59,3 @@ def test_lossless_by_default(format: str, channels: int) -> None:
 def test_webp_quality_makes_it_lossy_and_small() -> None:
     samples = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert len(encode(samples, "WEBP", quality=50)) < len(encode(samples, "WEBP")) / 2
-
-
-def test_write_file_follows_umask_and_links(tmp_path: Path) -> None:
-    old = os.umask(0o027)
-    try:
-        write_file(str(tmp_path / "a"), b"one")
-    finally:
-        os.umask(old)
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
-    (tmp_path / "link").symlink_to(tmp_path / "a")
-    write_file(str(tmp_path / "link"), b"two")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "a").read_bytes() == b"two"
-    with pytest.raises(FileExistsError):
-        write_file(str(tmp_path / "a"), b"three", overwrite=False)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "link"]
-
-
-@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize("step", ["write", "replace"])
-def test_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, step: str
-) -> None:
-    target = tmp_path / "a.png"
-    target.write_bytes(b"old")
-
-    class Failing(io.FileIO):
-        def write(self, data: Any) -> int:
-            super().write(data[:2])
-            raise failure
-
-    def fail(*_: Any) -> None:
-        raise failure
-
-    if step == "write":
-        monkeypatch.setattr(
-            image_encode, "open", lambda path, mode: Failing(path, mode.replace("b", "")), raising=False
-        )
-    else:
-        monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(type(failure)):
-        write_file(str(target), b"new picture")
-    monkeypatch.undo()
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-    assert target.read_bytes() == b"old"
-
-
-def test_a_device_is_written_to_not_replaced(tmp_path: Path) -> None:
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        write_file(str(fifo), b"picture")
-        assert os.read(reader, 100) == b"picture"
-    finally:
-        os.close(reader)
-    assert fifo.is_fifo()

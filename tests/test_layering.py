@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 
 # A package imports only packages of an earlier line, and its own files.
 LIBRARY = (
-    ("arrays", "runtime", "weights"),
-    ("image",),
+    ("arrays", "runtime"),
+    ("image", "weights"),
     ("controls", "nets"),
     ("metrics",),
     ("methods",),

@@ -107,7 +107,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sweep_module, "write_file", full)
+    monkeypatch.setattr(sweep_module.files, "write", full)
     with pytest.raises(ImageError, match=r"a\.gif: cannot be written: no space left on device"):
         sweep(tmp_path / "a.gif")
     assert list(tmp_path.iterdir()) == []

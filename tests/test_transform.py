@@ -15,7 +15,8 @@ import pytest
 import jaxstyle
 from jaxstyle import StyleTransform, image
 from jaxstyle.folders import transform
-from jaxstyle.folders.pairing import Found, Listing, choose, pair_up
+from jaxstyle.folders.find import Found, Listing, find
+from jaxstyle.folders.pairing import choose, pair_up
 from jaxstyle.folders.transform import Draw, TransformError
 from jaxstyle.methods import adain
 
@@ -35,7 +36,7 @@ class Cheap:
 
     def render(self, picture, looks, controls, maps, model, *, style=None):
         mean = np.float32(looks[0].pixels.mean()) if style is None else style
-        shape = jaxstyle.transform.output_size(picture.pixels.shape[:2], controls.size)
+        shape = transform.output_size(picture.pixels.shape[:2], controls.size)
         pixels = image.resize(picture.pixels, shape)
         alpha = None if picture.alpha is None else image.resize(picture.alpha, shape)
         return image.Picture(((1 - controls.alpha) * pixels + controls.alpha * mean).astype(np.float32), alpha)
@@ -65,7 +66,7 @@ def level(path):
 
 def test_the_draw_is_that_of_a_data_set(cheap):
     restyle = StyleTransform("styles", seed=7)
-    listing = jaxstyle.folders.pairing.find(["styles"], "styles", recursive=True)
+    listing = find(["styles"], "styles", recursive=True)
     for name in ("cat/1.png", "dog/2.png", "x"):
         ((_, (style,)),) = pair_up(Listing((Found("", name),), True, 0), listing, pair="random", seed=7)
         assert restyle.styles[restyle.draw(name).style] == os.path.abspath(style.path)

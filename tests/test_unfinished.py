@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.painting.unfinished import SUFFIX, Unfinished, UnfinishedError
-from jaxstyle.runtime.journal import Manifest, ManifestError
+from jaxstyle.runtime.journal import Journal, JournalError
 
 SHAPE, DTYPE = (4, 5, 3), np.dtype(np.uint8)
 TILES = np.random.default_rng(0).integers(0, 256, (3, *SHAPE), np.uint8)
@@ -89,7 +89,7 @@ def test_a_folder_that_could_not_be_begun_is_not_left(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Manifest, "append", full)
+    monkeypatch.setattr(Journal, "append", full)
     with pytest.raises(OSError, match="No space"):
         Unfinished(tmp_path / "a.png", REQUEST, SHAPE, DTYPE)
     assert list(tmp_path.iterdir()) == []
@@ -115,7 +115,7 @@ def test_leftovers_of_a_killed_run_go(begun):
 
 def test_two_processes_do_not_share_a_picture(begun):
     # locks belong to an opened file, so one process stands for two
-    with Unfinished(begun, REQUEST, SHAPE, DTYPE), pytest.raises(ManifestError, match="another process"):
+    with Unfinished(begun, REQUEST, SHAPE, DTYPE), pytest.raises(JournalError, match="another process"):
         Unfinished(begun, REQUEST, SHAPE, DTYPE)
     with Unfinished(begun, REQUEST, SHAPE, DTYPE) as part:
         assert part.done == 2

@@ -93,15 +93,13 @@ _OPTIONS = ("weights_file", "format", "overwrite", "max_pixels", "tile", "scratc
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Does what the flags say; returns the report, and the exit code."""
-    from jaxstyle.folders import folder, pairing
+    from jaxstyle.folders import find, folder
     from jaxstyle.runtime import cache
 
     cache.enable()
     if args.seed is not None and args.pair != "random":
         raise ValueError("seed: nothing is drawn at random but by --pair random")
-    mixed = len(args.style) > 1 and not (
-        args.pair or args.weights or args.mask or any(map(pairing.is_group, args.style))
-    )
+    mixed = len(args.style) > 1 and not (args.pair or args.weights or args.mask or any(map(find.is_group, args.style)))
     if mixed:
         messages.note("the styles are mixed in equal parts; --pair product takes them one by one")
     if folder.is_batch(args.content, args.style, args.pair):

@@ -2,8 +2,8 @@
 
 The styles of a picture depend on a seed and on its name alone, neither on the order nor on who makes it. So the work
 may be split into shards, by a hash of the names, that several processes or machines do at the same time into one
-folder. Each has a manifest of its own and all know what the others made (`jaxstyle.runtime.journal.History`): a run may
-be taken up again with another number of shards, or with none.
+folder. Each has a manifest of its own and all know what the others made (`jaxstyle.folders.manifest.History`): a run
+may be taken up again with another number of shards, or with none.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-import jax
-
-from jaxstyle import image
-from jaxstyle.controls.controls import Controls, Fields
+from jaxstyle.controls.controls import Controls
 from jaxstyle.folders import folder as batch
-from jaxstyle.folders import workers
-from jaxstyle.folders.dataset_plan import Plan, plan
+from jaxstyle.folders import manifest, workers
+from jaxstyle.folders.dataset_plan import Plan, Recipe, plan
+from jaxstyle.folders.find import Found
 from jaxstyle.folders.folder import BatchReport
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.folders.pairing import Found
+from jaxstyle.folders.options import DatasetOptions, sort
 from jaxstyle.folders.workers import Failure
 from jaxstyle.image.source import os_problem
 from jaxstyle.painting import names
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike, sort
-from jaxstyle.runtime import journal
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike
+from jaxstyle.runtime import files
 from jaxstyle.runtime.progress import Progress
 
 
@@ -60,18 +58,8 @@ def stylize_dataset(
     styles: PathLike | Sequence[PathLike],
     controls: Controls | None = None,
     *,
-    seed: int | None = None,
-    styles_per_image: int = 1,
-    shard: tuple[int, int] | None = None,
-    copy_other: bool = False,
-    keep_names: bool = False,
-    format: str | None = None,
-    weights_file: PathLike = DEFAULT_WEIGHTS,
-    overwrite: bool = False,
-    max_pixels: int = image.MAX_PIXELS,
-    devices: Sequence[jax.Device] | None = None,
     progress: Callable[[Progress], None] | None = None,
-    **fields: Unpack[Fields],
+    **options: Unpack[DatasetOptions],
 ) -> DatasetReport:
     """Repaints the pictures of a folder and all folders in it, each in styles drawn for it.
 
@@ -79,15 +67,17 @@ def stylize_dataset(
       folder: of the data set.
       output: folder of the results, made if missing, with the same sub-folders; not inside ``folder``.
       styles: folders, searched recursively, patterns or files.
-      controls, fields: see `jaxstyle.stylize`.
-      seed: of the draw; 0 if not given.
-      styles_per_image: how many different styles each picture gets, one result for each. Those of a smaller number
-        are among those of a larger one.
-      shard: ``(i, n)`` does the i-th of n shares, i from 1. The shares of all i make the whole.
-      copy_other: copy the files that are no pictures, such as labels; hidden ones are left.
-      keep_names: give the results the names of the pictures, but for a suffix that cannot be written, so that labels
-        that name them still do. By default they are called ``<picture>_stylized_<style>``.
-      format, weights_file, overwrite, max_pixels, devices, progress: see `jaxstyle.stylize_folder`.
+      controls: see `jaxstyle.stylize`.
+      progress: called as pictures are done.
+      options: those of `jaxstyle.stylize_folder`, and
+
+        * ``seed``: of the draw, by default 0.
+        * ``styles_per_image``: how many different styles each picture gets, one result for each; by default 1. Those of
+          a smaller number are among those of a larger one.
+        * ``shard``: ``(i, n)`` does the i-th of n shares, i from 1. The shares of all i make the whole.
+        * ``copy_other``: copy the files that are no pictures, such as labels; hidden ones are left.
+        * ``keep_names``: give the results the names of the pictures, but for a suffix that cannot be written, so that
+          labels that name them still do. By default they are called ``<picture>_stylized_<style>``.
 
     Returns:
       A `DatasetReport`.
@@ -96,27 +86,14 @@ def stylize_dataset(
       PairError: there are no such pictures.
       BatchError: ``output`` cannot be used, or holds what was made otherwise, by another draw for instance.
       ImageError, ValueError: as `jaxstyle.folders.folder.run`, or an argument is out of range.
+      TypeError: there is no such option.
     """
-    whole = plan(
-        folder,
-        output,
-        styles,
-        sort(controls, fields).controls,
-        seed=seed,
-        styles_per_image=styles_per_image,
-        copy_other=copy_other,
-        keep_names=keep_names,
-        format=format,
-        overwrite=overwrite,
-    )
+    given = sort(DatasetOptions, controls, options)
+    shard = given.rest.pop("shard", None)
+    whole = plan(folder, output, styles, given.controls, Recipe(**given.rest), given.output)
+    share = whole if shard is None else whole.shard(*shard)
     return carry_out(
-        whole if shard is None else whole.shard(*shard),
-        shard,
-        weights_file=weights_file,
-        overwrite=overwrite,
-        max_pixels=max_pixels,
-        devices=devices,
-        progress=progress,
+        share, shard, limits=given.limits, output=given.output, weights_file=given.weights_file, progress=progress
     )
 
 
@@ -127,10 +104,9 @@ def carry_out(
     share: Plan,
     shard: tuple[int, int] | None,
     *,
+    limits: Limits = Limits(),  # noqa: B008 (it is frozen)
+    output: Output = Output(),  # noqa: B008
     weights_file: PathLike = DEFAULT_WEIGHTS,
-    overwrite: bool = False,
-    max_pixels: int = image.MAX_PIXELS,
-    devices: Sequence[jax.Device] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> DatasetReport:
     """Does what is missing of a plan.
@@ -138,7 +114,7 @@ def carry_out(
     Args:
       share: from `jaxstyle.folders.dataset_plan.plan`, or the part of a shard.
       shard: which, for the name of the manifest.
-      weights_file, overwrite, max_pixels, devices, progress: see `jaxstyle.folders.folder.run`.
+      limits, output, weights_file, progress: see `jaxstyle.folders.folder.run`.
 
     Returns:
       A `DatasetReport`.
@@ -147,18 +123,16 @@ def carry_out(
       ValueError: as `jaxstyle.folders.folder.run`, or a file to be copied is there already and is another.
     """
     root = Path(share.output)
-    waiting = _missing(share.others, root, overwrite)
-    name = journal.NAME if shard is None else "jaxstyle-manifest-{}-of-{}.jsonl".format(*shard)
+    waiting = _missing(share.others, root, output.overwrite)
     report = batch.run(
         share.jobs,
         root,
-        seed=share.seed,
+        limits=limits,
+        output=output,
         weights_file=weights_file,
-        overwrite=overwrite,
-        max_pixels=max_pixels,
-        devices=devices,
+        seed=share.seed,
         progress=progress,
-        name=name,
+        name=manifest.name_of(shard),
     )
     copied, failed, stopped = _copy(waiting) if report.stopped is None else (0, [], report.stopped)
     done = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
@@ -193,17 +167,17 @@ def _missing(others: Iterable[Found], root: Path, overwrite: bool) -> list[tuple
     return todo
 
 
-def _copy(files: Iterable[tuple[Found, Path]]) -> tuple[int, list[Failure], str | None]:
+def _copy(todo: Iterable[tuple[Found, Path]]) -> tuple[int, list[Failure], str | None]:
     """How many files were copied, which could not be, and why there was no use in going on, if so."""
     count, failed = 0, list[Failure]()
-    for other, target in files:
+    for other, target in todo:
         # the same name each time: what a killed run leaves, the next one takes
         part = target.with_name(f".jaxstyle-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 shutil.copy2(other.path, part)
-                os.replace(part, target)
+                files.replace(part, target)
             finally:
                 part.unlink(missing_ok=True)
             count += 1

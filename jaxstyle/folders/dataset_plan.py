@@ -13,11 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxstyle.controls.controls import Controls
-from jaxstyle.folders import pairing
+from jaxstyle.folders import find, manifest, pairing
+from jaxstyle.folders.find import Found, PairError
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.folders.pairing import Found, Job
-from jaxstyle.painting.options import PathLike
-from jaxstyle.runtime import journal
+from jaxstyle.folders.pairing import Job
+from jaxstyle.painting.options import Output, PathLike
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a data set is made into.
+
+    Attributes:
+      seed: of the draw.
+      styles_per_image, copy_other, keep_names: see `jaxstyle.stylize_dataset`.
+    """
+
+    seed: int | None = None
+    styles_per_image: int = 1
+    copy_other: bool = False
+    keep_names: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,42 +81,50 @@ def plan(
     output: PathLike,
     styles: PathLike | Sequence[PathLike],
     controls: Controls,
-    *,
-    seed: int | None = None,
-    styles_per_image: int = 1,
-    copy_other: bool = False,
-    keep_names: bool = False,
-    format: str | None = None,
-    overwrite: bool = False,
+    recipe: Recipe,
+    written: Output,
 ) -> Plan:
-    """Lists a data set and draws the styles. Arguments and errors are those of `jaxstyle.stylize_dataset`."""
+    """Lists a data set and draws the styles.
+
+    Args:
+      folder, output, styles, controls: see `jaxstyle.stylize_dataset`; so are the errors.
+      recipe: what it is made into.
+      written: ``format`` of the results; without ``overwrite``, those of another draw are refused.
+    """
     root, target = os.fspath(folder), os.fspath(output)
     if not os.path.isdir(root):
-        raise pairing.PairError(f"{root}: {'is no' if os.path.lexists(root) else 'no such'} folder")
+        raise PairError(f"{root}: {'is no' if os.path.lexists(root) else 'no such'} folder")
     if Path(os.path.realpath(target)).is_relative_to(os.path.realpath(root)):
         raise BatchError(f"{target}: lies in {root}, results would be among its pictures; choose a folder beside it")
-    contents = pairing.find([root], "folder", recursive=True)
-    looks = pairing.find([styles] if isinstance(styles, str | os.PathLike) else styles, "styles", recursive=True)
-    most = len(looks.pictures)
-    if not 1 <= styles_per_image <= most:
-        raise ValueError(f"styles_per_image: expected 1 to {most}, as many as there are styles, got {styles_per_image}")
-    if keep_names and styles_per_image > 1:
-        raise ValueError(f"keep_names: {styles_per_image} results of a picture cannot all have its name")
-    seed = pairing.checked_seed(seed)
+    contents = find.find([root], "folder", recursive=True)
+    looks = find.find([styles] if isinstance(styles, str | os.PathLike) else styles, "styles", recursive=True)
+    most, k = len(looks.pictures), recipe.styles_per_image
+    if not 1 <= k <= most:
+        raise ValueError(f"styles_per_image: expected 1 to {most}, as many as there are styles, got {k}")
+    if recipe.keep_names and k > 1:
+        raise ValueError(f"keep_names: {k} results of a picture cannot all have its name")
+    seed = pairing.checked_seed(recipe.seed)
     jobs = pairing.make_jobs(
-        contents, looks, controls, pair="random", seed=seed, k=styles_per_image, format=format, keep_names=keep_names
+        contents,
+        looks,
+        controls,
+        pair="random",
+        seed=seed,
+        k=k,
+        format=written.format,
+        keep_names=recipe.keep_names,
     )
-    if not overwrite:
+    if not written.overwrite:
         _refuse_mixture(jobs, target)
-    others = tuple(o for o in contents.others if os.path.isfile(o.path) and not journal.is_manifest(Path(o.name).name))
-    copied = others if copy_other else ()
-    return Plan(root, target, tuple(jobs), copied, contents.ignored - len(copied), seed, styles_per_image)
+    others = tuple(o for o in contents.others if os.path.isfile(o.path) and not manifest.is_manifest(Path(o.name).name))
+    copied = others if recipe.copy_other else ()
+    return Plan(root, target, tuple(jobs), copied, contents.ignored - len(copied), seed, k)
 
 
 def _refuse_mixture(jobs: Sequence[Job], output: str) -> None:
     """Raises BatchError if there are results of the same pictures that would not be made now."""
     planned, sources = {job.output for job in jobs}, {os.path.abspath(job.content) for job in jobs}
-    for record in journal.records(output):
+    for record in manifest.records(output):
         name = record["output"]
         if record["status"] == "done" and name not in planned and record.get("source") in sources:
             path = os.path.join(output, *name.split("/"))

@@ -1,8 +1,8 @@
 """Many pictures: folders in, folders out, resumable, on all devices.
 
 `stylize_folder` is what the command does with folders; `run` works through any list of `jaxstyle.folders.pairing.Job`.
-Every result goes through `jaxstyle.stylize.render`, as a single picture does, in one of several threads
-(`jaxstyle.folders.workers`). What was done is in a manifest (`jaxstyle.runtime.journal`) in the folder of the results,
+Every result is painted as a single picture is, in one of several threads (`jaxstyle.folders.workers`). What was done
+is in a manifest (`jaxstyle.folders.manifest`) in the folder of the results,
 so that a run that was stopped, by whatever, goes on when it is started again (`jaxstyle.folders.kept`).
 """
 
@@ -17,20 +17,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
 
-import jax
-
-from jaxstyle import image
-from jaxstyle.controls.controls import Controls, Fields
+from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import read_maps
-from jaxstyle.folders import pairing
+from jaxstyle.folders import find, manifest, pairing
 from jaxstyle.folders.kept import BatchError, Facts, make_folder, missing, remove_leftovers
+from jaxstyle.folders.manifest import History
+from jaxstyle.folders.options import FolderOptions, sort
 from jaxstyle.folders.pairing import Job, Pair
 from jaxstyle.folders.workers import Failure, Workers
 from jaxstyle.painting.file import check_limits
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, PathLike, sort
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike
 from jaxstyle.painting.picture import check, load_model
-from jaxstyle.runtime import journal
-from jaxstyle.runtime.journal import History, Manifest
+from jaxstyle.runtime.journal import Journal
 from jaxstyle.runtime.progress import Progress
 
 OUTPUT = "stylized"
@@ -76,7 +74,7 @@ def is_batch(content: Sequence[PathLike], style: Sequence[PathLike], pair: str |
 
     They do with several contents, with folders or patterns, and with a pairing: also if that comes to one picture.
     """
-    return len(content) != 1 or pair is not None or any(map(pairing.is_group, (*content, *style)))
+    return len(content) != 1 or pair is not None or any(map(find.is_group, (*content, *style)))
 
 
 def stylize_folder(
@@ -86,17 +84,9 @@ def stylize_folder(
     controls: Controls | None = None,
     *,
     pair: Pair | None = None,
-    seed: int | None = None,
     recursive: bool = False,
-    weights_file: PathLike = DEFAULT_WEIGHTS,
-    format: str | None = None,
-    overwrite: bool = False,
-    max_pixels: int = image.MAX_PIXELS,
-    tile: int | None = None,
-    scratch: PathLike | None = None,
-    devices: Sequence[jax.Device] | None = None,
     progress: Callable[[Progress], None] | None = None,
-    **fields: Unpack[Fields],
+    **options: Unpack[FolderOptions],
 ) -> BatchReport:
     """Repaints all pictures of folders.
 
@@ -106,43 +96,47 @@ def stylize_folder(
         ``pair`` changes that.
       output: folder of the results, made if missing. Their names are ``<content>_stylized_<style>.<suffix>``, those
         from sub-folders are in sub-folders; see `jaxstyle.folders.pairing.make_jobs`.
-      controls, fields: see `jaxstyle.stylize`.
+      controls: see `jaxstyle.stylize`.
       pair: ``"product"``, ``"zip"`` or ``"random"``, see `jaxstyle.folders.pairing.pair_up`.
-      seed: for ``pair="random"``, 0 if not given.
       recursive: descend into the folders in folders.
-      format: of all results, ``"png"`` or what else `jaxstyle.image.write` knows; their names end in its suffix, so
-        that results in another format are other files. By default each has its content's.
-      weights_file, overwrite, max_pixels, tile, scratch, devices, progress: see `run`.
+      progress: called as pictures are done.
+      options: fields of `Controls`, which go before those of ``controls``; of `jaxstyle.painting.options.Limits`:
+        ``max_pixels``, ``tile``, ``scratch``, ``devices``; and
+
+        * ``seed``: for ``pair="random"``, by default 0.
+        * ``weights_file``: name of shipped weights, or the path of a file.
+        * ``format``: of all results, ``"png"`` or what else `jaxstyle.image.write` knows; their names end in its
+          suffix, so that results in another format are other files. By default each has its content's.
+        * ``overwrite``: see `run`.
 
     Returns:
       A `BatchReport`.
 
     Raises:
       PairError: there are no such pictures, or they cannot be paired.
-      ImageError, ValueError: as `run`.
+      ImageError, ValueError: as `run`, or there is a seed and nothing to be drawn.
+      TypeError: there is no such option.
     """
-    chosen = sort(controls, fields).controls
+    given = sort(FolderOptions, controls, options)
+    seed = given.rest.get("seed")
     if pair == "random":
         seed = pairing.checked_seed(seed)
     else:
         pairing.check_no_seed(seed)
     sources, looks = _several(content), _several(style)
-    if recursive and not any(map(pairing.is_group, (*sources, *looks))):
+    if recursive and not any(map(find.is_group, (*sources, *looks))):
         raise BatchError("recursive: there is no folder to descend into")
-    made = journal.results(output)
-    contents = pairing.find(sources, "content", recursive=recursive, results=made)
-    styles = pairing.find(looks, "style", recursive=recursive, results=made)
-    jobs = pairing.make_jobs(contents, styles, chosen, pair=pair, seed=seed or 0, format=format)
+    made = manifest.results(output)
+    contents = find.find(sources, "content", recursive=recursive, results=made)
+    styles = find.find(looks, "style", recursive=recursive, results=made)
+    jobs = pairing.make_jobs(contents, styles, given.controls, pair=pair, seed=seed or 0, format=given.output.format)
     report = run(
         jobs,
         output,
+        limits=given.limits,
+        output=given.output,
+        weights_file=given.weights_file,
         seed=seed,
-        weights_file=weights_file,
-        overwrite=overwrite,
-        max_pixels=max_pixels,
-        tile=tile,
-        scratch=scratch,
-        devices=devices,
         progress=progress,
     )
     return dataclasses.replace(report, ignored=contents.ignored + styles.ignored)
@@ -156,15 +150,12 @@ def run(
     jobs: Sequence[Job],
     folder: PathLike,
     *,
-    seed: int | None = None,
+    limits: Limits = Limits(),  # noqa: B008 (it is frozen)
+    output: Output = Output(),  # noqa: B008
     weights_file: PathLike = DEFAULT_WEIGHTS,
-    overwrite: bool = False,
-    max_pixels: int = image.MAX_PIXELS,
-    tile: int | None = None,
-    scratch: PathLike | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    seed: int | None = None,
     progress: Callable[[Progress], None] | None = None,
-    name: str = journal.NAME,
+    name: str = manifest.NAME,
 ) -> BatchReport:
     """Makes the results that are missing.
 
@@ -173,16 +164,14 @@ def run(
     anything is done; what was made of a file that has changed since, by its size or time, is made anew.
 
     Args:
-      jobs: with outputs that differ.
+      jobs: with outputs that differ; their names tell the formats.
       folder: of the results, made if missing. Leftovers of a run that was killed are removed from it. Runs may share
         it, at once as well, if each has a manifest of its own: what any of them made is kept by all.
-      seed: for the manifest.
+      limits: they change no result, and a run may go on with others.
+      output: ``overwrite`` replaces files that were made otherwise or that the manifest does not know. Those that are
+        read are never replaced.
       weights_file: name of shipped weights, or the path of a file.
-      overwrite: replace files that were made otherwise or that the manifest does not know. Those that are read are
-        never replaced.
-      max_pixels: the largest picture that is read.
-      tile, scratch: as in `jaxstyle.stylize_file`. They change no result, and a run may go on with others.
-      devices: by default all of this process; the pixels do not depend on them.
+      seed: by which styles were drawn, for the manifest.
       progress: called as pictures are done.
       name: of the manifest.
 
@@ -191,27 +180,27 @@ def run(
 
     Raises:
       BatchError: the folder cannot be used, or holds results that were made otherwise.
-      ManifestError: its manifest cannot be used, or another process is at work there.
+      JournalError: its manifest cannot be used, or another process is at work there.
       WeightsError, ImageError, ValueError: the weights, the scratch folder, the tile or the controls cannot be used.
       KeyboardInterrupt: with a message that says how many are done.
     """
     start = time.perf_counter()
     weights_file = os.fspath(weights_file)
     loaded = load_model(weights_file)
-    check_limits(loaded, Limits(tile=tile, scratch=scratch))
+    check_limits(loaded, limits)
     kinds = {(id(job.controls), len(job.styles)): job for job in jobs}
     for job in kinds.values():
         check(job.controls, len(job.styles), loaded)
-    maps = {id(job.controls): read_maps(job.controls, max_pixels=max_pixels) for job in kinds.values()}
+    maps = {id(job.controls): read_maps(job.controls, max_pixels=limits.max_pixels) for job in kinds.values()}
     root = Path(folder)
     made = make_folder(root)
     try:
-        with Manifest(root / name) as record:
+        with Journal(root / name) as record:
             facts = Facts(weights_file, loaded.sha256, seed)
             outputs = [job.output for job in jobs]
-            todo = missing(jobs, facts, History(record, outputs), root, overwrite=overwrite)
+            todo = missing(jobs, facts, History(record, outputs), root, overwrite=output.overwrite)
             remove_leftovers(record, outputs)
-            work = Workers(todo, facts, record, root, loaded, maps, devices, max_pixels, tile=tile, scratch=scratch)
+            work = Workers(todo, facts, record, root, loaded, maps, limits)
             work.prepare(todo)
             begun = time.perf_counter()
             count = _finish(work, jobs, todo, progress or (lambda _: None))

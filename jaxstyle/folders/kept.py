@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxstyle import image
+from jaxstyle.folders.manifest import History, beside
 from jaxstyle.folders.pairing import Job
 from jaxstyle.painting.options import PathLike
-from jaxstyle.runtime.journal import History, Manifest, Record, beside, in_use
+from jaxstyle.runtime.journal import Journal, Record, in_use
 
 
 class BatchError(ValueError):
@@ -47,7 +48,7 @@ def make_folder(root: Path) -> bool:
     return True
 
 
-def remove_leftovers(record: Manifest, outputs: Iterable[str]) -> None:
+def remove_leftovers(record: Journal, outputs: Iterable[str]) -> None:
     """Removes what was being written when an earlier run was killed.
 
     Nobody else writes where the manifest is locked, unless a run has another one beside it: then nothing is removed.
@@ -112,7 +113,7 @@ def _file_id(path: PathLike) -> tuple[int, int] | None:
     return about.st_dev, about.st_ino
 
 
-def missing(jobs: Sequence[Job], facts: Facts, record: History | Manifest, root: Path, *, overwrite: bool) -> list[Job]:
+def missing(jobs: Sequence[Job], facts: Facts, record: History | Journal, root: Path, *, overwrite: bool) -> list[Job]:
     """The jobs that are not done.
 
     Args:

@@ -15,11 +15,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 from jaxstyle import image
-from jaxstyle.controls.controls import Controls, Fields
-from jaxstyle.folders import dataset, dataset_plan
+from jaxstyle.controls.controls import Controls
+from jaxstyle.folders import dataset, dataset_plan, manifest
 from jaxstyle.folders.dataset import DatasetReport
+from jaxstyle.folders.dataset_plan import Recipe
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike, sort
+from jaxstyle.folders.options import RayOptions, sort
+from jaxstyle.painting.options import PathLike
 from jaxstyle.runtime import cache
 from jaxstyle.runtime.progress import Progress
 
@@ -30,19 +32,8 @@ def stylize_dataset(
     styles: PathLike | Sequence[PathLike],
     controls: Controls | None = None,
     *,
-    seed: int | None = None,
-    shards: int = 16,
-    cpus: float = 1,
-    gpus: float = 0,
-    styles_per_image: int = 1,
-    copy_other: bool = False,
-    keep_names: bool = False,
-    format: str | None = None,
-    weights_file: PathLike = DEFAULT_WEIGHTS,
-    overwrite: bool = False,
-    max_pixels: int = image.MAX_PIXELS,
     progress: Callable[[Progress], None] | None = None,
-    **fields: Unpack[Fields],
+    **options: Unpack[RayOptions],
 ) -> DatasetReport:
     """`jaxstyle.stylize_dataset` by the workers of a Ray cluster, several shards at a time.
 
@@ -50,11 +41,13 @@ def stylize_dataset(
     goes on where it was. If all is stopped, the same call does what is missing, also with another number of shards.
 
     Args:
-      folder, output, styles, controls, fields, seed, styles_per_image, copy_other, keep_names, format, weights_file,
-        overwrite, max_pixels: see `jaxstyle.stylize_dataset`.
-      shards: into how many parts the work is split: some for every worker, so that all end at about the same time.
-      cpus, gpus: what a worker takes of the cluster; jax sees that many GPUs.
+      folder, output, styles, controls: see `jaxstyle.stylize_dataset`.
       progress: called as shards are done.
+      options: those of `jaxstyle.stylize_dataset` but ``shard`` and ``devices``, and
+
+        * ``shards``: into how many parts the work is split, by default 16: some for every worker, so that all end at
+          about the same time.
+        * ``cpus``, ``gpus``: what a worker takes of the cluster, by default one CPU; jax sees that many GPUs.
 
     Returns:
       A `DatasetReport` of all shards; its ``manifest`` is a pattern.
@@ -62,7 +55,12 @@ def stylize_dataset(
     Raises:
       ImportError: Ray is not installed.
       ValueError: as `jaxstyle.stylize_dataset`, or the number of shards is not positive.
+      TypeError: there is no such option.
     """
+    if "devices" in options:
+        raise TypeError("unexpected keyword argument 'devices'")
+    given = sort(RayOptions, controls, options)
+    shards, cpus, gpus = (given.rest.pop(name, usual) for name, usual in (("shards", 16), ("cpus", 1), ("gpus", 0)))
     if shards < 1:
         raise ValueError(f"shards: expected at least 1, got {shards}")
     try:
@@ -75,16 +73,16 @@ def stylize_dataset(
         os.path.abspath(folder),
         os.path.abspath(output),
         [os.path.abspath(place) for place in places],
-        _absolute(sort(controls, fields).controls),
-        seed=seed,
-        styles_per_image=styles_per_image,
-        copy_other=copy_other,
-        keep_names=keep_names,
-        format=format,
-        overwrite=overwrite,
+        _absolute(given.controls),
+        Recipe(**given.rest),
+        given.output,
     )
-    file = os.path.abspath(weights_file) if os.path.exists(weights_file) else os.fspath(weights_file)
-    options: dict[str, Any] = {"weights_file": file, "overwrite": overwrite, "max_pixels": max_pixels}
+    file, scratch = given.weights_file, given.limits.scratch
+    how = {
+        "limits": dataclasses.replace(given.limits, scratch=None if scratch is None else os.path.abspath(scratch)),
+        "output": given.output,
+        "weights_file": os.path.abspath(file) if os.path.exists(file) else file,
+    }
     rows = [
         {"number": number, "count": shards, "plan": pickle.dumps(whole.shard(number, shards))}
         for number in range(1, shards + 1)
@@ -93,7 +91,7 @@ def stylize_dataset(
     tell, total = progress or (lambda _: None), len(whole.jobs)
     tell(Progress(total, 0, 0, 0))
     reports: list[DatasetReport] = []
-    for row in todo.map(_carried_out, fn_kwargs=options, num_cpus=cpus, num_gpus=gpus).iter_rows():
+    for row in todo.map(_carried_out, fn_kwargs=how, num_cpus=cpus, num_gpus=gpus).iter_rows():
         if row["error"]:
             raise BatchError(row["error"])
         reports.append(pickle.loads(row["report"]))
@@ -102,13 +100,13 @@ def stylize_dataset(
     return _together(reports, time.perf_counter() - start)
 
 
-def _carried_out(row: dict[str, Any], **options: Any) -> dict[str, Any]:
+def _carried_out(row: dict[str, Any], **how: Any) -> dict[str, Any]:
     """A shard, in a worker: its report, or what is wrong with an argument."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # workers may share a GPU
     cache.enable()
     try:
         share, shard = pickle.loads(row["plan"]), (int(row["number"]), int(row["count"]))
-        return {"report": pickle.dumps(dataset.carry_out(share, shard, **options)), "error": ""}
+        return {"report": pickle.dumps(dataset.carry_out(share, shard, **how)), "error": ""}
     except ValueError as error:
         return {"report": b"", "error": str(error)}
 
@@ -118,7 +116,7 @@ def _together(reports: Sequence[DatasetReport], seconds: float) -> DatasetReport
     tried = sum(report.done + len(report.failed) for report in reports)
     return dataclasses.replace(
         reports[0],
-        manifest=os.path.join(reports[0].folder, f"jaxstyle-manifest-*-of-{len(reports)}.jsonl"),
+        manifest=os.path.join(reports[0].folder, manifest.name_of(("*", len(reports)))),
         pictures=sum(report.pictures for report in reports),
         done=sum(report.done for report in reports),
         kept=sum(report.kept for report in reports),

@@ -18,10 +18,10 @@ import numpy as np
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls, PreserveColor, Size
 from jaxstyle.controls.degree import read_maps
-from jaxstyle.folders import pairing
+from jaxstyle.folders import find, pairing
 from jaxstyle.image.encode import quantise
 from jaxstyle.methods.interface import Style
-from jaxstyle.painting.options import DEFAULT_WEIGHTS
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
 from jaxstyle.painting.picture import encode_styles, kept_styles, load_model, recolours, render, shrink_style
 
 Key = int | str | bytes | np.generic | np.ndarray | tuple[Any, ...]
@@ -75,7 +75,7 @@ class StyleTransform:
         probability: float = 1.0,
         style_size: int | None = None,
         preserve_color: PreserveColor | None = None,
-        weights_file: pairing.PathLike = DEFAULT_WEIGHTS,
+        weights_file: PathLike = DEFAULT_WEIGHTS,
     ) -> None:
         """
         Args:
@@ -192,7 +192,7 @@ def _listed(styles: image.Source | Sequence[image.Source]) -> tuple[image.Source
     several = tuple(styles) if isinstance(styles, list | tuple) else (styles,)
     if not all(isinstance(style, str | os.PathLike) for style in several):
         return several
-    found = pairing.find(several, "styles", recursive=True).pictures
+    found = find.find(several, "styles", recursive=True).pictures
     return tuple(os.path.abspath(style.path) for style in sorted(found, key=lambda style: (style.name, style.path)))
 
 

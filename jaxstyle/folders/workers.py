@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import errno
 import functools
 import itertools
@@ -27,10 +28,10 @@ from jaxstyle.folders.kept import Facts
 from jaxstyle.folders.pairing import Job
 from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting.file import paint_file, save, streams
-from jaxstyle.painting.options import Limits, Output, PathLike
+from jaxstyle.painting.options import Limits, Output
 from jaxstyle.painting.picture import OUT_OF_MEMORY, encode_styles, kept_styles, recolours, render, shrink_style
 from jaxstyle.runtime import memory
-from jaxstyle.runtime.journal import Manifest, Record
+from jaxstyle.runtime.journal import Journal, Record
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other picture could be written either
 
@@ -114,15 +115,11 @@ class Workers:
         self,
         jobs: Sequence[Job],
         facts: Facts,
-        record: Manifest,
+        record: Journal,
         root: Path,
         loaded: Loaded,
         maps: Mapping[int, Maps],
-        devices: Sequence[jax.Device] | None,
-        max_pixels: int,
-        *,
-        tile: int | None = None,
-        scratch: PathLike | None = None,
+        limits: Limits,
     ) -> None:
         """
         Args:
@@ -132,14 +129,11 @@ class Workers:
           root: folder of the results.
           loaded: the model.
           maps: of the jobs' controls, by their ``id``.
-          devices: by default all of this process.
-          max_pixels: the largest picture that is read.
-          tile, scratch: see `jaxstyle.painting.options.Limits`; with a tile every picture goes that way.
+          limits: of every picture; with a tile every one is painted in tiles.
         """
         self.stopped: str | None = None
-        self._facts, self._record, self._root, self._loaded, self._max_pixels = facts, record, root, loaded, max_pixels
-        self._tile, self._scratch = tile, scratch
-        chosen = list(devices or jax.local_devices())[: max(1, len(jobs))]
+        self._facts, self._record, self._root, self._loaded, self._limits = facts, record, root, loaded, limits
+        chosen = list(limits.devices or jax.local_devices())[: max(1, len(jobs))]
         self._devices: queue.SimpleQueue[tuple[jax.Device | None, Loaded]] = queue.SimpleQueue()
         if chosen == jax.local_devices()[:1]:
             self._devices.put((None, loaded))
@@ -219,7 +213,7 @@ class Workers:
 
     def _in_tiles(self, job: Job, target: Path) -> bool:
         """Whether that was asked for, or is needed on the smallest of the devices."""
-        limits = Limits(tile=self._tile, devices=self._computing)
+        limits = dataclasses.replace(self._limits, devices=self._computing)
         return streams(job.content, target, job.controls, self._loaded, limits)
 
     def _made_whole(self, job: Job, looks: _Looks) -> _Made | None:
@@ -247,7 +241,7 @@ class Workers:
                 target,
                 job.controls,
                 loaded=loaded,
-                limits=Limits(self._max_pixels, self._tile, self._scratch),
+                limits=self._limits,
                 saving=Output(overwrite=True, keep=(*job.styles, *job.controls.files())),
             )
         return _Made(None, found.width, found.height, found.notices, waited)
@@ -294,12 +288,12 @@ class Workers:
             self._devices.put((device, loaded))
 
     def _read_content(self, path: str) -> image.Picture:
-        return image.read(path, max_pixels=self._max_pixels)
+        return image.read(path, max_pixels=self._limits.max_pixels)
 
     def _read_styles(self, key: tuple[tuple[str, ...], int]) -> _Looks:
         """Reads styles, and encodes them unless they take on the content's colours."""
         paths, controls = key[0], self._controls[key[1]]
-        pictures = [image.read(path, max_pixels=self._max_pixels) for path in paths]
+        pictures = [image.read(path, max_pixels=self._limits.max_pixels) for path in paths]
         notices = tuple(f"{path}: {note}" for path, look in zip(paths, pictures, strict=True) for note in look.notices)
         if self._recolour[key[1]]:
             small = [shrink_style(look.pixels, controls) for look in pictures]

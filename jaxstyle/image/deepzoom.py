@@ -15,6 +15,7 @@ import numpy as np
 from jaxstyle.image import encode
 from jaxstyle.image.pyramid import Halving
 from jaxstyle.image.source import ImageError
+from jaxstyle.runtime import files
 
 TILE = 254  # without the overlap
 
@@ -51,15 +52,15 @@ def write_deepzoom(
     """
     height, width, channels = shape
     kind = "png" if channels == 4 else "jpg"
-    files = os.path.join(folder, "files")
+    tiles = os.path.join(folder, "files")
     level: _Level | None = None
     deepest = (max(height, width) - 1).bit_length()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number in range(deepest + 1):
             halvings = deepest - number
             size = (-(-height >> halvings), -(-width >> halvings))  # rounded up
-            os.makedirs(os.path.join(files, str(number)))
-            level = _Level(os.path.join(files, str(number)), size, kind, quality, level, pool)
+            os.makedirs(os.path.join(tiles, str(number)))
+            level = _Level(os.path.join(tiles, str(number)), size, kind, quality, level, pool)
         assert level is not None
         for band in bands:
             level.add(band)
@@ -70,16 +71,17 @@ def write_deepzoom(
             f'<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="{kind}" Overlap="1" '
             f'TileSize="{TILE}">\n  <Size Width="{width}" Height="{height}"/>\n</Image>\n'
         )
+    files.sync_tree(tiles)
     name, old = files_of(path), os.path.join(folder, "old")
     if os.path.exists(name):
         os.rename(name, old)
     try:
-        os.rename(files, name)
-        os.replace(os.path.join(folder, "index"), path)
+        os.rename(tiles, name)
+        files.replace(os.path.join(folder, "index"), path)
     except BaseException:
         if os.path.exists(old):
             if os.path.exists(name):
-                os.rename(name, files)
+                os.rename(name, tiles)
             os.rename(old, name)
         raise
 

@@ -1,15 +1,9 @@
-"""From samples to the bytes of a picture file, and from bytes to a file that is whole or not there."""
+"""From samples to the bytes of a picture file."""
 
-import contextlib
-import errno
 import io
-import os
-import secrets
-import shutil
-import stat
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -106,38 +100,3 @@ def _filter(samples: np.ndarray) -> bytes:
     out[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=out[1:, 1:])  # modulo 256
     return out.tobytes()
-
-
-def write_file(path: str, data: bytes, overwrite: bool = True) -> None:
-    """Make `path` a file of these bytes, by way of a temporary file in the same folder: whatever goes wrong,
-    Ctrl-C included, leaves the old file as it was and no temporary one. Permissions are the umask's.
-
-    Raises:
-        OSError: as the system says; FileExistsError where `overwrite` is False and the file exists.
-    """
-    path = os.path.realpath(path)  # a link stays a link
-    if os.path.exists(path):
-        if not overwrite:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device must not be replaced; a folder fails here
-            with open(path, "wb") as device:
-                device.write(data)
-            return
-    with temporary_beside(path) as temporary:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-
-
-@contextlib.contextmanager
-def temporary_beside(path: str) -> Iterator[str]:
-    """A name in the folder of `path` for what is not finished; if a file or folder has it afterwards, that goes."""
-    name = os.path.join(os.path.dirname(path), f".jaxstyle-{secrets.token_hex(8)}.tmp")
-    try:
-        yield name
-    finally:
-        if os.path.isdir(name):
-            shutil.rmtree(name, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                os.unlink(name)

@@ -25,7 +25,7 @@ from jaxstyle.image.decode import (
     unit,
     upright_size,
 )
-from jaxstyle.image.encode import encode, quantise, to_image, write_file
+from jaxstyle.image.encode import encode, quantise, to_image
 from jaxstyle.image.source import (
     MAX_PIXELS,
     ImageError,
@@ -39,6 +39,7 @@ from jaxstyle.image.source import (
 )
 from jaxstyle.image.source import STANDARD as STANDARD
 from jaxstyle.image.source import source_of as source_of
+from jaxstyle.runtime import files
 
 READ_SUFFIXES = frozenset(
     f".{name}"
@@ -346,7 +347,7 @@ def write(
     try:
         data = encode(samples, chosen, exif, quality)
         if isinstance(target, str | os.PathLike):
-            write_file(os.fspath(target), data, overwrite)
+            files.write(target, data, overwrite)
         else:
             target.write(data)
             target.flush()  # a full disk behind a pipe is found here

@@ -20,10 +20,11 @@ import numpy as np
 
 from jaxstyle import image
 from jaxstyle.image.deepzoom import check_replaceable, files_of, write_deepzoom
-from jaxstyle.image.encode import quantise, temporary_beside
+from jaxstyle.image.encode import quantise
 from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.image.tiff import write_tiff
 from jaxstyle.image.windows import Source
+from jaxstyle.runtime import files
 
 _PNG_ROWS = 64
 """Rows that are compressed at a time."""
@@ -89,16 +90,16 @@ def write(
             return (*notices, *_gather(target, rows, (height, width, channels), exif, chosen, quality))
         if exif and chosen != "PNG":
             notices.append(f"{chosen} is written in tiles without EXIF data: PNG keeps it")
-        with temporary_beside(path if work is None else os.path.join(work, "picture")) as temporary:
+        with files.temporary_beside(path if work is None else os.path.join(work, "picture")) as temporary:
             if chosen == "DZI":
                 write_deepzoom(temporary, path, rows, (height, width, channels), quality)
             elif chosen == "PNG":
                 with open(temporary, "xb") as stream:
                     write_png(stream, rows, height, width, channels, bits, exif)
-                os.replace(temporary, path)
+                files.replace(temporary, path)
             else:
                 write_tiff(temporary, rows, (height, width, channels), bits, pyramid=pyramid)
-                os.replace(temporary, path)
+                files.replace(temporary, path)
     except ImageError:
         raise
     except OSError as error:

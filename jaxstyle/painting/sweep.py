@@ -14,13 +14,14 @@ import numpy as np
 
 from jaxstyle import image
 from jaxstyle.controls.controls import Size
-from jaxstyle.image.encode import encode_animation, temporary_beside, write_file
+from jaxstyle.image.encode import encode_animation
 from jaxstyle.image.source import ImageError, check_size, is_standard, label_of, os_problem, target_of
 from jaxstyle.image.text import line_height, text_mask
 from jaxstyle.methods.inr.network import InrParams
 from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.rendering import Rendering, check_format, files_read, fitted, grouped
 from jaxstyle.painting.scene import Painter, Scene, ViewFields, open_scene
+from jaxstyle.runtime import files
 from jaxstyle.runtime.progress import Progress
 
 MOST_FRAMES = 1000
@@ -109,7 +110,7 @@ def sweep_file(
 def _send(output: PathLike, data: bytes) -> None:
     target = target_of(output)
     if isinstance(target, str | os.PathLike):
-        write_file(os.fspath(target), data)
+        files.write(target, data)
     else:
         target.write(data)
         target.flush()
@@ -178,7 +179,7 @@ def _write_video(path: str, frames: Iterator[np.ndarray], scene: Scene, fps: flo
     # what the conversion to YUV computes and what the samples are, which players would guess by the size
     colours = "colormatrix=smpte170m:colorprim=bt709:transfer=iec61966-2-1"
     real = os.path.realpath(path)
-    with temporary_beside(real) as temporary:
+    with files.temporary_beside(real) as temporary:
         with av.open(temporary, "w", format="mp4") as video:
             stream: Any = video.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -187,7 +188,7 @@ def _write_video(path: str, frames: Iterator[np.ndarray], scene: Scene, fps: flo
                 picture = av.VideoFrame.from_ndarray(np.pad(frame, missing, mode="edge"), format="rgb24")
                 video.mux(stream.encode(picture))
             video.mux(stream.encode())
-        os.replace(temporary, real)
+        files.replace(temporary, real)
     if (width, height) == (scene.width, scene.height):
         return ()
     return (f"MP4 wants even sides: its last row or column is repeated, {width} x {height}",)

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxstyle.runtime import journal as manifest
-from jaxstyle.runtime.journal import Manifest
+from jaxstyle.runtime.journal import Journal, read
 
 SUFFIX = ".jaxstyle-part"
 _JOURNAL, _SAMPLES, _REQUEST, _NOTE = "journal.jsonl", "samples", "request", "note "
@@ -55,7 +54,7 @@ class Unfinished:
 
         Raises:
           UnfinishedError: the folder holds something else, or tiles of another request that are not to be discarded.
-          ManifestError: another process is at work in the folder.
+          JournalError: another process is at work in the folder.
           OSError: it cannot be made.
         """
         self.folder = os.path.realpath(target) + SUFFIX
@@ -86,7 +85,7 @@ class Unfinished:
 
     def _open(self, request: dict[str, Any], discard: bool) -> None:
         journal, samples = (os.path.join(self.folder, name) for name in (_JOURNAL, _SAMPLES))
-        self._journal = Manifest(journal)
+        self._journal = Journal(journal)
         try:
             begun = self._journal.last(_REQUEST)
             changed = "" if begun is None else _difference(begun.get("request") or {}, request)
@@ -98,7 +97,7 @@ class Unfinished:
             if changed:
                 self._journal.close()
                 os.unlink(journal)
-                self._journal = Manifest(journal)
+                self._journal = Journal(journal)
             if changed or begun is None:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(samples)
@@ -164,7 +163,7 @@ class Unfinished:
 
 
 def _outputs(journal: str) -> set[str]:
-    return {record["output"] for record in manifest.read(journal)}
+    return {record["output"] for record in read(journal)}
 
 
 def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:

@@ -1,8 +1,9 @@
-"""The record of a run over many pictures: one JSON object per line, appended when something has happened.
+"""A record of what was done: a file of one JSON object per line, appended when something has happened.
 
 A process that is killed leaves at most one line half written, at the end; the next one cuts it off and goes on. The
-file is locked while a run has it, so that no second one writes to the same folder. Runs that are meant to share a
-folder have a manifest each, and know from all of them what there is (`History`).
+file is locked while a process has it open, so that no second one appends to it; reading is free.
+
+Every record has two texts: ``output`` is what it is about, by which the newest one is found, and ``status``.
 """
 
 from __future__ import annotations
@@ -12,77 +13,77 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
-
-NAME = "jaxstyle-manifest.jsonl"
-"""In the folder of the results. Several runs that share a folder each have one: ``jaxstyle-manifest-1-of-4.jsonl``."""
+from typing import Any, BinaryIO, NamedTuple
 
 Record = dict[str, Any]
 
+PATIENCE = (0.05, 0.1, 0.2)
+"""Seconds between attempts to take the lock: `in_use` holds it for a moment."""
 
-class ManifestError(ValueError):
-    """A manifest that cannot be read or written, or that another process has. The message is one line."""
+
+class JournalError(ValueError):
+    """A journal that cannot be read or written, or that another process has. The message is one line."""
 
 
-def is_manifest(name: str) -> bool:
-    """Whether a file has the name of a manifest."""
-    return name.startswith("jaxstyle-manifest") and name.endswith(".jsonl")
+class Place(NamedTuple):
+    """Where a record is in its file, in bytes."""
+
+    offset: int
+    length: int
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Record]:
-    """The records of a manifest in the order in which they were written; a broken last line is left out.
+    """The records of a journal in the order in which they were written; a broken last line is left out.
 
     Raises:
-      ManifestError: the file cannot be read, or a line other than the last is no record.
+      JournalError: the file cannot be read, or a line other than the last is no record.
+    """
+    return (record for _, record in read_places(path))
+
+
+def read_places(path: str | os.PathLike[str]) -> Iterator[tuple[Place, Record]]:
+    """Like `read`, with where each record is.
+
+    Raises:
+      JournalError: as `read`.
     """
     try:
         with open(path, "rb") as file:
-            for _, _, record in _lines(file, path):
-                yield record
+            yield from _lines(file, path)
     except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise JournalError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
 
 
-def records(folder: str | os.PathLike[str]) -> Iterator[Record]:
-    """The records of all manifests in a folder, if there is one.
-
-    Raises:
-      ManifestError: as `read`.
-    """
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
-        if is_manifest(name):
-            try:
-                yield from read(os.path.join(folder, name))
-            except ManifestError as error:
-                if not isinstance(error.__cause__, FileNotFoundError):  # an empty one, removed by whoever had it
-                    raise
-
-
-def results(folder: str | os.PathLike[str]) -> set[str]:
-    """The real paths of all files that the manifests in a folder say were written, or were about to be.
+def read_at(path: str | os.PathLike[str], place: Place) -> Record:
+    """One record.
 
     Raises:
-      ManifestError: as `read`.
+      OSError: the file cannot be read.
     """
-    root = os.path.realpath(folder)
-    return {os.path.join(root, *record["output"].split("/")) for record in records(root)}
+    with open(path, "rb") as file:
+        return _at(file, place)
 
 
-def _lines(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[tuple[int, int, Record]]:
-    """(offset, length, record) of every line."""
+def _at(file: BinaryIO, place: Place) -> Record:
+    file.seek(place.offset)
+    record: Record = json.loads(file.read(place.length))
+    return record
+
+
+def _lines(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[tuple[Place, Record]]:
     offset, broken = 0, 0
     for number, line in enumerate(file, 1):
         if broken:
-            raise ManifestError(f"{path}: line {broken} is no record of a picture: mend or remove the file")
+            raise JournalError(f"{path}: line {broken} is no record: mend or remove the file")
         record = _record(line)
         if record is None:
             if not line.endswith(b"\n"):
                 return  # the last one, perhaps being written just now
             broken = number
         else:
-            yield offset, len(line), record
+            yield Place(offset, len(line)), record
         offset += len(line)
 
 
@@ -97,8 +98,8 @@ def _record(line: bytes) -> Record | None:
     return record if fits else None
 
 
-class Manifest:
-    """A manifest open for writing, and locked; a context manager. Safe to use from several threads.
+class Journal:
+    """A journal open for writing, and locked; a context manager. Safe to use from several threads.
 
     Of the records that it holds only the places in the file are kept in memory.
     """
@@ -109,15 +110,15 @@ class Manifest:
           path: the file, made if missing; its folder is there.
 
         Raises:
-          ManifestError: it cannot be written, another process has it, or it is damaged before its last line.
+          JournalError: it cannot be written, another process has it, or it is damaged before its last line.
         """
         self.path = Path(path)
         self._mutex = threading.Lock()
-        self._places: dict[str, tuple[int, int]] = {}  # output -> offset, length of its last record
+        self._places: dict[str, Place] = {}  # of the newest records
         try:
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by close)
         except OSError as error:
-            raise ManifestError(f"{path}: cannot be written: {(error.strerror or str(error)).lower()}") from error
+            raise JournalError(f"{path}: cannot be written: {(error.strerror or str(error)).lower()}") from error
         try:
             _lock(self._file, path)
             self._end = self._scan()
@@ -129,29 +130,24 @@ class Manifest:
         """Where the next record goes; what follows the last whole one is cut off."""
         end = 0
         with open(self.path, "rb") as file:
-            for offset, length, record in _lines(file, self.path):
-                self._places[record["output"]] = (offset, length)
-                end = offset + length
+            for place, record in _lines(file, self.path):
+                self._places[record["output"]] = place
+                end = place.offset + place.length
         if os.fstat(self._file.fileno()).st_size > end:
             self._file.truncate(end)
         return end
 
     def last(self, output: str) -> Record | None:
-        """The newest record of a result."""
+        """The newest record about something."""
         with self._mutex:
-            if output not in self._places:
-                return None
-            offset, length = self._places[output]
-            self._file.seek(offset)
-            return json.loads(self._file.read(length))
+            place = self._places.get(output)
+            return None if place is None else _at(self._file, place)
 
     def append(self, record: Record) -> None:
-        """Adds a record: with ``output``, the result's path below the manifest's folder, and ``status``.
-
-        The seconds since 1970 go with it as ``time``, if it has none.
+        """Adds a record. The seconds since 1970 go with it as ``time``, if it has none.
 
         Raises:
-          OSError: the disk is full, say; the manifest is then as it was.
+          OSError: the disk is full, say; the journal is then as it was.
         """
         line = json.dumps({**record, "time": record.get("time", round(time.time(), 3))}).encode() + b"\n"
         with self._mutex:
@@ -162,7 +158,7 @@ class Manifest:
             except BaseException:
                 self._file.truncate(self._end)
                 raise
-            self._places[record["output"]] = (self._end, len(line))
+            self._places[record["output"]] = Place(self._end, len(line))
             self._end += len(line)
 
     def close(self) -> None:
@@ -172,59 +168,18 @@ class Manifest:
                 self.path.unlink(missing_ok=True)
             self._file.close()
 
-    def __enter__(self) -> Manifest:
+    def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
 
-class History:
-    """The newest records of results, from a manifest that is open and those of other runs beside it."""
-
-    def __init__(self, own: Manifest, outputs: Iterable[str]) -> None:
-        """
-        Args:
-          own: the open one.
-          outputs: the results that will be asked for.
-
-        Raises:
-          ManifestError: as `read`.
-        """
-        self._own, self._places = own, dict[str, tuple[float, Path, int, int]]()  # of the others: time, place
-        others = beside(own)
-        wanted = set(outputs) if others else set()
-        for path in others:
-            try:
-                with open(path, "rb") as file:
-                    for offset, length, record in _lines(file, path):
-                        output, when = record["output"], record.get("time", 0)
-                        if output in wanted and when >= self._places.get(output, (0,))[0]:
-                            self._places[output] = (when, path, offset, length)
-            except FileNotFoundError:
-                continue  # an empty one, removed by whoever had it
-            except OSError as error:
-                raise ManifestError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
-
-    def last(self, output: str) -> Record | None:
-        """The newest record of a result, whoever wrote it."""
-        own = self._own.last(output)
-        when, path, offset, length = self._places.get(output, (-1.0, self._own.path, 0, 0))
-        if length == 0 or (own is not None and own.get("time", 0) >= when):
-            return own
-        with open(path, "rb") as file:
-            file.seek(offset)
-            return json.loads(file.read(length))
-
-
-def beside(own: Manifest) -> list[Path]:
-    """The manifests of other runs in the same folder."""
-    names = sorted(os.listdir(own.path.parent))
-    return [own.path.parent / name for name in names if is_manifest(name) and name != own.path.name]
+# ---- the lock ----------------------------------------------------------------------------------------------
 
 
 def in_use(path: str | os.PathLike[str]) -> bool:
-    """Whether a run has a manifest open; also True where that cannot be told."""
+    """Whether a process has a journal open; also True where that cannot be told."""
     try:
         with open(path, "r+b") as file:
             return _locked(file) is not True
@@ -232,10 +187,6 @@ def in_use(path: str | os.PathLike[str]) -> bool:
         return False
     except OSError:
         return True
-
-
-PATIENCE = (0.05, 0.1, 0.2)
-"""Seconds between attempts to take the lock: `in_use` holds it for a moment."""
 
 
 def _lock(file: Any, path: str | os.PathLike[str]) -> None:
@@ -246,7 +197,7 @@ def _lock(file: Any, path: str | os.PathLike[str]) -> None:
         time.sleep(seconds)
     if _locked(file) is False:
         folder = os.path.dirname(os.fspath(path)) or "."
-        raise ManifestError(f"{folder}: another process is writing its results there")
+        raise JournalError(f"{folder}: another process is writing its results there")
 
 
 def _locked(file: Any) -> bool | None:

@@ -20,7 +20,7 @@ import numpy as np
 from jaxstyle import image, methods
 from jaxstyle.controls.controls import Controls, Fields
 from jaxstyle.controls.degree import Maps, read_maps
-from jaxstyle.folders import pairing
+from jaxstyle.folders import find
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.image.source import label_of
 from jaxstyle.methods.interface import Loaded, Style
@@ -265,7 +265,7 @@ def sheet_file(
     chosen, limits, written, weights_file, rest = sort(controls, options, "cell", "columns", "recursive")
     recursive = rest.pop("recursive", False)
     files, looks = (
-        tuple(picture.path for picture in pairing.find(given, name, recursive=recursive).pictures)
+        tuple(picture.path for picture in find.find(given, name, recursive=recursive).pictures)
         for given, name in ((photos, "photos"), (styles, "styles"))
     )
     keep = [*files, *looks, *chosen.files()]

@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from jaxstyle.runtime import files
 
 FORMAT = "jaxstyle"
 VERSION = "1"
@@ -160,17 +161,7 @@ def save(file: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadat
     contiguous = {key: np.asarray(arrays[key], order="C") for key in sorted(arrays)}
     header = dict(metadata) | {"format": FORMAT, "version": VERSION, "sha256": digest(contiguous)}
     data = _sorted_header(safetensors.numpy.save(contiguous, metadata=header))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    files.write(target, data)
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:

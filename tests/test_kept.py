@@ -5,9 +5,9 @@ import pytest
 
 from jaxstyle.controls.controls import Controls
 from jaxstyle.folders.kept import BatchError, Facts, make_folder, missing, remove_leftovers
+from jaxstyle.folders.manifest import NAME
 from jaxstyle.folders.pairing import Job
-from jaxstyle.runtime import journal
-from jaxstyle.runtime.journal import Manifest
+from jaxstyle.runtime.journal import Journal
 
 PLAIN = Controls()
 
@@ -29,7 +29,7 @@ class Run:
 
     def missing(self, jobs=None, *, sha256="1", overwrite=False):
         """What is left to be done."""
-        with Manifest(self.out / journal.NAME) as record:
+        with Journal(self.out / NAME) as record:
             jobs = self.jobs() if jobs is None else jobs
             return [
                 job.output for job in missing(jobs, Facts("w", sha256, None), record, self.out, overwrite=overwrite)
@@ -39,7 +39,7 @@ class Run:
         """What a run would do."""
         facts = Facts("w", sha256, None)
         (self.out / job.output).write_bytes(b"result")
-        with Manifest(self.out / journal.NAME) as record:
+        with Journal(self.out / NAME) as record:
             inputs = facts.inputs(job)
             record.append({"output": job.output, "status": status, "inputs": inputs, **facts.of(job)})
 
@@ -81,6 +81,16 @@ def test_what_nobody_made_is_not_replaced(run):
     ):
         run.missing()
     assert run.missing(overwrite=True) == ["a.png", "sub/b.png"]
+
+
+def test_what_was_made_when_controls_had_a_seed_is_kept(run):
+    for job in run.jobs():
+        facts = Facts("w", "1", None)
+        (run.out / job.output).write_bytes(b"result")
+        with Journal(run.out / NAME) as record:
+            about = {**facts.of(job), "controls": {**job.controls.as_dict(), "seed": None}}
+            record.append({"output": job.output, "status": "done", "inputs": facts.inputs(job), **about})
+    assert run.missing() == []
 
 
 @pytest.mark.parametrize("name", ["a.png", "s.png", "map.png"])
@@ -167,10 +177,10 @@ def test_make_folder(tmp_path):
 
 
 def test_a_manifest_that_nobody_has_open_keeps_no_leftovers(tmp_path):
-    with Manifest(tmp_path / "jaxstyle-manifest-2-of-2.jsonl") as other:
+    with Journal(tmp_path / "jaxstyle-manifest-2-of-2.jsonl") as other:
         other.append({"output": "b.png", "status": "writing"})
     (tmp_path / ".jaxstyle-0a.tmp").touch()
-    with Manifest(tmp_path / "jaxstyle-manifest-1-of-2.jsonl") as record:
+    with Journal(tmp_path / "jaxstyle-manifest-1-of-2.jsonl") as record:
         remove_leftovers(record, ["a.png"])
     assert not (tmp_path / ".jaxstyle-0a.tmp").exists()
 
@@ -188,8 +198,8 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / ".jaxstyle-0c.tmp").mkdir()
-    other = Manifest(tmp_path / "jaxstyle-manifest-2-of-2.jsonl")
-    with Manifest(tmp_path / "jaxstyle-manifest-1-of-2.jsonl") as record:
+    other = Journal(tmp_path / "jaxstyle-manifest-2-of-2.jsonl")
+    with Journal(tmp_path / "jaxstyle-manifest-1-of-2.jsonl") as record:
         outputs = ("a.png", "sub/b.png", "nowhere/c.png")
         remove_leftovers(record, outputs)  # they may be the other's
         assert all((tmp_path / name).exists() for name in names)

@@ -1,10 +1,12 @@
 """The shards of a data set on a local cluster of two workers, with the method itself on small pictures."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,9 @@ import pytest
 
 import jaxstyle
 from jaxstyle import Controls, image
-from jaxstyle.folders import ray
+from jaxstyle.folders import dataset, manifest, ray
 from jaxstyle.folders.ray import _absolute, _together
-from jaxstyle.runtime import journal
+from jaxstyle.painting.options import Limits, Output
 
 RNG = np.random.default_rng(0)
 
@@ -60,12 +62,12 @@ def told(process):
 
 
 def contents(folder):
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and not journal.is_manifest(path.name)]
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and not manifest.is_manifest(path.name)]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def done(folder):
-    return [record["output"] for record in journal.records(folder) if record["status"] == "done"]
+    return [record["output"] for record in manifest.records(folder) if record["status"] == "done"]
 
 
 @pytest.fixture
@@ -136,7 +138,60 @@ def test_the_number_of_shards():
         ray.stylize_dataset("in", "out", "styles", shards=0)
 
 
+@pytest.mark.parametrize("name", ["shard", "devices", "pair"])
+def test_what_means_nothing_there(name):
+    with pytest.raises(TypeError, match=f"^unexpected keyword argument '{name}'$"):
+        ray.stylize_dataset("in", "out", "styles", **{name: None})
+
+
 def test_without_ray_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxstyle\[ray\]'"):
         ray.stylize_dataset("in", "out", "styles")
+
+
+class OneProcess:
+    """In the place of ``ray.data``: rows one after the other in this process; a copy of what goes to a worker."""
+
+    def __init__(self, rows):
+        self.rows, self.asked = rows, {}
+
+    def from_items(self, rows, *, override_num_blocks):
+        assert len(rows) == override_num_blocks
+        self.rows = rows
+        return self
+
+    def map(self, function, *, fn_kwargs, **asked):
+        self.asked.update(asked)
+        how = pickle.loads(pickle.dumps(fn_kwargs))
+        self.rows = (function(row, **how) for row in self.rows)
+        return self
+
+    def iter_rows(self):
+        return iter(self.rows)
+
+
+def test_what_a_worker_is_told(folder, monkeypatch):
+    monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "off")
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # it sets that itself, for its whole process
+    here, seen = OneProcess([]), []
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(data=here))
+    monkeypatch.setitem(sys.modules, "ray.data", here)
+
+    def run(jobs, place, **options):
+        seen.append((jobs, place, options))
+        return jaxstyle.BatchReport(str(place), "m", len(jobs), len(jobs), 0, (), None, 0, 0, 1.0, 1.0, "w", "0")
+
+    monkeypatch.setattr(dataset.batch, "run", run)
+    options = {"alpha": 0.5, "seed": 3, "keep_names": True, "max_pixels": 99, "scratch": "s", "overwrite": True}
+    found = ray.stylize_dataset("in", "out", "styles", shards=2, gpus=0.5, **options)
+    assert here.asked == {"num_cpus": 1, "num_gpus": 0.5}
+    assert (found.pictures, found.done, found.seed, found.shard) == (60, 60, 3, None)
+    assert sum(len(jobs) for jobs, _, _ in seen) == 60
+    for number, (jobs, place, how) in enumerate(seen, 1):
+        assert place == folder / "out" and how.pop("name") == f"jaxstyle-manifest-{number}-of-2.jsonl"
+        assert how.pop("limits") == Limits(max_pixels=99, scratch=str(folder / "s"))
+        assert how.pop("output") == Output(overwrite=True)
+        assert how == {"weights_file": "adain_vgg16", "seed": 3, "progress": None}
+        assert all(job.controls == Controls(alpha=0.5) and Path(job.output).name.endswith(".png") for job in jobs)
+        assert all(job.styles[0].startswith(str(folder / "styles")) for job in jobs)

@@ -18,14 +18,14 @@ import pytest
 import jaxstyle
 from jaxstyle import Controls, image
 from jaxstyle.folders import folder as batch
-from jaxstyle.folders import workers
+from jaxstyle.folders import manifest, workers
 from jaxstyle.folders.folder import is_batch, stylize_folder
 from jaxstyle.folders.kept import BatchError
 from jaxstyle.folders.pairing import Job
 from jaxstyle.methods import adain
-from jaxstyle.painting import large
+from jaxstyle.painting import large, picture
 from jaxstyle.runtime import journal
-from jaxstyle.runtime.journal import Manifest, ManifestError
+from jaxstyle.runtime.journal import Journal, JournalError
 from jaxstyle.runtime.progress import Progress
 
 RNG = np.random.default_rng(0)
@@ -78,12 +78,12 @@ def cheap(monkeypatch):
 
 
 def records(folder="out"):
-    return list(journal.read(Path(folder, journal.NAME)))
+    return list(journal.read(Path(folder, manifest.NAME)))
 
 
 def contents(folder="out"):
     """{name: bytes} of the results."""
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != journal.NAME]
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != manifest.NAME]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
@@ -96,7 +96,7 @@ def test_a_folder_in_one_style(folder, cheap):
     names = {f"p{i}_stylized_x.png" for i in range(4)} | {"sub/p0_stylized_x.png"}
     assert contents().keys() == names
     assert (report.pictures, report.done, report.kept, report.failed, report.stopped) == (5, 5, 0, (), None)
-    assert (report.folder, report.manifest, report.ignored) == ("out", f"out/{journal.NAME}", 1)
+    assert (report.folder, report.manifest, report.ignored) == ("out", f"out/{manifest.NAME}", 1)
     assert report.seconds > 0 and report.pictures_per_second > 0 and cheap.encoded == 1
     expected = 0.75 * image.read("in/p3.png").pixels + 0.25 * image.read("styles/x.png").pixels.mean()
     np.testing.assert_allclose(image.read("out/p3_stylized_x.png").pixels, expected, atol=0.51 / 255)
@@ -377,17 +377,17 @@ def test_a_full_disk_stops_the_run(folder, cheap, monkeypatch):
 
 
 def test_a_manifest_that_cannot_grow_stops_the_run(folder, cheap, monkeypatch):
-    plain = Manifest.append
+    plain = Journal.append
 
     def append(self, record):
         if record["status"] == "done" and "p2" in record["output"]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         plain(self, record)
 
-    monkeypatch.setattr(Manifest, "append", append)
+    monkeypatch.setattr(Journal, "append", append)
     report = stylize_folder("in", "styles/x.png", "out")
-    assert report.stopped == f"out/{journal.NAME}: cannot be written: no space left on device"
-    monkeypatch.setattr(Manifest, "append", plain)
+    assert report.stopped == f"out/{manifest.NAME}: cannot be written: no space left on device"
+    monkeypatch.setattr(Journal, "append", plain)
     report = stylize_folder("in", "styles/x.png", "out")  # what was written but not recorded is ours all the same
     assert report.done + report.kept == 4 and report.done >= 1
 
@@ -405,7 +405,7 @@ def test_a_folder_that_cannot_be_used(folder, cheap):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder(folder, cheap):
     Path("out").mkdir(mode=0o500)
-    with pytest.raises(ManifestError, match="cannot be written: permission denied"):
+    with pytest.raises(JournalError, match="cannot be written: permission denied"):
         stylize_folder("in", "styles/x.png", "out")
 
 
@@ -415,7 +415,7 @@ def test_two_runs_do_not_share_a_folder(folder, cheap):
     first = threading.Thread(target=stylize_folder, args=("in", "styles/x.png", "out"))
     first.start()
     assert started.wait(10)
-    with pytest.raises(ManifestError, match=r"^out: another process is writing its results there$"):
+    with pytest.raises(JournalError, match=r"^out: another process is writing its results there$"):
         stylize_folder("in", "styles/y.png", "out")
     go_on.set()
     first.join()
@@ -433,11 +433,19 @@ def test_two_runs_do_not_share_a_folder(folder, cheap):
         (("in", ["styles/x.png", "styles/y.png"]), {"weights": (1, 2, 3)}, "weights: expected 2, one per style, got 3"),
         (("in", "styles"), {"pair": "zip"}, "pair: zip needs as many styles as contents, found 4 contents and 2"),
         (("in", "styles/x.png"), {"alpha": 2}, "alpha: expected a number in"),
+        (("in", "styles"), {"pair": "random", "seed": -1}, "seed: expected a whole number of at least 0, got -1"),
     ],
 )
 def test_mistakes_are_found_before_any_work(folder, cheap, arguments, options, words):
     with pytest.raises(ValueError, match=words):
         stylize_folder(*arguments, "out", **options)
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("name", ["bits", "styles_per_image", "colour"])
+def test_an_option_that_there_is_not(folder, cheap, name):
+    with pytest.raises(TypeError, match=f"^unexpected keyword argument '{name}'$"):
+        stylize_folder("in", "styles/x.png", "out", **{name: 1})
     assert not Path("out").exists()
 
 
@@ -453,12 +461,12 @@ def test_a_model_that_cannot_mix(folder, cheap, monkeypatch):
 
 def test_again_nothing_is_done(folder, cheap):
     stylize_folder("in", "styles", "out")
-    before, size = contents(), Path("out", journal.NAME).stat().st_size
+    before, size = contents(), Path("out", manifest.NAME).stat().st_size
     times = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
     cheap.rendered.clear()
     report = stylize_folder("in", "styles", "out")
     assert (report.done, report.kept, report.pictures_per_second) == (0, 8, 0) and cheap.rendered == []
-    assert contents() == before and Path("out", journal.NAME).stat().st_size == size
+    assert contents() == before and Path("out", manifest.NAME).stat().st_size == size
     assert {path: path.stat().st_mtime_ns for path in Path("out").iterdir()} == times
 
 
@@ -496,7 +504,7 @@ def test_results_inside_the_folder_are_no_pictures(folder, cheap):
             assert (report.pictures, report.failed) == (5, ())
         assert report.kept == 5
     (Path("in/p0_stylized_x.png")).unlink()
-    with Manifest(Path("in", journal.NAME)) as file:  # as if killed after writing, before that was on record
+    with Journal(Path("in", manifest.NAME)) as file:  # as if killed after writing, before that was on record
         file.append({"output": "p0_stylized_x.png", "status": "writing"})
     noise("in/p0_stylized_x.png")
     assert stylize_folder("in", "styles/x.png", "in", recursive=True).done == 1
@@ -531,7 +539,9 @@ def test_any_list_of_jobs(folder, cheap):
 RUN = """
 import json, os, signal, sys, time
 import jax, numpy as np
-from jaxstyle import adain, batch, image, workers
+from jaxstyle import adain, image
+from jaxstyle.folders import folder as batch
+from jaxstyle.folders import workers
 
 def render(picture, looks, controls, maps, model, *, style=None):
     time.sleep(0.02)
@@ -611,7 +621,7 @@ def test_interrupted_it_can_go_on(folder):
 @pytest.mark.slow
 def test_alone_and_in_a_folder_and_on_any_device(folder, monkeypatch):
     """The same pixels."""
-    monkeypatch.setattr(sys.modules["jaxstyle.stylize"], "STYLE_SIZE", 16)
+    monkeypatch.setattr(picture, "STYLE_SIZE", 16)
     for i, size in enumerate([(17, 30), (32, 20), (25, 25), (18, 17)]):
         noise(f"few/p{i}.png", *size)
     for count in (1, 2):

@@ -1,0 +1,170 @@
+"""The pictures that arguments stand for: files, folders and patterns.
+
+Names only: folders are listed, no picture is opened.
+"""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxstyle import image
+from jaxstyle.folders import manifest
+from jaxstyle.painting.options import PathLike
+
+SIGNS = "*?["
+"""What makes an argument a pattern, unless there is a file of that name."""
+
+
+class PairError(ValueError):
+    """Pictures that are not there, or that do not go together. The message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file.
+
+    Attributes:
+      path: by which it is opened.
+      name: relative to the folder or the pattern that it was found by, with ``/``; of a file named itself, its own.
+      picture: False for a file in a folder whose suffix is not that of a picture.
+    """
+
+    path: str
+    name: str
+    picture: bool = True
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What `find` found.
+
+    Attributes:
+      pictures: in the order of the arguments, those of a folder or a pattern in the order of their names.
+      grouped: whether there was a folder or a pattern among the arguments.
+      ignored: how many files in folders are no pictures, by their suffix, or are results of an earlier run.
+      others: the files in folders that are no pictures.
+    """
+
+    pictures: tuple[Found, ...]
+    grouped: bool
+    ignored: int
+    others: tuple[Found, ...] = ()
+
+
+def is_group(source: PathLike) -> bool:
+    """Whether an argument stands for any number of pictures: a folder, or a pattern such as ``photos/*.jpg``."""
+    path = os.fspath(source)
+    return os.path.isdir(path) or (not os.path.lexists(path) and any(sign in path for sign in SIGNS))
+
+
+def find(sources: Sequence[PathLike], name: str, *, recursive: bool = False, results: Collection[str] = ()) -> Listing:
+    """The pictures that arguments stand for.
+
+    In folders and patterns those files count whose suffix is that of a picture; hidden ones do not. Results of
+    earlier runs are left out, which manifests tell: of the folder of the results, and of folders that are descended
+    into. A folder that is named itself gives its pictures whatever they are.
+
+    Args:
+      sources: files, folders and patterns (``*``, ``?``, ``[...]``, and ``**`` for folders in between).
+      name: of the argument, for messages.
+      recursive: descend into the folders in folders.
+      results: real paths of files to be left out, see `jaxstyle.folders.manifest.results`.
+
+    Returns:
+      A `Listing` with at least one picture.
+
+    Raises:
+      PairError: an argument stands for no picture, or a folder cannot be listed.
+    """
+    groups = [is_group(source) for source in sources]
+    found: list[Found] = []
+    others: list[Found] = []
+    ignored, made = 0, set(results)
+    for source, group in zip(sources, groups, strict=True):
+        path = os.fspath(source)
+        if os.path.isdir(path):
+            pictures = list(_folder(path, "", recursive, made))
+        else:
+            pictures = list(_pattern(path, recursive, made) if group else _file(path, made))
+        taken = sorted((p for p in pictures if p is not None and p.picture), key=lambda picture: picture.name)
+        others += [p for p in pictures if p is not None and not p.picture]
+        if group and not taken:
+            raise PairError(f"{path}: {_no_picture(path, recursive)}")
+        found += taken
+        ignored += len(pictures) - len(taken)
+    if not found:
+        kind = "none but results of an earlier run" if sources else "none"
+        raise PairError(f"{name}: expected at least one picture, got {kind}")
+    return Listing(tuple(found), any(groups), ignored, tuple(others))
+
+
+def _no_picture(path: str, recursive: bool) -> str:
+    if not os.path.isdir(path):
+        return "matches no picture"
+    deeper = not recursive and any(entry.is_dir() for entry in list(os.scandir(path)))
+    return "holds no picture" + ("; recursive=True looks into its folders" if deeper else "")
+
+
+def _file(path: str, made: Collection[str]) -> Iterator[Found | None]:
+    if not os.path.lexists(path):
+        raise PairError(f"{path}: no such file or folder")
+    folder, name = os.path.split(path)
+    is_result = made and os.path.join(os.path.realpath(folder), name) in made
+    yield None if is_result else Found(path, name)
+
+
+def _folder(root: str, prefix: str, recursive: bool, made: set[str]) -> Iterator[Found | None]:
+    """The files in a folder, None for results of earlier runs; ``prefix`` goes before their names."""
+    waiting, seen = [(root, prefix)], set()
+    while waiting:
+        folder, prefix = waiting.pop()
+        try:
+            about, entries = os.stat(folder), list(os.scandir(folder))
+        except OSError as error:
+            raise PairError(f"{folder}: cannot be listed: {(error.strerror or str(error)).lower()}") from error
+        if (about.st_dev, about.st_ino) in seen:
+            continue  # by a link to a folder above
+        seen.add((about.st_dev, about.st_ino))
+        if folder != root and any(manifest.is_manifest(entry.name) for entry in entries):
+            made |= manifest.results(folder)
+        real = os.path.realpath(folder)
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                if recursive:
+                    waiting.append((entry.path, f"{prefix}{entry.name}/"))
+            elif made and os.path.join(real, entry.name) in made:
+                yield None
+            else:
+                yield Found(entry.path, prefix + entry.name, _is_picture(entry))
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    """By the suffix; a link that leads nowhere is one that will fail, not one that is overlooked."""
+    suffix = os.path.splitext(entry.name)[1].lower()
+    return suffix in image.READ_SUFFIXES and (entry.is_file() or entry.is_symlink())
+
+
+def _pattern(pattern: str, recursive: bool, made: set[str]) -> Iterator[Found | None]:
+    fixed = list(itertools.takewhile(lambda part: not any(sign in part for sign in SIGNS), Path(pattern).parts))
+    base, seen = Path(*fixed), {Path(*fixed)}
+    for path in glob.iglob(pattern, recursive=True):
+        name = Path(path).relative_to(base)
+        for above in name.parents:  # up to the base itself
+            if base / above not in seen:
+                seen.add(base / above)
+                made |= manifest.results(base / above)
+        if os.path.isdir(path):
+            if recursive and "**" not in pattern:
+                made |= manifest.results(path)
+                yield from _folder(path, f"{name.as_posix()}/", recursive, made)
+        elif name.suffix.lower() in image.READ_SUFFIXES:
+            yield from (None if found is None else Found(path, name.as_posix()) for found in _file(path, made))
+        else:
+            yield None
