@@ -10,13 +10,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from PIL import Image
 
+from tests.train_pictures import write_folder
 from train import devices, run
 from train.checkpoints import CheckpointError
 from train.config import ConfigError, required
-from train.logs import NonFiniteError
+from train.crops import Cropping
+from train.loader import open_loader, open_pictures
+from train.logs import MetricLog, NonFiniteError
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,90 @@ def test_the_other_processes_write_nothing(tmp_path: Path, monkeypatch: pytest.M
             assert run.log_validation(logs, 1, {"val/loss": 1.0}, name="pairs", rows=[]) == {"val/loss": 1.0}
     assert not {"metrics.csv", "validation.csv", "tensorboard"} & {path.name for path in tmp_path.iterdir()}
     assert list((tmp_path / "sheets").iterdir()) == [] and capsys.readouterr().err == ""
+
+
+def step_of_two(key: jax.Array, state: Any, batch: Any, axis_name: str | None = None) -> tuple[Any, Any]:
+    """A network and its critic, each with an optimiser, in one state."""
+    noise = jax.random.normal(key, (3,))
+
+    def score(critic: jax.Array, x: jax.Array) -> jax.Array:
+        return jnp.tanh(x.mean((0, 1, 2)) + noise) @ critic
+
+    def loss_of(weights: jax.Array, critic: jax.Array) -> jax.Array:
+        return -score(critic, batch["content"] @ weights)
+
+    def critic_loss_of(critic: jax.Array, weights: jax.Array) -> jax.Array:
+        return score(critic, batch["content"] @ weights) - score(critic, batch["style"])
+
+    found = {}
+    for name, other, of in (("weights", "critic", loss_of), ("critic", "weights", critic_loss_of)):
+        value, gradient = jax.value_and_grad(of)(state[name], state[other])
+        update, opt = TX.update(gradient, state[f"opt_{name}"])
+        state = state | {name: state[name] + update, f"opt_{name}": opt}
+        found[f"loss_{name}"] = value
+    return state, found
+
+
+TX = optax.adam(1e-2)
+
+
+def train_two(workdir: Path, pictures: Path, **changes: Any) -> None:
+    """The skeleton, with nothing left out."""
+    config = Config(str(workdir), **changes)
+    mesh = devices.make_mesh()
+    crops, pairs = open_pictures(str(pictures), str(pictures), Cropping(12, 8, seed=1), holdout=2, cache_bytes=0)
+    with run.open_run(
+        config, config.workdir, config.steps, asdict(config), may_change=("workdir", "resume"), best="val/loss"
+    ) as this:
+        weights, critic = jnp.eye(3), jnp.ones(3)
+        state = {"weights": weights, "critic": critic, "opt_weights": TX.init(weights), "opt_critic": TX.init(critic)}
+        state = this.restore(devices.replicate(state, mesh))
+        advance, key = devices.parallel_step(step_of_two, mesh), jax.random.key(1)
+        step = this.first
+        with (
+            open_loader(crops, batch_size=4, start_step=this.first, threads=2) as loader,
+            run.open_logs(this, batch_size=4) as logs,
+            run.stop_on_signal() as stop,
+        ):
+            for step, batch in zip(this.left, devices.prefetch(loader, mesh), strict=False):
+                state, terms = advance(jax.random.fold_in(key, step), state, batch)
+                logs.progress.advance()
+                due = this.due(step, stop)
+                if due.log:
+                    run.log(logs, step, terms)
+                if due.save:
+                    rows = zip(pairs["content"], pairs["content"] @ np.asarray(state["weights"]), strict=True)
+                    loss = {"val/loss": state["critic"].sum()}
+                    values = run.log_validation(logs, step, loss, name="pairs", rows=rows) if due.validate else None
+                    this.save(step, state, values)
+                if due.stop:
+                    break
+    this.check_done(step)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("stopped", [1, 4])
+def test_two_networks_stopped_and_resumed_equal_an_uninterrupted_run_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: int
+) -> None:
+    pictures = write_folder(tmp_path / "pictures")
+    train_two(tmp_path / "whole", pictures, log_every=1)
+    write = MetricLog.write
+
+    def interrupting(log: MetricLog, step: int, values: Any) -> None:
+        write(log, step, values)
+        if step == stopped:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricLog, "write", interrupting)
+        with pytest.raises(KeyboardInterrupt, match=f"stopped after step {stopped + 1} of 7"):
+            train_two(tmp_path / "cut", pictures, log_every=1)
+    train_two(tmp_path / "cut", pictures, log_every=1, resume=True)
+    for name in ("metrics.csv", "validation.csv", "sheets/0000007.png"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    lines = (tmp_path / "whole" / "metrics.csv").read_text().splitlines()
+    assert lines[0] == "step,loss_critic,loss_weights" and len(lines) == 8
 
 
 # ---- processes and the command -----------------------------------------------------------------------------

@@ -57,9 +57,11 @@ class Cache:
         self._lock = threading.Lock()
 
     def get(self, index: int) -> np.ndarray | None:
+        """A picture that is kept, (H, W, 3) uint8."""
         return self._pictures.get(index)
 
     def put(self, index: int, pixels: np.ndarray) -> None:
+        """Keeps a picture, if there is room."""
         with self._lock:
             if index not in self._pictures and self.used_bytes + pixels.nbytes <= self.limit_bytes:
                 self._pictures[index] = pixels
