@@ -1,5 +1,8 @@
 """What a run is: begun, continued, saved, stopped; its logs; its command and exit codes."""
 
+import dataclasses
+import importlib
+import inspect
 import os
 import signal
 from collections.abc import Iterator
@@ -188,6 +191,16 @@ def test_two_networks_stopped_and_resumed_equal_an_uninterrupted_run_bit_for_bit
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     lines = (tmp_path / "whole" / "metrics.csv").read_text().splitlines()
     assert lines[0] == "step,loss_critic,loss_weights" and len(lines) == 8
+
+
+@pytest.mark.parametrize("name", ["adain", "inr_fit"])
+def test_trainers_have_the_same_five_names(name: str) -> None:
+    trainer = importlib.import_module(f"train.{name}")
+    assert dataclasses.is_dataclass(trainer.Config)
+    assert all(callable(getattr(trainer, name)) for name in ("create_state", "train", "main"))
+    parameters = list(inspect.signature(trainer.train_step).parameters.values())
+    assert [parameter.name for parameter in parameters[:3]] == ["key", "state", "batch"]
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters[3:])
 
 
 # ---- processes and the command -----------------------------------------------------------------------------
