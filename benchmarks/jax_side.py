@@ -18,7 +18,7 @@ from jaxstyle.methods import adain, inr
 from jaxstyle.methods.inr import step as inr_fit
 from jaxstyle.methods.inr.schedule import Refine, Schedule
 from train import adain as trainer
-from train import results
+from train.evaluate import results
 
 
 def about() -> dict[str, Any]:
@@ -60,11 +60,11 @@ def _train(case: Case, dtype: Any, fitted: Path) -> Subject:
     model = adain.load().replace(dtype=dtype)  # type: ignore[attr-defined]
     state, key = trainer.create_state(config, model), jax.random.key(0)
     content, style = jax.device_put(np.split(inputs.pictures(0, 2 * case.batch, case.size), 2))
-    step = jax.jit(partial(trainer.train_step, config=config, model=model.replace(decoder={})), donate_argnums=0)
+    step = jax.jit(partial(trainer.train_step, config=config, model=model.replace(decoder={})), donate_argnums=1)
 
     def run() -> dict[str, Any]:
         nonlocal state
-        state, terms = jax.block_until_ready(step(state, {"content": content, "style": style}, key))
+        state, terms = jax.block_until_ready(step(key, state, {"content": content, "style": style}))
         return {"loss": terms["loss"], "gradients": state.opt[0].mu}
 
     return Subject(run, _step_outcome)

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.cases import Case
 from benchmarks.peers import Record
-from train.results import table
+from train.evaluate.results import table
 
 BUSY = 0.5
 """Processes that may want to run beside, on average, before a report says so."""

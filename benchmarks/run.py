@@ -17,18 +17,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from benchmarks import cases, peers, report, whole
 from benchmarks.peers import ROOT, PeerError, Record
-from train import results
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line without the usage; exit code 2."""
-        print(f"{self.prog}: {message} (see --help)", file=sys.stderr)
-        sys.exit(2)
+from jaxstyle.runtime import command, files
 
 
 def _positive(text: str) -> int:
@@ -38,7 +31,7 @@ def _positive(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = command.Parser(
         prog="python -m benchmarks",
         description=(__doc__ or "").partition("\n")[0],
         epilog=f"cases: {', '.join(cases.DEFAULT)}; any size will do, such as stylize-768 or train-128x4",
@@ -132,31 +125,24 @@ def _use(threads: int | None) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when jaxstyle failed, 2 for wrong usage, 130 when interrupted."""
     given = _parser().parse_args(argv)
+    return command.guarded(partial(_main, given), "benchmarks", smaller="case", failures=(PeerError,))
+
+
+def _main(given: argparse.Namespace) -> int:
     names = given.only or (cases.QUICK if given.quick else cases.DEFAULT)
     repeats = given.repeats or (3 if given.quick else 7)
-    try:
-        chosen = [cases.parse(name) for name in dict.fromkeys(names)]
-        _use(given.threads)
-        if importlib.util.find_spec("torch") is None:
-            raise cases.CaseError("PyTorch is not installed; pip install -e '.[torch,train]'")
-        compiled = not (given.quick or given.no_compile)
-        keep = partial(_write, given.output) if given.output else lambda found: None
-        found = run(chosen, repeats=repeats, compiled=compiled, bfloat16=given.bfloat16, keep=keep)
-    except cases.CaseError as error:
-        return _fail(2, str(error))
-    except (PeerError, OSError) as error:
-        return _fail(1, str(error))
-    except KeyboardInterrupt:
-        return _fail(130, "interrupted")
+    chosen = [cases.parse(name) for name in dict.fromkeys(names)]
+    _use(given.threads)
+    if importlib.util.find_spec("torch") is None:
+        raise cases.CaseError("PyTorch is not installed; pip install -e '.[torch,train]'")
+    compiled = not (given.quick or given.no_compile)
+    keep = partial(_write, given.output) if given.output else lambda found: None
+    found = run(chosen, repeats=repeats, compiled=compiled, bfloat16=given.bfloat16, keep=keep)
     print(report.markdown(found))
     return 0
 
 
 def _write(output: str, found: dict[str, Any]) -> None:
-    results.write(Path(f"{output}.json"), json.dumps(found, indent=1) + "\n")
-    results.write(Path(f"{output}.md"), report.markdown(found))
-
-
-def _fail(code: int, message: str) -> int:
-    print(f"benchmarks: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    files.write(Path(f"{output}.json"), json.dumps(found, indent=1) + "\n")
+    files.write(Path(f"{output}.md"), report.markdown(found))

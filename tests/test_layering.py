@@ -22,13 +22,13 @@ LIBRARY = (
     ("__main__",),
 )
 TRAINING = (
-    ("__init__",),
-    ("checkpoints", "devices", "flags", "loop", "results", "sources"),
-    ("data", "measure_inr", "tables"),
-    ("adain", "pairs", "tables_inr"),
-    ("evaluate", "inr_pairs"),
-    ("evaluate_inr", "inr_report"),
-    ("inr_fit",),
+    ("__init__", "config", "devices", "entry", "sheet", "sources"),
+    ("checkpoints", "crops", "logs"),
+    ("loader", "pairs", "run"),
+    ("adain", "inr_pairs"),
+    ("inr_report",),
+    ("inr_fit", "evaluate"),
+    ("evaluate_inr",),
 )
 ONLY_IN = {"PIL": "image/", "torch": "nets/convert_vgg.py", "torchvision": "nets/convert_vgg.py"}
 """Packages of others that a part of the library alone may import."""

@@ -44,7 +44,8 @@ def test_scripts_and_targets_are_there():
     for page, line, inside in lines():
         for module in re.findall(r"python3? -m (train|benchmarks|jaxstyle)((?:\.\w+)+)", line):
             found += 1
-            assert (ROOT / "".join(module).replace(".", "/")).with_suffix(".py").exists(), f"{page.name}: {line}"
+            path = ROOT / "".join(module).replace(".", "/")
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), f"{page.name}: {line}"
         for script in re.findall(r"python3? ((?:\w+/)+\w+\.py)", line):
             found += 1
             assert (ROOT / script).exists(), f"{page.name}: {line}"

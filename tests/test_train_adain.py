@@ -20,8 +20,9 @@ from PIL import Image
 from jaxstyle import weights
 from jaxstyle.methods import adain
 from train import adain as trainer
-from train import devices, loop
+from train import devices
 from train.checkpoints import Checkpoints
+from train.logs import MetricLog
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS: dict[str, Any] = {
@@ -228,16 +229,16 @@ def test_train_then_resume(pictures: Path, tmp_path: Path, capsys: pytest.Captur
 def test_a_signal_ends_the_step_saves_and_exports(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write = loop.MetricLog.write
+    write = MetricLog.write
 
-    def interrupting(log: loop.MetricLog, step: int, values: Any) -> None:
+    def interrupting(log: MetricLog, step: int, values: Any) -> None:
         write(log, step, values)
         if step == 1:
             signal.raise_signal(signal.SIGINT)
 
     workdir = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(loop.MetricLog, "write", interrupting)
+        patch.setattr(MetricLog, "write", interrupting)
         assert trainer.main(arguments(config(pictures, workdir, steps=4))) == 130
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -322,8 +323,8 @@ def test_a_step_keeps_the_state_and_gives_float32_terms(pictures: Path, choice: 
     batch = {"content": jnp.zeros((4, 16, 16, 3)), "style": jnp.ones((4, 16, 16, 3))}
     if run.identity_weight:
         batch["identity"] = jnp.ones(4)
-    step = lambda state, batch, key: trainer.train_step(state, batch, key, config=run, model=model)  # noqa: E731
-    after, terms = jax.eval_shape(step, state, batch, jax.random.key(0))
+    step = lambda *args: trainer.train_step(*args, config=run, model=model)  # noqa: E731
+    after, terms = jax.eval_shape(step, jax.random.key(0), state, batch)
     described = [jax.tree.map(lambda a: (a.shape, a.dtype), tree) for tree in (after, state)]
     assert described[0] == described[1]
     assert {"loss", "content", "style"} <= terms.keys()
@@ -345,7 +346,7 @@ def test_the_average_follows_the_weights_and_can_be_switched_off(pictures: Path)
             params = {"w": jnp.full(3, 5.0)}
             model = adain.Model({}, {"params": params})
             before = trainer.create_state(run, model)
-            after, _ = trainer.train_step(before, batch, jax.random.key(0), config=run, model=model)
+            after, _ = trainer.train_step(jax.random.key(0), before, batch, config=run, model=model)
             np.testing.assert_allclose(after.decoder["params"]["w"], 4.0, rtol=1e-5)
             np.testing.assert_allclose(after.average["w"], 4.0 + share, rtol=1e-5)
             assert after.step == 1

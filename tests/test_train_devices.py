@@ -28,7 +28,7 @@ def initial_state() -> dict[str, Any]:
     return {"params": params, "opt": TX.init(params), "gradients": jax.tree.map(jnp.zeros_like, params)}
 
 
-def step_fn(state: Any, batch: Any, key: jax.Array, axis_name: str | None = None) -> tuple[Any, Any]:
+def step_fn(key: jax.Array, state: Any, batch: Any, axis_name: str | None = None) -> tuple[Any, Any]:
     """A small network; the state keeps the last gradients so that they can be compared."""
 
     def loss_fn(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -62,7 +62,7 @@ def run(count: int, mode: Any, steps: int = 20) -> tuple[list[list[float]], Any]
     step = devices.parallel_step(step_fn, mesh, mode)
     losses = []
     for number, batch in enumerate(devices.prefetch(batches(steps), mesh)):
-        state, terms = step(state, batch, jax.random.fold_in(jax.random.key(0), number))
+        state, terms = step(jax.random.fold_in(jax.random.key(0), number), state, batch)
         losses.append([float(terms["error"]), float(terms["size"])])
     for leaf in jax.tree.leaves(state):
         assert leaf.sharding.is_fully_replicated
@@ -133,7 +133,7 @@ step = devices.parallel_step(step_fn, mesh)
 losses = []
 for number, batch in enumerate(batches(20)):
     rows = {name: x[4 * index : 4 * index + 4] for name, x in batch.items()}
-    state, terms = step(state, devices.shard_batch(rows, mesh), jax.random.fold_in(jax.random.key(0), number))
+    state, terms = step(jax.random.fold_in(jax.random.key(0), number), state, devices.shard_batch(rows, mesh))
     losses.append([float(terms["error"]), float(terms["size"])])
 assert devices.any_process(index == 1)
 assert not devices.any_process(False)

@@ -14,7 +14,8 @@ from PIL import Image
 from jaxstyle import image
 from jaxstyle.methods import adain
 from jaxstyle.metrics import metrics
-from train import evaluate, pairs
+from train import pairs
+from train.evaluate import adain as evaluate
 
 SIZE = 32
 
@@ -249,16 +250,20 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_made(
         assert capsys.readouterr().err == f"train.evaluate: {tmp_path}/file: no folder to write to: File exists\n"
 
 
-@pytest.mark.parametrize("error", [MemoryError("no"), RuntimeError("RESOURCE_EXHAUSTED: no")])
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(MemoryError("no"), "out of"), (RuntimeError("RESOURCE_EXHAUSTED: no"), "the device is out of")],
+    ids=["host", "device"],
+)
 def test_an_end_of_memory_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, words: str
 ) -> None:
     def fail(config: evaluate.Config) -> Path:
         raise error
 
     monkeypatch.setattr(evaluate, "evaluate", fail)
     assert evaluate.main(["--output", "r", "--no-scores"]) == 1
-    assert capsys.readouterr().err.startswith("train.evaluate: out of memory; a smaller --size, or")
+    assert capsys.readouterr().err.startswith(f"train.evaluate: {words} memory; a smaller --size, or")
 
 
 def test_results_of_other_weights_are_not_overwritten(

@@ -13,7 +13,8 @@ from PIL import Image
 import jaxstyle
 from jaxstyle.methods import inr
 from jaxstyle.metrics import metrics
-from train import evaluate_inr, measure_inr
+from train.evaluate import inr as evaluate_inr
+from train.evaluate import measure_inr
 from train.inr_pairs import read_file
 
 SPEC = inr.Spec(octaves=1, latent=2, width=4, depth=2, skip=0, bottleneck=2)
@@ -183,16 +184,20 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_fitted(
     assert capsys.readouterr().err == message
 
 
-@pytest.mark.parametrize("error", [MemoryError("no"), RuntimeError("RESOURCE_EXHAUSTED: no")])
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(MemoryError("no"), "out of"), (RuntimeError("RESOURCE_EXHAUSTED: no"), "the device is out of")],
+    ids=["host", "device"],
+)
 def test_an_end_of_memory_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, words: str
 ) -> None:
     def fail(config: evaluate_inr.Config) -> Path:
         raise error
 
     monkeypatch.setattr(evaluate_inr, "evaluate", fail)
     assert evaluate_inr.main(["--output", "r", "--pairs-file", "p"]) == 1
-    assert capsys.readouterr().err.startswith("train.evaluate_inr: out of memory; a smaller --size, or")
+    assert capsys.readouterr().err.startswith(f"train.evaluate_inr: {words} memory; a smaller --size, or")
 
 
 def test_a_failed_rendering_is_no_usage_error(

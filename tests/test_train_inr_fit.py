@@ -19,9 +19,12 @@ from jaxstyle.methods import inr
 from jaxstyle.methods.inr import schedule as inr_schedule
 from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
 from train import inr_fit as trainer
-from train import inr_pairs, inr_report, loop
+from train import inr_pairs, inr_report
 from train.checkpoints import CheckpointError, Checkpoints
-from train.inr_pairs import Group, PairsError
+from train.devices import make_mesh
+from train.inr_pairs import Group
+from train.logs import MetricLog, NonFiniteError
+from train.pairs import Pair, PairsError
 
 SPEC = inr.Spec(octaves=3, latent=4, width=16, depth=3, skip=1, bottleneck=8)
 TINY = Schedule((Regress(3, points=64, lr=1e-2), Refine(2)), SPEC, size=16)
@@ -177,7 +180,7 @@ def test_a_wrong_line_of_a_file_of_pairs_is_named(
 
 def test_the_pair_that_is_too_small_for_vgg_is_named() -> None:
     large, small = np.zeros((32, 32, 3), np.float32), np.zeros((32, 16, 3), np.float32)
-    chosen = [inr_pairs.Pair("a_b", large, large), inr_pairs.Pair("c_d", large, small)]
+    chosen = [Pair("a_b", large, large), Pair("c_d", large, small)]
     loss = inr.Loss(taps="deep_relu")
     schedule = Schedule((Regress(1), Refine(0, shrink=9), Refine(1, shrink=2)), SPEC, loss, size=32)
     encoder, _ = inr.load_encoder("vgg16", loss)
@@ -241,15 +244,15 @@ def test_stopped_and_resumed_over_a_stage_border_equals_an_uninterrupted_run_bit
     assert f"{whole}/strip.png: PSNR {decibel:.1f} dB to the photo at alpha 0" in captured.err
     assert sorted(path.name for path in (whole / "strips").iterdir()) == ["0000002.png", "0000004.png"]
 
-    write = loop.MetricLog.write
+    write = MetricLog.write
 
-    def interrupting(log: loop.MetricLog, step: int, values: Any) -> None:
+    def interrupting(log: MetricLog, step: int, values: Any) -> None:
         write(log, step, values)
         if step == 1:
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.MetricLog, "write", interrupting)
+        patch.setattr(MetricLog, "write", interrupting)
         assert trainer.main(arguments(config(pictures, str(cut), **LOG))) == 130
     captured = capsys.readouterr()
     assert captured.err.endswith("train.inr_fit: stopped after step 2 of 5; --resume goes on from there\n")
@@ -297,16 +300,16 @@ def test_it_is_said_where_there_is_nothing_to_resume(
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(inr_pairs, "create_state", stop)
+    monkeypatch.setattr(trainer, "create_state", stop)
     for resume, words in ((True, ["train.inr_fit: run: there is no checkpoint yet, the run begins"]), (False, [])):
         assert trainer.main(arguments(config(pictures, resume=resume))) == 130
         assert capsys.readouterr().err.splitlines() == [*words, "train.inr_fit: interrupted"]
 
 
 def test_a_term_that_is_not_finite_is_named_with_its_pair() -> None:
-    chosen = [inr_pairs.Pair(name, np.zeros((1, 1, 3)), np.zeros((1, 1, 3))) for name in ("a_b", "c_b")]
+    chosen = [Pair(name, np.zeros((1, 1, 3)), np.zeros((1, 1, 3))) for name in ("a_b", "c_b")]
     terms = {"loss": np.array([1.0, np.nan]), "style": np.array([2.0, 3.0])}
-    with pytest.raises(loop.NonFiniteError, match=r"^step 7: c_b/loss = nan; a lower"):
+    with pytest.raises(NonFiniteError, match=r"^step 7: c_b/loss = nan; a lower"):
         inr_report.check_finite(chosen, terms, 7)
     found = inr_report.check_finite(chosen, terms | {"loss": np.zeros(2)}, 7)
     assert found == [{"loss": 0.0, "style": 2.0}, {"loss": 0.0, "style": 3.0}]
@@ -409,15 +412,15 @@ def test_four_devices_equal_fits_on_their_own(pictures: Path, file: str, monkeyp
 @pytest.mark.usefixtures("darkened")
 def test_what_four_devices_saved_one_resumes(pictures: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer.train(config(pictures, "whole", pairs=file, preset="fast"))
-    write = loop.MetricLog.write
+    write = MetricLog.write
 
-    def interrupting(log: loop.MetricLog, step: int, values: Any) -> None:
+    def interrupting(log: MetricLog, step: int, values: Any) -> None:
         write(log, step, values)
         if "a_b" in log._file.name:  # once: a second signal would not wait
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.MetricLog, "write", interrupting)
+        patch.setattr(MetricLog, "write", interrupting)
         with pytest.raises(KeyboardInterrupt, match="stopped after step 3 of 4"):
             trainer.train(config(pictures, "moved", pairs=file, preset="fast", log_every=2))
     trainer.train(config(pictures, "moved", pairs=file, preset="fast", resume=True), jax.devices()[:1])
@@ -435,6 +438,6 @@ def test_it_is_the_fit_of_the_library(pictures: Path) -> None:
 
 
 def test_a_group_repeats_its_last_pair_where_they_do_not_go_up_evenly() -> None:
-    group = Group((0, 1, 2), inr_pairs.make_mesh(jax.devices()[:2]))
+    group = Group((0, 1, 2), make_mesh(jax.devices()[:2]))
     assert group.each == 2
     assert inr_pairs.spread(np.arange(3), group).tolist() == [0, 1, 2, 2]

@@ -11,7 +11,7 @@ import pytest
 
 from jaxstyle.methods import inr
 from jaxstyle.metrics import metrics
-from train import measure_inr
+from train.evaluate import measure_inr
 
 SPEC = inr.Spec(octaves=1, latent=2, width=4, depth=2, skip=0, bottleneck=2)
 SIZE = (24, 20)  # width, height

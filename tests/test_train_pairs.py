@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train import data, pairs
+from train import pairs
+from train.loader import validation_pairs
+from train.sources import open_source, split
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +27,13 @@ def test_held_out_pairs_are_those_that_the_trainer_validates_on(folders: tuple[s
     count = 4
     for seed in (0, 1):
         found = pairs.held_out(*folders, holdout=6, seed=seed, size=16, count=count)
-        sources = [data.open_source(folder) for folder in folders]
-        indices = [data.split(source, 6, seed)[1] for source in sources]
-        expected = data.validation_pairs(sources[0], indices[0], sources[1], indices[1], count=count, crop=16)
+        sources = [open_source(folder) for folder in folders]
+        indices = [split(source, 6, seed)[1] for source in sources]
+        expected = validation_pairs(sources[0], indices[0], sources[1], indices[1], count=count, crop=16)
         np.testing.assert_array_equal(np.stack([pair.content for pair in found]), expected["content"])
         np.testing.assert_array_equal(np.stack([pair.style for pair in found]), expected["style"])
         names = [sources[0].name(i) for i in indices[0] if sources[0].name(i) != "broken.jpg"]
-        assert [pair.content_name for pair in found] == names[:count]
+        assert [pair.name.partition(" + ")[0] for pair in found] == names[:count]
 
 
 def test_too_few_readable_pictures(folders: tuple[str, str]) -> None:
@@ -43,12 +45,11 @@ def test_pairs_of_a_file(folders: tuple[str, str], tmp_path: Path) -> None:
     photo, painting = f"{folders[0]}/3.png", f"{folders[1]}/4.png"
     file = tmp_path / "pairs.tsv"
     file.write_text(f"{photo}\t{painting}\tout.png\n\n{painting}\t{photo}\n")
-    found = pairs.from_file(file, size=16, count=9)
-    assert [(p.content_name, p.style_name) for p in found] == [(photo, painting), (painting, photo)]
-    assert len(pairs.from_file(file, size=16, count=1)) == 1
+    found = pairs.squares(file, size=16, count=9)
+    assert [p.name for p in found] == [f"{photo} + {painting}", f"{painting} + {photo}"]
+    assert len(pairs.squares(file, size=16, count=1)) == 1
     np.testing.assert_array_equal(found[0].content, found[1].style)
-    assert found[0].name == f"{photo} + {painting}"
-    assert found[0].fingerprint == found[0]._replace(content_name="x").fingerprint != found[1].fingerprint
+    assert found[0].fingerprint == found[0]._replace(name="x").fingerprint != found[1].fingerprint
     pixels = np.asarray(Image.open(photo)) / np.float32(255)  # 27 x 30
     np.testing.assert_array_equal(found[0].content, pairs.square(pixels, 16))
     np.testing.assert_array_equal(pairs.square(pixels, 27), pixels[:, 1:28])
@@ -78,7 +79,7 @@ def test_files_that_hold_no_pairs(tmp_path: Path, text: str | bytes | None, mess
     if text is not None:
         file.write_bytes(text if isinstance(text, bytes) else text.replace("NARROW", f"{tmp_path}/narrow.png").encode())
     with pytest.raises(ValueError, match=message) as found:
-        pairs.from_file(file, size=16, count=2)
+        pairs.squares(file, size=16, count=2)
     assert "\n" not in str(found.value)
 
 
@@ -86,5 +87,5 @@ def test_a_pair_is_evaluated_once(folders: tuple[str, str], tmp_path: Path) -> N
     file, line = tmp_path / "pairs.tsv", f"{folders[0]}/3.png\t{folders[1]}/4.png"
     file.write_text(f"{line}\n\n{line}\tsecond.png\n")
     with pytest.raises(pairs.PairsError, match=r"pairs\.tsv: line 3: the pair of line 1 again$"):
-        pairs.from_file(file, size=16, count=2)
-    assert len(pairs.from_file(file, size=16, count=1)) == 1
+        pairs.squares(file, size=16, count=2)
+    assert len(pairs.squares(file, size=16, count=1)) == 1

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from train import results
-from train.results import ResultsError, Task, complete, load
+from train.evaluate import results
+from train.evaluate.results import ResultsError, Task, complete, load
 
 SUBJECT = {"weights": "mine", "sha256": "abc"}
 
@@ -120,16 +120,3 @@ def test_a_table_of_numbers_of_every_size() -> None:
         "| w |  |",
         "| 7 | 2.00e-05 |",
     ]
-
-
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "r.md"
-    results.write(path, "old")
-
-    def full(*args: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(results.os, "replace", full)
-    with pytest.raises(OSError, match="disk full"):
-        results.write(path, "new")
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

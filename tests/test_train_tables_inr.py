@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from train import tables_inr
+from train.evaluate import tables_inr
 
 MADE = {"settings": {"size": 32}, "environment": {"device": "cpu: slow", "jax": "0.1"}}
 

@@ -12,18 +12,19 @@ learns much faster than Eq. 11.
 
 from __future__ import annotations
 
-import contextlib
+if __name__ == "__main__":  # the imports below take seconds
+    from train.entry import entry
+
+    entry("train.adain")
+
 import dataclasses
-import logging
 import math
 import os
-import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -32,16 +33,16 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from jaxstyle import image, weights
+from jaxstyle import weights
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods import adain
 from jaxstyle.nets.stats import moments
-from jaxstyle.runtime import interrupts, memory
-from train import checkpoints, data, devices, flags, loop
+from train import devices, run
+from train.config import ConfigError, check_least, check_seed, flag, required
+from train.crops import Cropping
+from train.loader import Batch, open_loader, open_pictures
+from train.logs import check_finite
 
-logger = logging.getLogger(__name__)
-
-SHEET_ROWS = 6  # validation pairs on a picture sheet
 MAY_CHANGE = (
     *("steps", "workdir", "resume", "log_every", "checkpoint_every"),
     *("parallel", "distributed", "threads", "cache_mib"),
@@ -49,69 +50,64 @@ MAY_CHANGE = (
 """Fields that a resumed run may have different from the run it continues."""
 
 
-def _flag(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True)
 class Config:
     """Everything that decides a run; the flags of the command are made from it."""
 
-    content: str = field(metadata={"help": "content pictures: a folder, or tfds:NAME/CONFIG:SPLIT"})
-    style: str = field(metadata={"help": "style pictures: a folder, or tfds:NAME/CONFIG:SPLIT"})
-    workdir: str = field(metadata={"help": "folder of the run: checkpoints, curves, sheets, weights"})
-    vgg: str = _flag("vgg16", "encoder: vgg16 (shipped), or a file that convert_vgg --calibrate wrote")
-    init: str | None = _flag(None, "weights to start from: a name or a file; none starts afresh")
-    steps: int = _flag(160_000, "training steps")
-    reconstruct_steps: int = _flag(0, "of these, first steps that only reconstruct their input")
-    batch_size: int = _flag(8, "pairs in a batch, over all devices")
-    crop: int = _flag(256, "side of the training crops in pixels, a multiple of 8")
-    largest_crop: int = _flag(0, "cut windows of --crop up to this side, shrunk to --crop; 0: --crop only")
-    resize: int = _flag(512, "short side to which pictures are brought before cropping, in pixels")
-    holdout: int = _flag(40, "pictures of each set held out for validation")
-    seed: int = _flag(0, "of weights, order and crops")
-    lr: float = _flag(1e-4, "learning rate of Adam")
-    schedule: Literal["inverse", "cosine"] = _flag("inverse", "lr / (1 + 5e-5 t), or a cosine to 1 % of lr")
-    style_weight: float = _flag(10.0, "lambda of Eq. 11")
-    content_term: adain.ContentTerm = _flag("features", "what Lc compares: f(g(t)) with t, or both standardised")  # noqa: RUF009
-    relative_style: bool = _flag(False, "Ls relative to the style's own statistics")
-    identity_weight: float = _flag(0.0, "weight of the identity term")
-    identity_share: float = _flag(0.25, "share of pairs that get the identity term, if it has a weight")
-    fusion: adain.Fusion = _flag("adain", "how content and style features meet (Sec. 7.2)")  # noqa: RUF009
-    norm: adain.DecoderNorm = _flag("none", "normalisation in the decoder (Sec. 7.2)")  # noqa: RUF009
-    average: float = _flag(0.999, "decay of the running average of the weights; 0 switches it off")
-    dtype: Literal["float32", "bfloat16"] = _flag("float32", "type of the convolutions, not of the losses")
-    parallel: Literal["jit", "pmap"] = _flag("jit", "jit over all devices and hosts, or pmap over local ones")
-    distributed: str | None = _flag(None, "HOST:PORT,PROCESSES,ID to train over several processes, or auto")
-    threads: int = _flag(4, "threads that decode pictures")
-    cache_mib: int = _flag(2048, "memory for decoded pictures, in MiB")
-    log_every: int = _flag(50, "steps between rows of metrics.csv")
-    checkpoint_every: int = _flag(1000, "steps between checkpoints, validations and picture sheets")
-    resume: bool = _flag(False, "continue the run in --workdir from its newest checkpoint")
+    content: str = required("content pictures: a folder, or tfds:NAME/CONFIG:SPLIT")
+    style: str = required("style pictures: a folder, or tfds:NAME/CONFIG:SPLIT")
+    workdir: str = required("folder of the run: checkpoints, curves, sheets, weights")
+    vgg: str = flag("vgg16", "encoder: vgg16 (shipped), or a file that convert_vgg --calibrate wrote")
+    init: str | None = flag(None, "weights to start from: a name or a file; none starts afresh")
+    steps: int = flag(160_000, "training steps")
+    reconstruct_steps: int = flag(0, "of these, first steps that only reconstruct their input")
+    batch_size: int = flag(8, "pairs in a batch, over all devices")
+    crop: int = flag(256, "side of the training crops in pixels, a multiple of 8")
+    largest_crop: int = flag(0, "cut windows of --crop up to this side, shrunk to --crop; 0: --crop only")
+    resize: int = flag(512, "short side to which pictures are brought before cropping, in pixels")
+    holdout: int = flag(40, "pictures of each set held out for validation")
+    seed: int = flag(0, "of weights, order and crops")
+    lr: float = flag(1e-4, "learning rate of Adam")
+    schedule: Literal["inverse", "cosine"] = flag("inverse", "lr / (1 + 5e-5 t), or a cosine to 1 % of lr")
+    style_weight: float = flag(10.0, "lambda of Eq. 11")
+    content_term: adain.ContentTerm = flag("features", "what Lc compares: f(g(t)) with t, or both standardised")  # noqa: RUF009
+    relative_style: bool = flag(False, "Ls relative to the style's own statistics")
+    identity_weight: float = flag(0.0, "weight of the identity term")
+    identity_share: float = flag(0.25, "share of pairs that get the identity term, if it has a weight")
+    fusion: adain.Fusion = flag("adain", "how content and style features meet (Sec. 7.2)")  # noqa: RUF009
+    norm: adain.DecoderNorm = flag("none", "normalisation in the decoder (Sec. 7.2)")  # noqa: RUF009
+    average: float = flag(0.999, "decay of the running average of the weights; 0 switches it off")
+    dtype: Literal["float32", "bfloat16"] = flag("float32", "type of the convolutions, not of the losses")
+    parallel: Literal["jit", "pmap"] = flag("jit", "jit over all devices and hosts, or pmap over local ones")
+    distributed: str | None = flag(None, "HOST:PORT,PROCESSES,ID to train over several processes, or auto")
+    threads: int = flag(4, "threads that decode pictures")
+    cache_mib: int = flag(2048, "memory for decoded pictures, in MiB")
+    log_every: int = flag(50, "steps between rows of metrics.csv")
+    checkpoint_every: int = flag(1000, "steps between checkpoints, validations and picture sheets")
+    resume: bool = flag(False, "continue the run in --workdir from its newest checkpoint")
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values that no run can have."""
+        """Raises ConfigError for values that no run can have."""
         positive = ("steps", "batch_size", "holdout", "log_every", "checkpoint_every", "threads")
         others = ("reconstruct_steps", "seed", "cache_mib", "style_weight", "identity_weight")
-        for name, least in (dict.fromkeys(positive, 1) | dict.fromkeys(others, 0)).items():
-            if not least <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: {getattr(self, name)}; expected a number of at least {least}")
-        if self.seed >= 2**32:
-            raise ValueError(f"seed: {self.seed}; expected less than {2**32}")
+        check_least(self, dict.fromkeys(positive, 1) | dict.fromkeys(others, 0))
+        check_seed(self.seed)
         if self.crop % adain.STRIDE or self.crop < adain.SMALLEST:
-            raise ValueError(f"crop: {self.crop}; expected 16, 24, 32, ... (a multiple of {adain.STRIDE})")
+            raise ConfigError(f"crop: {self.crop}; expected 16, 24, 32, ... (a multiple of {adain.STRIDE})")
         if not 0 < self.lr < math.inf:
-            raise ValueError(f"lr: {self.lr}; expected a positive number")
+            raise ConfigError(f"lr: {self.lr}; expected a positive number")
         if not 0 <= self.average < 1:
-            raise ValueError(f"average: {self.average}; expected 0 to less than 1")
+            raise ConfigError(f"average: {self.average}; expected 0 to less than 1")
         if not 0 < self.identity_share <= 1:
-            raise ValueError(f"identity_share: {self.identity_share}; expected more than 0, at most 1")
+            raise ConfigError(f"identity_share: {self.identity_share}; expected more than 0, at most 1")
         if self.parallel == "pmap" and self.norm == "batch":
-            raise ValueError("parallel: pmap would normalise per device; use jit with norm batch")
+            raise ConfigError("parallel: pmap would normalise per device; use jit with norm batch")
         if self.fusion == "concat" and (self.identity_weight or self.reconstruct_steps):
-            raise ValueError("fusion: concat takes neither identity_weight nor reconstruct_steps; set both to 0")
-        if self.distributed and not re.fullmatch(r"auto|[^,]+:\d+,\d+,\d+", self.distributed):
-            raise ValueError(f"distributed: {self.distributed!r}; expected HOST:PORT,PROCESSES,ID or auto")
+            raise ConfigError("fusion: concat takes neither identity_weight nor reconstruct_steps; set both to 0")
+        run.check_address(self.distributed)
+
+
+# ---- the method --------------------------------------------------------------------------------------------
 
 
 @struct.dataclass
@@ -163,9 +159,9 @@ def _objective_options(config: Config) -> dict[str, Any]:
 
 
 def train_step(
+    key: Array,
     state: State,
     batch: dict[str, Array],
-    key: Array,
     *,
     config: Config,
     model: adain.Model,
@@ -174,9 +170,9 @@ def train_step(
     """One step of Adam on Eq. 11.
 
     Args:
+      key: what all trainers' steps take; nothing is random in this one.
       state: from `create_state` or the step before.
       batch: ``content`` and ``style`` ``(N, crop, crop, 3)``, and ``identity`` ``(N,)`` from `mark_identity`.
-      key: what all trainers' steps take; nothing is random in this one.
       config, model: the run's, constant; ``model.decoder`` is not looked at.
       axis_name: axis to average gradients and terms over, under pmap.
 
@@ -209,7 +205,7 @@ def train_step(
     return State(state.step + 1, decoder, average, opt), terms
 
 
-def mark_identity(batch: data.Batch, config: Config, step: int, first_row: int = 0) -> data.Batch:
+def mark_identity(batch: Batch, config: Config, step: int, first_row: int = 0) -> Batch:
     """Gives the identity pairs their content as style.
 
     They are an even share of the rows of all global batches, so that every division of a batch among devices
@@ -249,101 +245,25 @@ def _averaged(state: State, model: adain.Model) -> adain.Model:
     return dataclasses.replace(model, decoder=decoder)
 
 
-def _open_data(config: Config) -> tuple[dict[str, data.Crops], data.Batch]:
-    """The streams of training crops, ``content`` and ``style``, and the validation pairs."""
-    sources = {name: data.open_source(getattr(config, name)) for name in ("content", "style")}
-    parts = {name: data.split(source, config.holdout, config.seed) for name, source in sources.items()}
-    crops = {
-        name: data.Crops(
-            source,
-            parts[name][0],
-            stream=name,
-            seed=config.seed,
-            resize=config.resize,
-            crop=config.crop,
-            largest_crop=config.largest_crop,
-            cache_bytes=config.cache_mib * 2**19,  # each of the two gets half
-        )
-        for name, source in sources.items()
-    }
-    pairs = data.validation_pairs(
-        sources["content"],
-        parts["content"][1],
-        sources["style"],
-        parts["style"][1],
-        count=min(16, config.holdout),
-        crop=config.crop,
-    )
-    return crops, pairs
-
-
-def _open_loader(config: Config, crops: dict[str, data.Crops], first: int) -> data.Loader:
-    """Batches of this process after ``first`` steps."""
-    return data.Loader(
-        crops["content"],
-        crops["style"],
-        batch_size=config.batch_size,
-        start_step=first,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        threads=config.threads,
-    )
-
-
-def _batches(loader: data.Loader, config: Config) -> Iterator[data.Batch]:
-    """This process' rows of every global batch from the loader's step on, identity pairs marked."""
-    first_row = config.batch_size // jax.process_count() * jax.process_index()
-    for step, batch in enumerate(loader, loader.step):
-        yield mark_identity(batch, config, step, first_row)
-
-
-class _Logs(NamedTuple):
-    """What a run tells about itself; on processes other than 0 nothing."""
-
-    metrics: loop.MetricLog
-    validation: loop.MetricLog
-    events: loop.EventLog
-    progress: loop.Progress
-    sheets: Path | None
-
-
-@contextlib.contextmanager
-def _open_logs(workdir: Path, config: Config, first: int) -> Iterator[_Logs]:
-    """The logs of a run that has done ``first`` steps; what they hold of later steps is dropped."""
-    write = jax.process_index() == 0
-
-    def file(name: str) -> Path:
-        return workdir / name if write else Path(os.devnull)
-
-    with (
-        loop.MetricLog(file("metrics.csv"), resume_step=first) as metrics,
-        loop.MetricLog(file("validation.csv"), resume_step=first) as validation,
-        loop.EventLog(workdir / "tensorboard" if write else None, resume_step=first) as events,
-        loop.Progress(config.steps, start=first, batch_size=config.batch_size, enabled=write) as progress,
-    ):
-        yield _Logs(metrics, validation, events, progress, workdir / "sheets" if write else None)
-
-
-def _log(logs: _Logs, step: int, terms: Mapping[str, Any]) -> None:
-    """Writes the terms of a step, which have to be finite."""
-    values = loop.check_finite(terms, step)
-    logs.metrics.write(step, values)
-    logs.progress.report(values)
-    logs.events.scalars(step, values | {"images_per_second": logs.progress.per_second})
-
-
-def _validate(logs: _Logs, step: int, model: adain.Model, pairs: data.Batch, config: Config) -> dict[str, float]:
+def _validate(logs: run.Logs, step: int, model: adain.Model, pairs: Batch, config: Config) -> dict[str, float]:
     """Writes and returns the validation terms, and draws the sheet content | style | result."""
-    terms, pictures = _evaluate(model, pairs["content"], pairs["style"], **_objective_options(config))
-    values = loop.check_finite(terms, step)
-    logs.validation.write(step, values)
-    logs.events.scalars(step, values)
-    if logs.sheets is not None:
-        rows = zip(pairs["content"], pairs["style"], np.asarray(pictures), strict=True)
-        sheet = loop.sheet(list(rows)[:SHEET_ROWS])
-        logs.events.picture(step, "content_style_result", sheet)
-        image.write(logs.sheets / f"{step:07d}.png", sheet)
-    return values
+    content, style = pairs["content"], pairs["style"]
+    terms, pictures = _evaluate(model, content, style, **_objective_options(config))
+    rows = zip(content, style, np.asarray(pictures), strict=True)
+    return run.log_validation(logs, step, terms, name="content_style_result", rows=rows)
+
+
+def _export(this: run.Run, state: State, model: adain.Model, config: Config) -> Path:
+    """Writes the averaged decoder of the best checkpoint so far, or of the newest if none is validated."""
+    best = this.saved.restore(state, this.saved.best)
+    path = Path(config.workdir) / "adain.safetensors"
+    if jax.process_index() == 0:
+        facts = {"steps": str(int(best.step)), "seed": str(config.seed), "licence": "your own"}
+        adain.save(os.fspath(path), _averaged(best, model), **facts)
+    return path
+
+
+# ---- the run -----------------------------------------------------------------------------------------------
 
 
 def train(config: Config, mesh: Mesh | None = None) -> Path:
@@ -363,91 +283,50 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
     """
     mesh = devices.make_mesh() if mesh is None else mesh
     devices.check_batch_size(config.batch_size, mesh)
-    crops, pairs = _open_data(config)
-    workdir, effective = checkpoints.make_workdir(config.workdir, "sheets"), dataclasses.asdict(config)
-    with checkpoints.Checkpoints(workdir, best="val/loss") as saved:
-        start = saved.begin(effective, resume=config.resume, may_change=MAY_CHANGE)
+    cropping = Cropping(config.resize, config.crop, config.largest_crop, seed=config.seed)
+    crops, pairs = open_pictures(
+        config.content, config.style, cropping, holdout=config.holdout, cache_bytes=config.cache_mib * 2**20
+    )
+    effective = dataclasses.asdict(config)
+    with run.open_run(config, config.workdir, config.steps, effective, may_change=MAY_CHANGE, best="val/loss") as this:
         model = create_model(config)
-        state = devices.replicate(create_state(config, model), mesh)
-        if start is not None:
-            state = saved.restore(state, start)
+        state = this.restore(devices.replicate(create_state(config, model), mesh))
         # the frozen encoder becomes a constant of the compiled step
         step_fn = partial(train_step, config=config, model=dataclasses.replace(model, decoder={}))
-        run, key = devices.parallel_step(step_fn, mesh, config.parallel), jax.random.key(config.seed)
-        first = step = start or 0
-        stopping = False
+        advance, key = devices.parallel_step(step_fn, mesh, config.parallel), jax.random.key(config.seed)
+        first = step = this.first
         with (
-            _open_loader(config, crops, first) as loader,
-            _open_logs(workdir, config, first) as logs,
-            loop.stop_on_signal() as stop,
+            open_loader(crops, batch_size=config.batch_size, start_step=first, threads=config.threads) as loader,
+            run.open_logs(this, batch_size=config.batch_size) as logs,
+            run.stop_on_signal() as stop,
         ):
-            batches = devices.prefetch(_batches(loader, config), mesh)
-            for step, batch in zip(range(first + 1, config.steps + 1), batches, strict=False):
-                state, terms = run(state, batch, jax.random.fold_in(key, step))
+            marked = (mark_identity(rows, config, done, loader.first_row) for done, rows in enumerate(loader, first))
+            batches = devices.prefetch(marked, mesh)
+            for step, batch in zip(this.left, batches, strict=False):
+                state, terms = advance(jax.random.fold_in(key, step), state, batch)
                 logs.progress.advance()
-                last, stopping = step == config.steps, devices.any_process(stop.requested)
-                if last or step % config.log_every == 0:
-                    _log(logs, step, terms)
-                due = last or step % config.checkpoint_every == 0
-                if due or stopping:
-                    loop.check_finite(terms, step)
-                    averaged = _averaged(state, model)
+                due = this.due(step, stop)
+                if due.log:
+                    run.log(logs, step, terms)
+                if due.save:
+                    check_finite(terms, step)
                     # being stopped leaves no trace in the curves
-                    values = _validate(logs, step, averaged, pairs, config) if due else None
-                    saved.save(step, state, effective, values)
-                if stopping:
+                    values = _validate(logs, step, _averaged(state, model), pairs, config) if due.validate else None
+                    this.save(step, state, values)
+                if due.stop:
                     break
-            if loader.skipped:
-                logger.warning("%d unreadable pictures were skipped", len(loader.skipped))
-        path = _export(saved, state, model, config)
-    if stopping and step < config.steps:
-        raise KeyboardInterrupt(f"stopped after step {step} of {config.steps}; --resume goes on from there")
+        path = _export(this, state, model, config)
+    this.check_done(step)
     return path
 
 
-def _export(saved: checkpoints.Checkpoints, state: State, model: adain.Model, config: Config) -> Path:
-    """Writes the averaged decoder of the best checkpoint so far, or of the newest if none is validated."""
-    best = saved.restore(state, saved.best)
-    path = Path(config.workdir) / "adain.safetensors"
-    if jax.process_index() == 0:
-        facts = {"steps": str(int(best.step)), "seed": str(config.seed), "licence": "your own"}
-        adain.save(os.fspath(path), _averaged(best, model), **facts)
-    return path
+def _work(config: Config) -> list[str]:
+    run.join(config.distributed)
+    path = train(config)
+    return [str(path)] if jax.process_index() == 0 else []
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    description = (__doc__ or "").partition("\n")[0]
-    config = flags.parse_flags(Config, argv, prog="python -m train.adain", description=description)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # would show each array that a full disk refuses
-    try:
-        if config.distributed == "auto":
-            devices.initialize_distributed("auto")
-        elif config.distributed is not None:
-            address, count, index = config.distributed.split(",")
-            devices.initialize_distributed(address, int(count), int(index))
-        path = train(config)
-    except KeyboardInterrupt as error:
-        return _fail(130, str(error) or "interrupted")
-    except (loop.NonFiniteError, image.ImageError, OSError) as error:
-        return _fail(1, str(error))
-    except ValueError as error:
-        return _fail(2, str(error))
-    except RuntimeError as error:
-        if not memory.exhausted(error):
-            raise
-        return _fail(1, "the device is out of memory; a smaller --batch-size or --crop needs less")
-    if jax.process_index() == 0:
-        print(path)
-    return 0
-
-
-def _fail(code: int, message: str) -> int:
-    print(f"train.adain: {' '.join(message.split())}", file=sys.stderr)
-    return code
-
-
-if __name__ == "__main__":
-    interrupts.deliver_lost()
-    sys.exit(main())
+    smaller = "--batch-size or --crop"
+    return run.command(Config, _work, argv, prog="train.adain", description=__doc__, smaller=smaller)

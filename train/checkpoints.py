@@ -4,6 +4,8 @@ A checkpoint becomes visible in one rename after all of it is written, so a proc
 the previous one as the newest. Saving waits for the disk: what is logged and what is saved then always agree.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
@@ -18,6 +20,8 @@ import orbax.checkpoint as ocp
 from jax.sharding import Sharding
 from orbax.checkpoint import checkpoint_managers as policies
 
+from jaxstyle.runtime import files
+
 T = TypeVar("T")
 FORMAT = 1
 """Version of what is stored; a reader refuses others."""
@@ -31,7 +35,7 @@ def make_workdir(workdir: str | os.PathLike[str], *folders: str | os.PathLike[st
     """The folder of a run, and folders in it, made when missing.
 
     Raises:
-        CheckpointError: it cannot be made, or nothing can be written into it.
+      CheckpointError: it cannot be made, or nothing can be written into it.
     """
     path = Path(workdir)
     try:
@@ -49,9 +53,9 @@ class Checkpoints:
     def __init__(self, workdir: str | os.PathLike[str], *, keep: int = 3, best: str | None = None) -> None:
         """
         Args:
-            workdir: folder of the run, made when missing. Every process gives the same one.
-            keep: how many of the newest checkpoints to keep.
-            best: name of a metric, lower is better: the checkpoint with the lowest is kept as well.
+          workdir: folder of the run, made when missing. Every process gives the same one.
+          keep: how many of the newest checkpoints to keep.
+          best: name of a metric, lower is better: the checkpoint with the lowest is kept as well.
         """
         self.workdir = Path(workdir).absolute()
         self._best = best
@@ -77,15 +81,15 @@ class Checkpoints:
         """Starts or continues a run and writes ``workdir/config.json``.
 
         Args:
-            config: the configuration in force, JSON values only (``dataclasses.asdict`` of it).
-            resume: continue from the newest checkpoint, if there is one.
-            may_change: fields that may differ from the run that is continued.
+          config: the configuration in force, JSON values only (``dataclasses.asdict`` of it).
+          resume: continue from the newest checkpoint, if there is one.
+          may_change: fields that may differ from the run that is continued.
 
         Returns:
-            The step to restore, or None to start from the beginning.
+          The step to restore, or None to start from the beginning.
 
         Raises:
-            CheckpointError: the folder holds a run and ``resume`` is off, or a field has changed.
+          CheckpointError: the folder holds a run and ``resume`` is off, or a field has changed.
         """
         path = self.workdir / "config.json"
         step = self.latest
@@ -94,9 +98,7 @@ class Checkpoints:
         if step is not None:
             self._check_unchanged(json.loads(json.dumps(config)), path, may_change)
         if jax.process_index() == 0:
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            temporary.write_text(json.dumps(dict(config), indent=2) + "\n")
-            os.replace(temporary, path)
+            files.write(path, json.dumps(dict(config), indent=2) + "\n")
         return step
 
     def _check_unchanged(self, config: dict[str, Any], path: Path, may_change: Collection[str]) -> None:
@@ -118,13 +120,13 @@ class Checkpoints:
         """Saves the state after ``step`` steps and returns when it is on disk.
 
         Args:
-            step: number of steps done. A step already saved is left as it is.
-            state: pytree of arrays (parameters, optimiser state, ...).
-            config: what is needed to rebuild the network, JSON values only.
-            metrics: scalars of this step; may be missing.
+          step: number of steps done. A step already saved is left as it is.
+          state: pytree of arrays (parameters, optimiser state, ...).
+          config: what is needed to rebuild the network, JSON values only.
+          metrics: scalars of this step; may be missing.
 
         Raises:
-            OSError: it cannot be written.
+          OSError: it cannot be written.
         """
         if step in self._manager.all_steps():
             return
@@ -145,15 +147,15 @@ class Checkpoints:
         """Restores a state to any number of devices.
 
         Args:
-            like: a state of the same structure, of arrays or of ``jax.eval_shape``.
-            step: which checkpoint; None means the newest.
-            sharding: where the arrays go; None means where those of ``like`` are.
+          like: a state of the same structure, of arrays or of ``jax.eval_shape``.
+          step: which checkpoint; None means the newest.
+          sharding: where the arrays go; None means where those of ``like`` are.
 
         Returns:
-            The state saved after that step.
+          The state saved after that step.
 
         Raises:
-            CheckpointError: there is no such checkpoint, or its arrays are not those of ``like``.
+          CheckpointError: there is no such checkpoint, or its arrays are not those of ``like``.
         """
         step = self.latest if step is None else step
         if step is None or step not in self._manager.all_steps():
@@ -196,7 +198,7 @@ class Checkpoints:
         """Frees what orbax holds."""
         self._manager.close()
 
-    def __enter__(self) -> "Checkpoints":
+    def __enter__(self) -> Checkpoints:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -5,6 +5,8 @@ the batch are global without further thought. ``pmap`` runs the same step functi
 average gradients and terms itself; it is offered for comparison, and on one process only.
 """
 
+from __future__ import annotations
+
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,12 +34,12 @@ def initialize_distributed(
     """Joins the processes of one run; call it before anything else of jax. Without arguments it does nothing.
 
     Args:
-        coordinator: ``host:port`` of process 0, or ``auto`` where jax finds out by itself (Slurm, TPU, MPI).
-        num_processes: how many processes take part.
-        process_id: which of them this is, from 0.
+      coordinator: ``host:port`` of process 0, or ``auto`` where jax finds out by itself (Slurm, TPU, MPI).
+      num_processes: how many processes take part.
+      process_id: which of them this is, from 0.
 
     Raises:
-        DeviceError: some of the three are given and others are missing or out of range.
+      DeviceError: some of the three are given and others are missing or out of range.
     """
     if coordinator is None and num_processes is None and process_id is None:
         return
@@ -77,14 +79,14 @@ def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
     """This process' rows -> global arrays whose first axis is shared out among the devices of the mesh.
 
     Args:
-        batch: host arrays (rows of this process, ...).
-        mesh: from ``make_mesh``.
+      batch: host arrays (rows of this process, ...).
+      mesh: from `make_mesh`.
 
     Returns:
-        Global arrays (rows of all processes, ...).
+      Global arrays (rows of all processes, ...).
 
     Raises:
-        DeviceError: the rows cannot be shared out equally.
+      DeviceError: the rows cannot be shared out equally.
     """
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
     for rows in batch.values():
@@ -93,7 +95,7 @@ def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
 
 
 def prefetch(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh, ahead: int = 1) -> Iterator[dict[str, jax.Array]]:
-    """``shard_batch`` of each batch, with ``ahead`` more of them already on their way to the devices."""
+    """`shard_batch` of each batch, with ``ahead`` more of them already on their way to the devices."""
     waiting: deque[dict[str, jax.Array]] = deque()
     for batch in batches:
         waiting.append(shard_batch(batch, mesh))
@@ -106,22 +108,22 @@ def parallel_step(step_fn: StepFn, mesh: Mesh, mode: Literal["jit", "pmap"] = "j
     """Compiles a training step for all devices of a mesh.
 
     Args:
-        step_fn: ``step_fn(state, batch, key, axis_name=None) -> (state, terms)``, where losses are means over
-            the batch. With an ``axis_name`` it sees one device's rows and must ``lax.pmean`` gradients and
-            terms over that axis before using them.
-        mesh: from ``make_mesh``.
-        mode: ``jit`` (rows of the batch sharded over the mesh) or ``pmap`` (one process only).
+      step_fn: ``step_fn(key, state, batch, axis_name=None) -> (state, terms)``, where losses are means over
+        the batch. With an ``axis_name`` it sees one device's rows and must ``lax.pmean`` gradients and
+        terms over that axis before using them.
+      mesh: from `make_mesh`.
+      mode: ``jit`` (rows of the batch sharded over the mesh) or ``pmap`` (one process only).
 
     Returns:
-        ``step(state, batch, key) -> (state, terms)``: the state replicated and donated (do not use it again),
-        the batch as ``shard_batch`` gives it, the terms replicated.
+      ``step(key, state, batch) -> (state, terms)``: the state replicated and donated (do not use it again),
+      the batch as `shard_batch` gives it, the terms replicated.
 
     Raises:
-        DeviceError: an unknown mode, or pmap in a run of several processes.
+      DeviceError: an unknown mode, or pmap in a run of several processes.
     """
     if mode == "jit":
         replicated = NamedSharding(mesh, PartitionSpec())
-        return jax.jit(step_fn, donate_argnums=0, out_shardings=replicated)
+        return jax.jit(step_fn, donate_argnums=1, out_shardings=replicated)
     if mode != "pmap":
         raise DeviceError(f"parallel: {mode!r}; expected jit or pmap")
     if jax.process_count() > 1:
@@ -129,15 +131,15 @@ def parallel_step(step_fn: StepFn, mesh: Mesh, mode: Literal["jit", "pmap"] = "j
     per_device = jax.pmap(
         functools.partial(step_fn, axis_name=AXIS),
         axis_name=AXIS,
-        in_axes=(None, 0, None),
+        in_axes=(None, None, 0),
         out_axes=None,
-        donate_argnums=0,
+        donate_argnums=1,
         devices=list(mesh.devices.flat),
     )
 
-    def step(state: Any, batch: Any, key: jax.Array) -> tuple[Any, Any]:
+    def step(key: jax.Array, state: Any, batch: Any) -> tuple[Any, Any]:
         rows = jax.tree.map(lambda x: x.reshape(mesh.size, -1, *x.shape[1:]), batch)  # (B, ...) -> (n, B/n, ...)
-        return per_device(state, rows, key)
+        return per_device(key, state, rows)
 
     return step
 

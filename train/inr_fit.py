@@ -11,28 +11,39 @@ depend on which others are fitted beside it.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # the imports below take seconds
+    from train.entry import entry
+
+    entry("train.inr_fit")
+
 import dataclasses
-import logging
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import SingleDeviceSharding
+from jax.sharding import Mesh, PartitionSpec, SingleDeviceSharding
 
-from jaxstyle import image
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import schedule as inr_schedule
+from jaxstyle.methods.inr import step as inr_step
 from jaxstyle.methods.inr.schedule import Regress, Schedule
 from jaxstyle.methods.inr.step import FitState
-from jaxstyle.runtime import cache, interrupts, memory
-from train import checkpoints, flags, inr_pairs, inr_report, loop
-from train.devices import replicate
-from train.inr_pairs import Pair
+from jaxstyle.runtime import cache
+from train import inr_pairs, inr_report, run
+from train.checkpoints import make_workdir
+from train.config import ConfigError, check_least, check_seed, flag
+from train.devices import AXIS, replicate
+from train.logs import EventLog
+from train.pairs import Pair
+
+Step = Callable[[Array, FitState, Any, Params], tuple[FitState, dict[str, Array]]]
 
 MAY_CHANGE = (
     *("content", "style", "pairs", "workdir", "resume", "at_once"),
@@ -45,14 +56,6 @@ _LOSS["style_loss"] = "style"
 _SPEC = ("octaves", "omega")
 
 
-class ConfigError(ValueError):
-    """Flags that no run can have; the message is one line and begins with the field."""
-
-
-def _flag(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 def _change(text: str) -> Any:
     return field(default=None, metadata={"help": text, "default": "the preset's"})
 
@@ -61,15 +64,15 @@ def _change(text: str) -> Any:
 class Config:
     """Everything that decides a run; the flags of the command are made from it. None: as the preset has it."""
 
-    content: str | None = _flag(None, "the photo")
-    style: str | None = _flag(None, "the painting")
-    pairs: str | None = _flag(None, "instead of both: a text file with lines of PHOTO tab PAINTING")
-    workdir: str | None = _flag(None, "folder of the run; none: runs/PHOTO_PAINTING, or runs/ and the name of --pairs")
-    preset: Literal["fast", "paper", "preview"] = _flag("fast", "what the fit consists of")
-    vgg: str = _flag("vgg16", "VGG: vgg16 (shipped), or a file that jaxstyle convert-vgg wrote")
+    content: str | None = flag(None, "the photo")
+    style: str | None = flag(None, "the painting")
+    pairs: str | None = flag(None, "instead of both: a text file with lines of PHOTO tab PAINTING")
+    workdir: str | None = flag(None, "folder of the run; none: runs/PHOTO_PAINTING, or runs/ and the name of --pairs")
+    preset: Literal["fast", "paper", "preview"] = flag("fast", "what the fit consists of")
+    vgg: str = flag("vgg16", "VGG: vgg16 (shipped), or a file that jaxstyle convert-vgg wrote")
     size: int | None = _change("pictures are brought to about SIZE * SIZE pixels")
     steps: int | None = _change("steps in all, every stage with its share")
-    seed: int = _flag(0, "of everything random")
+    seed: int = flag(0, "of everything random")
     sampling: inr.Sampling | None = _change("distribution of the content's share (Fig. 15)")  # noqa: RUF009
     rate: float | None = _change("of --sampling exponential")
     fixed_alpha: float | None = _change("of --sampling fixed, the degree of style")
@@ -82,23 +85,19 @@ class Config:
     omega: float | None = _change("the lowest of them; 1 is the authors' code, 3.14159265 Eq. 9")
     lr: float | None = _change("learning rate of all stages, constant")
     dtype: Literal["float32", "bfloat16"] | None = _change("type of VGG's convolutions and the hidden layers")
-    at_once: int = _flag(4, "pairs that a device computes side by side, about 0.8 GB each at 256 * 256 pixels")
-    log_every: int = _flag(10, "steps between rows of the curves")
-    strip_every: int = _flag(500, "steps between strips of pictures; 0: only one, at the end")
-    checkpoint_every: int = _flag(500, "steps between checkpoints")
-    resume: bool = _flag(False, "continue the run in --workdir from its newest checkpoint, if there is one")
+    at_once: int = flag(4, "pairs that a device computes side by side, about 0.8 GB each at 256 * 256 pixels")
+    log_every: int = flag(10, "steps between rows of the curves")
+    strip_every: int = flag(500, "steps between strips of pictures; 0: only one, at the end")
+    checkpoint_every: int = flag(500, "steps between checkpoints")
+    resume: bool = flag(False, "continue the run in --workdir from its newest checkpoint, if there is one")
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values that no run can have."""
+        """Raises ConfigError for values that no run can have."""
         alone = self.content is not None and self.style is not None and self.pairs is None
         if not alone and (self.pairs is None or self.content is not None or self.style is not None):
             raise ConfigError("content, style: give both, or --pairs instead of them")
-        least = {"seed": 0, "at_once": 1, "log_every": 1, "strip_every": 0, "checkpoint_every": 1}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise ConfigError(f"{name}: {getattr(self, name)}; expected a number of at least {value}")
-        if self.seed >= 2**32:
-            raise ConfigError(f"seed: {self.seed}; expected less than {2**32}")
+        check_least(self, {"seed": 0, "at_once": 1, "log_every": 1, "strip_every": 0, "checkpoint_every": 1})
+        check_seed(self.seed)
         loss = self.schedule().loss
         for name, used, with_flag in (
             ("rate", loss.sampling == "exponential", "--sampling exponential"),
@@ -153,14 +152,62 @@ def _read(config: Config, size: int) -> list[Pair]:
     return [inr_pairs.read_pair(str(config.content), str(config.style), size)]
 
 
-class _Run(NamedTuple):
+# ---- the method --------------------------------------------------------------------------------------------
+
+
+def create_state(key: Array, schedule: Schedule, count: int) -> FitState:
+    """The state before the first step of so many pairs, NumPy arrays with a row for each; all rows are alike.
+
+    The parameters are without the size of a picture, which the pairs need not share; see `inr_report.fitted`.
+    """
+    state = inr_step.create_state(key, schedule, (0, 0))
+    return jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], count, axis=0), state)
+
+
+def train_step(
+    key: Array, state: FitState, batch: Any, *, encoder: Params, schedule: Schedule, stage: int
+) -> tuple[FitState, dict[str, Array]]:
+    """One step of a stage for the pairs of one device, each as `jaxstyle.methods.inr.step.fit_step` does it.
+
+    Args:
+      key: the run's, always the same; the step folds its own number into it.
+      state: from `create_state` or the step before, a row for each pair.
+      batch: what the step compares with, a row for each pair, see `inr_pairs.stage_data`.
+      encoder: VGG's parameters, which the pairs share.
+      schedule, stage: the fit, and which of its stages.
+
+    Returns:
+      ``(state, terms)``, a row for each pair.
+    """
+    one = partial(inr_step.fit_step, schedule=schedule, stage=stage)
+    if len(state.step) > 1:
+        return jax.vmap(one, in_axes=(None, 0, 0, None))(key, state, batch, encoder)
+    state, batch = jax.tree.map(lambda leaf: leaf[0], (state, batch))
+    return jax.tree.map(lambda leaf: leaf[None], one(key, state, batch, encoder))
+
+
+@functools.cache
+def _compiled(mesh: Mesh, schedule: Schedule, stage: int) -> Step:
+    """`train_step` on a group's devices, ``step(key, state, batch, encoder)``; the state is donated."""
+
+    def rows(key: Array, state: FitState, batch: Any, encoder: Params) -> tuple[FitState, dict[str, Array]]:
+        return train_step(key, state, batch, encoder=encoder, schedule=schedule, stage=stage)
+
+    some, whole = PartitionSpec(AXIS), PartitionSpec()
+    shared = jax.shard_map(rows, mesh=mesh, in_specs=(whole, some, some, whole), out_specs=some)
+    return jax.jit(shared, donate_argnums=1)
+
+
+# ---- the run -----------------------------------------------------------------------------------------------
+
+
+class _Fits(NamedTuple):
     """What stays the same while fitting."""
 
     config: Config
     schedule: Schedule
     chosen: list[Pair]
     workdir: Path
-    effective: dict[str, Any]
     groups: list[inr_pairs.Group]
     encoder: Params
     key: Array
@@ -187,112 +234,78 @@ def train(config: Config, devices: Sequence[jax.Device] | None = None) -> list[s
     chosen = _read(config, schedule.size)
     inr_pairs.check_sizes(chosen, encoder, schedule)
     groups = inr_pairs.group([pair.size for pair in chosen], devices or jax.devices(), config.at_once)
-    workdir = checkpoints.make_workdir(config.folder())
+    workdir, effective = config.folder(), config.effective(schedule, chosen)
     first_key, key = jax.random.split(jax.random.key(config.seed))  # as `jaxstyle.fit` does
-    run = _Run(config, schedule, chosen, workdir, config.effective(schedule, chosen), groups, encoder, key)
-    with checkpoints.Checkpoints(workdir, keep=2) as saved:
-        first = saved.begin(run.effective, resume=config.resume, may_change=MAY_CHANGE) or 0
-        if config.resume and not first:
+    fits = _Fits(config, schedule, chosen, workdir, groups, encoder, key)
+    with run.open_run(config, workdir, schedule.steps, effective, may_change=MAY_CHANGE, keep=2) as this:
+        if config.resume and not this.first:
             print(f"train.inr_fit: {workdir}: there is no checkpoint yet, the run begins", file=sys.stderr)
-        checkpoints.make_workdir(workdir, *(Path(pair.name, "strips") for pair in chosen))
-        state = inr_pairs.create_state(first_key, schedule, len(chosen))
-        if first:
-            state = saved.restore(state, first, SingleDeviceSharding(jax.devices()[0]))
-        with (
-            loop.EventLog(workdir / "tensorboard", resume_step=first) as events,
-            loop.stop_on_signal() as stop,
-        ):
-            state = _fit(run, state, first, saved, events, stop)
+        make_workdir(workdir, *(Path(pair.name, "strips") for pair in chosen))
+        state = create_state(first_key, schedule, len(chosen))
+        state = this.restore(state, SingleDeviceSharding(jax.devices()[0]))
+        with EventLog(workdir / "tensorboard", resume_step=this.first) as events, run.stop_on_signal() as stop:
+            state = _fit(fits, state, this, events, stop)
             step = int(state.step[0])
             facts = {"preset": config.preset, "steps": step, "seed": config.seed}
             if step < schedule.steps:
                 inr_report.write_networks(workdir, chosen, state.params, facts)
-                raise KeyboardInterrupt(f"stopped after step {step} of {schedule.steps}; --resume goes on from there")
+            this.check_done(step)
             ratios = inr_report.write_results(workdir, chosen, state.params, step, events, facts)
     for name, ratio in ratios.items():
         print(f"{workdir / name / 'strip.png'}: PSNR {ratio:.1f} dB to the photo at alpha 0", file=sys.stderr)
     return [inr_report.render_command(workdir / pair.name, pair.size) for pair in chosen]
 
 
-def _fit(
-    run: _Run,
-    state: FitState,
-    first: int,
-    saved: checkpoints.Checkpoints,
-    events: loop.EventLog,
-    stop: loop.Stop,
-) -> FitState:
-    """All stages from the step after ``first`` on, or as many steps as a signal leaves.
+def _fit(fits: _Fits, state: FitState, this: run.Run, events: EventLog, stop: run.Stop) -> FitState:
+    """All stages from the step after the run's first ones on, or as many steps as a signal leaves.
 
     The states before and after are NumPy arrays with a row for each pair.
     """
-    schedule, config = run.schedule, run.config
-    states = [inr_pairs.spread(inr_pairs.members_of(state, group), group) for group in run.groups]
-    encoders = [replicate(run.encoder, group.mesh) for group in run.groups]
-    targets: list[np.ndarray | None] = [None] * len(run.chosen)
+    schedule, config = fits.schedule, fits.config
+    states = [inr_pairs.spread(inr_pairs.members_of(state, group), group) for group in fits.groups]
+    encoders = [replicate(fits.encoder, group.mesh) for group in fits.groups]
+    targets: list[np.ndarray | None] = [None] * len(fits.chosen)
     for stage, begin in enumerate(schedule.starts()):
-        steps = range(max(begin, first) + 1, begin + schedule.stages[stage].steps + 1)
+        steps = range(max(begin, this.first) + 1, begin + schedule.stages[stage].steps + 1)
         if not steps:
             continue
         if isinstance(schedule.stages[stage], Regress) and targets[0] is None:
-            targets = [inr_pairs.stylized(pair) for pair in run.chosen]
-        data = [inr_pairs.stage_data(run.chosen, targets, group, run.encoder, schedule, stage) for group in run.groups]
-        compiled = [inr_pairs.compile_step(group.mesh, group.each, schedule, stage) for group in run.groups]
-        with inr_report.open_stage(run.workdir, run.chosen, schedule, stage, first, events) as logs:
+            targets = [inr_pairs.stylized(pair) for pair in fits.chosen]
+        data = [
+            inr_pairs.stage_data(fits.chosen, targets, group, fits.encoder, schedule, stage) for group in fits.groups
+        ]
+        compiled = [_compiled(group.mesh, schedule, stage) for group in fits.groups]
+        with inr_report.open_stage(fits.workdir, fits.chosen, schedule, stage, this.first, events) as logs:
             for step in steps:
                 found = [
-                    run_step(run.key, *rest) for run_step, *rest in zip(compiled, states, data, encoders, strict=True)
+                    run_step(fits.key, *rest) for run_step, *rest in zip(compiled, states, data, encoders, strict=True)
                 ]
                 states = [after for after, _ in found]
                 logs.progress.advance()
-                last, stopping = step == schedule.steps, stop.requested
-                log = last or step % config.log_every == 0
-                save = last or stopping or step % config.checkpoint_every == 0
-                strip = not last and config.strip_every and step % config.strip_every == 0
-                if log or save or strip:
-                    terms = inr_pairs.collect([terms for _, terms in found], run.groups)
-                    inr_report.check_finite(run.chosen, terms, step)
-                if log:
-                    inr_report.log(logs, run.chosen, terms, step)
-                if save or strip:
-                    state = inr_pairs.collect(states, run.groups)
+                due = this.due(step, stop)
+                strip = step < schedule.steps and config.strip_every and step % config.strip_every == 0
+                if due.log or due.save or strip:
+                    terms = inr_pairs.collect([terms for _, terms in found], fits.groups)
+                    inr_report.check_finite(fits.chosen, terms, step)
+                if due.log:
+                    inr_report.log(logs, fits.chosen, terms, step)
+                if due.save or strip:
+                    state = inr_pairs.collect(states, fits.groups)
                 if strip:
-                    inr_report.write_strips(run.workdir, run.chosen, state.params, step, events)
-                if save:
-                    saved.save(step, state, run.effective)
-                if stopping:
+                    inr_report.write_strips(fits.workdir, fits.chosen, state.params, step, events)
+                if due.save:
+                    this.save(step, state)
+                if due.stop:
                     return state
     return state
 
 
+def _work(config: Config) -> list[str]:
+    cache.enable()
+    return train(config)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    description = (__doc__ or "").partition("\n")[0]
-    config = flags.parse_flags(Config, argv, prog="python -m train.inr_fit", description=description)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # would show each array that a full disk refuses
-    cache.enable()
-    try:
-        commands = train(config)
-    except KeyboardInterrupt as error:
-        return _fail(130, str(error) or "interrupted")
-    except (loop.NonFiniteError, image.ImageError, OSError) as error:
-        return _fail(1, str(error))
-    except ValueError as error:
-        return _fail(2, str(error))
-    except RuntimeError as error:
-        if not memory.exhausted(error):
-            raise
-        return _fail(1, "the device is out of memory; a smaller --size or --at-once needs less")
-    print("\n".join(commands))
-    return 0
-
-
-def _fail(code: int, message: str) -> int:
-    print(f"train.inr_fit: {' '.join(message.split())}", file=sys.stderr)
-    return code
-
-
-if __name__ == "__main__":
-    interrupts.deliver_lost()
-    sys.exit(main())
+    smaller = "--size or --at-once"
+    return run.command(Config, _work, argv, prog="train.inr_fit", description=__doc__, smaller=smaller)

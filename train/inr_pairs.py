@@ -7,13 +7,10 @@ every one is drawn from the run's key, and what it becomes differs from a fit on
 
 from __future__ import annotations
 
-import functools
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -23,72 +20,34 @@ from jaxstyle import image
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods.inr import step
 from jaxstyle.methods.inr.schedule import Refine, Schedule
-from jaxstyle.methods.inr.step import FitState
 from jaxstyle.painting.picture import repaint
 from train import pairs
 from train.devices import AXIS, make_mesh
-from train.pairs import PairsError
+from train.pairs import Pair, PairsError
 
 T = TypeVar("T")
-Step = Callable[[Array, FitState, Any, Params], tuple[FitState, dict[str, Array]]]
 
 
-class Pair(NamedTuple):
-    """A photo and a painting at the size of the fit, float32 ``(H, W, 3)`` in [0, 1]."""
-
-    name: str  # of the pair's folder in the run's; "" where the run has one pair
-    content: np.ndarray
-    style: np.ndarray
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the photo."""
-        return self.content.shape[1], self.content.shape[0]
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the pixels."""
-        parts = [hashlib.sha256(pixels.tobytes()).digest() for pixels in (self.content, self.style)]
-        return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
-
-    def tag(self, term: str) -> str:
-        """What a term of this pair is called beside those of others."""
-        return f"{self.name}/{term}" if self.name else term
-
-
-def read_pair(content: str, style: str, size: int, name: str = "") -> Pair:
-    """Reads two pictures, brought to about ``size * size`` pixels, their shapes kept.
+def read_picture(file: str, size: int) -> np.ndarray:
+    """Reads a picture, brought to about ``size * size`` pixels, its shape kept: float32 (H, W, 3) in [0, 1].
 
     Raises:
-      PairsError: one of them cannot be read.
+      PairsError: it cannot be read.
     """
     try:
-        found = [step.resized(image.read(file).pixels, file, size) for file in (content, style)]
+        return step.resized(image.read(file).pixels, file, size)
     except image.ImageError as error:
         raise PairsError(str(error)) from None
-    return Pair(name, found[0], found[1])
+
+
+def read_pair(content: str, style: str, size: int) -> Pair:
+    """The one pair of a run, see `read_picture`."""
+    return Pair("", read_picture(content, size), read_picture(style, size))
 
 
 def read_file(file: str, size: int) -> list[Pair]:
-    """The pairs of a text file with lines of PHOTO tab PAINTING, named ``<photo>_<painting>`` without endings.
-
-    Raises:
-      PairsError: the file cannot be read or holds no pairs, or a line is wrong: it is named.
-    """
-    found: list[Pair] = []
-    seen: dict[str, int] = {}
-    for number, content, style in pairs.lines(file):
-        name = f"{Path(content).stem}_{Path(style).stem}"
-        first = seen.setdefault(name.casefold(), number)  # folders of some systems do not tell A from a
-        if first != number:
-            raise PairsError(f"{file}: line {number}: results would go to {name}, like those of line {first}")
-        try:
-            found.append(read_pair(content, style, size, name))
-        except PairsError as error:
-            raise PairsError(f"{file}: line {number}: {error}") from None
-    if not found:
-        raise PairsError(f"{file}: holds no pairs")
-    return found
+    """The pairs of a text file, see `train.pairs.from_file`; each has a folder in the run's."""
+    return pairs.from_file(file, partial(read_picture, size=size), folders=True)
 
 
 def check_sizes(chosen: Sequence[Pair], encoder: Params, schedule: Schedule) -> None:
@@ -179,15 +138,6 @@ def collect(trees: Sequence[Any], groups: Sequence[Group]) -> Any:
 # ---- what is computed --------------------------------------------------------------------------------------
 
 
-def create_state(key: Array, schedule: Schedule, count: int) -> FitState:
-    """The state before the first step of so many pairs, NumPy arrays with a row for each; all rows are alike.
-
-    The parameters are without the size of a picture, which the pairs need not share; see `fitted`.
-    """
-    state = step.create_state(key, schedule, (0, 0))
-    return jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], count, axis=0), state)
-
-
 def stylized(pair: Pair) -> np.ndarray:
     """What AdaIN makes of a pair, the target of `Regress` at alpha 1, as `jaxstyle.fit` does it."""
     return repaint(pair.content, pair.style)
@@ -213,28 +163,3 @@ def stage_data(
         step.stage_data(schedule, stage, encoder, chosen[i].content, chosen[i].style, targets[i]) for i in group.members
     ]
     return spread(jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *each), group)
-
-
-@functools.cache
-def compile_step(mesh: Mesh, each: int, schedule: Schedule, stage: int) -> Step:
-    """`jaxstyle.methods.inr.step.fit_step` for the pairs of a group.
-
-    Args:
-      mesh, each: of the group.
-      schedule, stage: the fit, and which of its stages.
-
-    Returns:
-      ``step(key, state, data, encoder) -> (state, terms)``, all but the key and the encoder with a row for each pair.
-      The state is donated: do not use it again.
-    """
-    one = partial(step.fit_step, schedule=schedule, stage=stage)
-
-    def rows(key: Array, state: FitState, data: Any, encoder: Params) -> tuple[FitState, dict[str, Array]]:
-        if each > 1:
-            return jax.vmap(one, in_axes=(None, 0, 0, None))(key, state, data, encoder)
-        state, data = jax.tree.map(lambda leaf: leaf[0], (state, data))
-        return jax.tree.map(lambda leaf: leaf[None], one(key, state, data, encoder))
-
-    some, whole = PartitionSpec(AXIS), PartitionSpec()
-    shared = jax.shard_map(rows, mesh=mesh, in_specs=(whole, some, some, whole), out_specs=some)
-    return jax.jit(shared, donate_argnums=1)

@@ -20,8 +20,10 @@ import numpy as np
 from jaxstyle import image
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr.schedule import Schedule
-from train import loop
-from train.inr_pairs import Pair
+from train.logs import EventLog, MetricLog, Progress
+from train.logs import check_finite as check_all_finite
+from train.pairs import Pair
+from train.sheet import sheet
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Degrees of style on a strip."""
@@ -32,14 +34,14 @@ LONG_SIDE = 1024
 class Logs(NamedTuple):
     """What tells about one stage."""
 
-    metrics: list[loop.MetricLog]  # one for each pair
-    events: loop.EventLog
-    progress: loop.Progress
+    metrics: list[MetricLog]  # one for each pair
+    events: EventLog
+    progress: Progress
 
 
 @contextlib.contextmanager
 def open_stage(
-    workdir: Path, chosen: Sequence[Pair], schedule: Schedule, stage: int, first: int, events: loop.EventLog
+    workdir: Path, chosen: Sequence[Pair], schedule: Schedule, stage: int, first: int, events: EventLog
 ) -> Iterator[Logs]:
     """The logs of a stage in a run that goes on after ``first`` steps; what they hold of later steps is dropped."""
     begin, kind = schedule.starts()[stage], type(schedule.stages[stage]).__name__.lower()
@@ -49,9 +51,9 @@ def open_stage(
     name = f"metrics_{stage + 1}_{kind}.csv"
     with contextlib.ExitStack() as stack:
         files = [workdir / pair.name / name for pair in chosen]
-        metrics = [stack.enter_context(loop.MetricLog(file, resume_step=first)) for file in files]
+        metrics = [stack.enter_context(MetricLog(file, resume_step=first)) for file in files]
         end, start = begin + schedule.stages[stage].steps, max(begin, first)
-        progress = stack.enter_context(loop.Progress(end, start=start, unit="steps", label=label))
+        progress = stack.enter_context(Progress(end, start=start, unit="steps", label=label))
         yield Logs(metrics, events, progress)
 
 
@@ -61,7 +63,7 @@ def check_finite(chosen: Sequence[Pair], terms: Mapping[str, np.ndarray], step: 
     Raises:
       NonFiniteError: a term is NaN or infinite; the message names the pair, the term and the step.
     """
-    loop.check_finite({pair.tag(name): terms[name][i] for i, pair in enumerate(chosen) for name in terms}, step)
+    check_all_finite({pair.tag(name): terms[name][i] for i, pair in enumerate(chosen) for name in terms}, step)
     return [{name: float(values[i]) for name, values in terms.items()} for i in range(len(chosen))]
 
 
@@ -88,12 +90,10 @@ def renders(params: inr.InrParams) -> list[np.ndarray]:
     return [np.asarray(inr.render_image(params, None, alpha)) for alpha in ALPHAS]
 
 
-def write_strips(
-    workdir: Path, chosen: Sequence[Pair], params: inr.InrParams, step: int, events: loop.EventLog
-) -> None:
+def write_strips(workdir: Path, chosen: Sequence[Pair], params: inr.InrParams, step: int, events: EventLog) -> None:
     """Draws a strip of every pair, ``strips/<step>.png`` in its folder."""
     for number, pair in enumerate(chosen):
-        strip = loop.sheet([renders(fitted(params, number, pair))])
+        strip = sheet([renders(fitted(params, number, pair))])
         image.write(workdir / pair.name / "strips" / f"{step:07d}.png", strip)
         events.picture(step, pair.tag("strip"), strip)
 
@@ -110,7 +110,7 @@ def write_results(
     chosen: Sequence[Pair],
     params: inr.InrParams,
     step: int,
-    events: loop.EventLog,
+    events: EventLog,
     facts: Mapping[str, Any],
 ) -> dict[str, float]:
     """Writes ``strip.png`` and ``inr.safetensors`` of every pair into its folder.
@@ -129,7 +129,7 @@ def write_results(
     found = {}
     for number, pair in enumerate(chosen):
         pictures = renders(fitted(params, number, pair))
-        strip = loop.sheet([pictures])
+        strip = sheet([pictures])
         image.write(workdir / pair.name / "strip.png", strip)
         events.picture(step, pair.tag("strip"), strip)
         found[pair.name] = float(-10 * np.log10(np.square(pictures[0] - pair.content, dtype=np.float64).mean()))

@@ -1,16 +1,20 @@
-"""Pairs of a photo and a painting to evaluate on: those that training held out, or those of a file."""
+"""Pairs of a photo and a painting: those of a file, or those that a training held out."""
+
+from __future__ import annotations
 
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxstyle import image
-from train import data
+from train.crops import resize_short_side, to_float, to_uint8
+from train.sources import UnreadableError, open_source, split
 
 logger = logging.getLogger(__name__)
 
@@ -20,93 +24,122 @@ class PairsError(ValueError):
 
 
 class Pair(NamedTuple):
-    """A photo and a painting, float32 squares ``(size, size, 3)`` in [0, 1] with values that 8 bit can hold."""
+    """A photo and a painting, float32 ``(H, W, 3)`` in [0, 1]."""
 
-    content_name: str
-    style_name: str
+    name: str  # what it is called in tables, and its folder in a run's; "" where a run has one pair
     content: np.ndarray
     style: np.ndarray
 
     @property
-    def name(self) -> str:
-        """What the pair is called in tables."""
-        return f"{self.content_name} + {self.style_name}"
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the photo."""
+        return self.content.shape[1], self.content.shape[0]
 
     @property
     def fingerprint(self) -> str:
         """A digest of the pixels."""
-        return hashlib.sha256(data.to_uint8(np.stack([self.content, self.style])).tobytes()).hexdigest()[:12]
+        parts = [hashlib.sha256(pixels.tobytes()).digest() for pixels in (self.content, self.style)]
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+    def tag(self, term: str) -> str:
+        """What a term of this pair is called beside those of others."""
+        return f"{self.name}/{term}" if self.name else term
 
 
 def square(pixels: np.ndarray, size: int) -> np.ndarray:
     """The middle square of a picture ``(H, W, 3)``, its side brought to ``size``, in steps of 1/255.
 
     Raises:
-        UnreadableError: the picture is too long and narrow.
+      UnreadableError: the picture is too long and narrow.
     """
-    small = data.resize_short_side(data.to_uint8(pixels), size)
+    small = resize_short_side(to_uint8(pixels), size)
     y, x = ((side - size) // 2 for side in small.shape[:2])
-    return data.to_float([small[y : y + size, x : x + size]])[0]
+    return to_float([small[y : y + size, x : x + size]])[0]
+
+
+def read_square(file: str, size: int) -> np.ndarray:
+    """Reads a picture and cuts the `square` out of it: float32 (size, size, 3) in [0, 1].
+
+    Raises:
+      PairsError: it cannot be read, or is too long and narrow.
+    """
+    try:
+        return square(image.read(file, short_side=size).pixels, size)
+    except image.ImageError as error:
+        raise PairsError(str(error)) from None
+    except UnreadableError as error:
+        raise PairsError(f"{file}: {error}") from None
 
 
 def held_out(content: str, style: str, *, holdout: int, seed: int, size: int, count: int) -> list[Pair]:
     """The first readable pictures that a training with this ``holdout`` and ``seed`` held out, photo i with painting i.
 
     Args:
-        content: photos, a folder or tfds:NAME/CONFIG:SPLIT.
-        style: paintings, likewise.
-        holdout: pictures of each that were held out.
-        seed: of the training.
-        size: side of the squares in pixels.
-        count: how many pairs.
+      content: photos, a folder or tfds:NAME/CONFIG:SPLIT.
+      style: paintings, likewise.
+      holdout: pictures of each that were held out.
+      seed: of the training.
+      size: side in pixels of the squares that are cut out of them.
+      count: how many pairs.
 
     Raises:
-        DataError: there is no such data set, or it has no more pictures than are held out.
-        PairsError: too few of them can be read.
+      DataError: there is no such data set, or it has no more pictures than are held out.
+      PairsError: too few of them can be read.
     """
     sides = []
     for spec in (content, style):
-        source = data.open_source(spec)
+        source = open_source(spec)
         found: list[tuple[str, np.ndarray]] = []
-        for index in map(int, data.split(source, holdout, seed)[1]):
+        for index in map(int, split(source, holdout, seed)[1]):
             if len(found) == count:
                 break
             try:
                 found.append((source.name(index), square(source.pixels(index, size), size)))
-            except data.UnreadableError as error:
+            except UnreadableError as error:
                 logger.warning("skipped %s: %s", source.name(index), error)
         if len(found) < count:
             raise PairsError(f"{spec}: {len(found)} of the {holdout} pictures held out can be read; needed are {count}")
         sides.append(found)
-    return [Pair(c, s, a, b) for (c, a), (s, b) in zip(*sides, strict=True)]
+    return [Pair(f"{c} + {s}", a, b) for (c, a), (s, b) in zip(*sides, strict=True)]
 
 
-def from_file(file: str | os.PathLike[str], *, size: int, count: int) -> list[Pair]:
-    """The first ``count`` pairs, or all there are, of a text file with lines of PHOTO tab PAINTING.
+def squares(file: str | os.PathLike[str], *, size: int, count: int) -> list[Pair]:
+    """The first ``count`` pairs of a text file, or all there are, cut to squares; see `from_file` and `read_square`."""
+    return from_file(file, partial(read_square, size=size), count=count)
+
+
+def from_file(
+    file: str | os.PathLike[str],
+    read: Callable[[str], np.ndarray],
+    *,
+    count: int | None = None,
+    folders: bool = False,
+) -> list[Pair]:
+    """The pairs of a text file with lines of PHOTO tab PAINTING.
 
     Args:
-        file: further columns are not looked at; blank lines are left out.
-        size: side of the squares in pixels.
-        count: how many at most.
+      file: further columns are not looked at; blank lines are left out.
+      read: what reads a picture; raises PairsError.
+      count: how many at most; None: all.
+      folders: results of each pair go to a folder of their own, by which it is named: ``<photo>_<painting>`` without
+        endings, and no two pairs alike. Else a pair is ``<photo> + <painting>``, and is there once.
 
     Raises:
-        PairsError: the file cannot be read, holds no pair or one twice, or a line is wrong: it is named.
+      PairsError: the file cannot be read, holds no pair or one twice, or a line is wrong: it is named.
     """
     found: list[Pair] = []
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[str | tuple[str, str], int] = {}
     for number, content, style in lines(file):
-        first = seen.setdefault((content, style), number)
+        name = f"{Path(content).stem}_{Path(style).stem}" if folders else f"{content} + {style}"
+        # folders of some systems do not tell A from a
+        first = seen.setdefault(name.casefold() if folders else (content, style), number)
         if first != number:
-            raise PairsError(f"{file}: line {number}: the pair of line {first} again")
-        squares = []
-        for name in (content, style):
-            try:
-                squares.append(square(image.read(name, short_side=size).pixels, size))
-            except image.ImageError as error:
-                raise PairsError(f"{file}: line {number}: {error}") from None
-            except data.UnreadableError as error:
-                raise PairsError(f"{file}: line {number}: {name}: {error}") from None
-        found.append(Pair(content, style, squares[0], squares[1]))
+            again = f"results would go to {name}, like those of line {first}"
+            raise PairsError(f"{file}: line {number}: {again if folders else f'the pair of line {first} again'}")
+        try:
+            found.append(Pair(name, read(content), read(style)))
+        except PairsError as error:
+            raise PairsError(f"{file}: line {number}: {error}") from None
         if len(found) == count:
             break
     if not found:
@@ -118,7 +151,7 @@ def lines(file: str | os.PathLike[str]) -> Iterator[tuple[int, str, str]]:
     """(number from 1, PHOTO, PAINTING) of every line of a text file that is not blank.
 
     Raises:
-        PairsError: the file cannot be read, or a line has no two columns between tabs.
+      PairsError: the file cannot be read, or a line has no two columns between tabs.
     """
     try:
         found = Path(file).read_text(encoding="utf-8-sig").splitlines()

@@ -33,11 +33,11 @@ class Source(Protocol):
         """The picture, float32 (H, W, 3) in [0, 1].
 
         Args:
-            index: which one.
-            short_side: a hint that it will be shrunk to this short side: a JPEG may be decoded smaller.
+          index: which one.
+          short_side: a hint that it will be shrunk to this short side: a JPEG may be decoded smaller.
 
         Raises:
-            UnreadableError: the picture cannot be decoded.
+          UnreadableError: the picture cannot be decoded.
         """
         ...
 
@@ -48,10 +48,10 @@ class Folder:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         """
         Args:
-            root: the folder, searched recursively; hidden files and folders are left out.
+          root: the folder, searched recursively; hidden files and folders are left out.
 
         Raises:
-            DataError: no such folder, or no file in it has the suffix of a picture.
+          DataError: no such folder, or no file in it has the suffix of a picture.
         """
         self.root = Path(root)
         if not self.root.is_dir():
@@ -85,11 +85,11 @@ class Tfds:
     def __init__(self, spec: str, data_dir: str | os.PathLike[str] | None = None) -> None:
         """
         Args:
-            spec: ``NAME[/CONFIG][:VERSION]:SPLIT``, for example ``imagenette/320px-v2:train[:90%]``.
-            data_dir: where prepared data sets lie; None means ``TFDS_DATA_DIR``, else tfds' own default.
+          spec: ``NAME[/CONFIG][:VERSION]:SPLIT``, for example ``imagenette/320px-v2:train[:90%]``.
+          data_dir: where prepared data sets lie; None means ``TFDS_DATA_DIR``, else tfds' own default.
 
         Raises:
-            DataError: tfds is not installed, or the data set, its split or a picture feature is missing.
+          DataError: tfds is not installed, or the data set, its split or a picture feature is missing.
         """
         match = re.fullmatch(r"([^:]+(?::\d+\.\d+\.\d+)?):(.+)", spec)
         if match is None:
@@ -135,7 +135,7 @@ def open_source(spec: str, data_dir: str | os.PathLike[str] | None = None) -> So
     """Opens an image folder, or ``tfds:NAME/CONFIG:SPLIT``; ``data_dir`` is where tfds looks.
 
     Raises:
-        DataError: there is no such data set, or it is empty.
+      DataError: there is no such data set, or it is empty.
     """
     source: Source = Tfds(spec.removeprefix("tfds:"), data_dir) if spec.startswith("tfds:") else Folder(spec)
     if len(source) == 0:
@@ -147,15 +147,15 @@ def split(source: Source, holdout: int, seed: int) -> tuple[np.ndarray, np.ndarr
     """Splits a source by the hash of (seed, name), so that adding pictures moves hardly any other.
 
     Args:
-        source: the pictures.
-        holdout: how many to hold out for validation.
-        seed: which ones.
+      source: the pictures.
+      holdout: how many to hold out for validation.
+      seed: which ones.
 
     Returns:
-        Training indices and validation indices: ascending, disjoint, together the whole source.
+      Training indices and validation indices: ascending, disjoint, together the whole source.
 
     Raises:
-        DataError: nothing would be left to train on.
+      DataError: nothing would be left to train on.
     """
     if not 0 <= holdout < len(source):
         raise DataError(f"holdout: {holdout} of {len(source)} pictures; expected 0 to {len(source) - 1}")

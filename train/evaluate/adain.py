@@ -15,12 +15,10 @@ the trainer validates on; or those of a file.
 
 from __future__ import annotations
 
-import logging
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -32,61 +30,52 @@ from jaxstyle import image, weights
 from jaxstyle.arrays import ArrayLike
 from jaxstyle.methods import adain, gatys
 from jaxstyle.metrics import metrics
-from jaxstyle.runtime import cache, interrupts, memory
-from train import data, flags, pairs, results, tables
+from jaxstyle.runtime import cache, files
+from train import pairs, run
+from train.config import ConfigError, check_least, flag, required, whole_numbers
+from train.crops import to_float, to_uint8
+from train.evaluate import results, tables
+from train.evaluate.results import Results, Row, Task
 from train.pairs import Pair
-from train.results import Results, Row, Task
 
 SCORES = ("style_ratio", "gram_ratio", "content_ratio", "lpips")
-
-
-class EvaluateError(ValueError):
-    """Something that was asked for cannot be evaluated; the message is one line."""
-
-
-def _flag(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True)
 class Config:
     """What to evaluate; the flags of the command are made from it."""
 
-    output: str = field(metadata={"help": "results to make or complete: OUTPUT.json and OUTPUT.md"})
-    weights: str = _flag("adain_vgg16", "AdaIN weights: a shipped name, or a file of the trainer")
-    vgg: str = _flag("vgg16", "their encoder: vgg16 (shipped), or a file that convert_vgg --calibrate wrote")
-    content: str | None = _flag(None, "photos: a folder, or tfds:NAME/CONFIG:SPLIT; the held-out part is used")
-    style: str | None = _flag(None, "paintings: likewise")
-    pairs: int = _flag(32, "pairs to evaluate")
-    holdout: int = _flag(40, "pictures of each set that training held out")
-    seed: int = _flag(0, "seed of that training, which decides the held-out pictures")
-    pairs_file: str | None = _flag(None, "instead: lines of PHOTO tab PAINTING; further columns are not looked at")
-    size: int = _flag(256, "side in pixels of the squares that pictures are cut to, a multiple of 8")
-    scores: bool = _flag(True, "score the results")
-    yardstick_steps: int = _flag(0, "also score pixels optimised for so many steps under Eq. 11; 0: do not")
-    yardstick_optimizer: Literal["adam", "lbfgs"] = _flag("adam", "how they are optimised")
-    figure3_pairs: int = _flag(0, "make Fig. 3 with the first so many pairs; 0: do not")
-    figure3_iterations: str = _flag("10,50,100,300", "iterations of Gatys et al.'s optimisation to show")
-    table1_repeats: int = _flag(0, "make Table 1 with so many timed calls; 0: do not")
-    table1_sizes: str = _flag("256,512,1024", "sides in pixels to time")
-    pictures: str | None = _flag(None, "folder for the scored pictures, and scores.tsv that lists them")
+    output: str = required("results to make or complete: OUTPUT.json and OUTPUT.md")
+    weights: str = flag("adain_vgg16", "AdaIN weights: a shipped name, or a file of the trainer")
+    vgg: str = flag("vgg16", "their encoder: vgg16 (shipped), or a file that convert_vgg --calibrate wrote")
+    content: str | None = flag(None, "photos: a folder, or tfds:NAME/CONFIG:SPLIT; the held-out part is used")
+    style: str | None = flag(None, "paintings: likewise")
+    pairs: int = flag(32, "pairs to evaluate")
+    holdout: int = flag(40, "pictures of each set that training held out")
+    seed: int = flag(0, "seed of that training, which decides the held-out pictures")
+    pairs_file: str | None = flag(None, "instead: lines of PHOTO tab PAINTING; further columns are not looked at")
+    size: int = flag(256, "side in pixels of the squares that pictures are cut to, a multiple of 8")
+    scores: bool = flag(True, "score the results")
+    yardstick_steps: int = flag(0, "also score pixels optimised for so many steps under Eq. 11; 0: do not")
+    yardstick_optimizer: Literal["adam", "lbfgs"] = flag("adam", "how they are optimised")
+    figure3_pairs: int = flag(0, "make Fig. 3 with the first so many pairs; 0: do not")
+    figure3_iterations: str = flag("10,50,100,300", "iterations of Gatys et al.'s optimisation to show")
+    table1_repeats: int = flag(0, "make Table 1 with so many timed calls; 0: do not")
+    table1_sizes: str = flag("256,512,1024", "sides in pixels to time")
+    pictures: str | None = flag(None, "folder for the scored pictures, and scores.tsv that lists them")
 
     def __post_init__(self) -> None:
-        """Raises EvaluateError for values that no evaluation can have."""
-        least = {"pairs": 1, "holdout": 1} | dict.fromkeys(
-            ("seed", "yardstick_steps", "figure3_pairs", "table1_repeats"), 0
-        )
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise EvaluateError(f"{name}: {getattr(self, name)}; expected at least {value}")
+        """Raises ConfigError for values that no evaluation can have."""
+        parts = dict.fromkeys(("seed", "yardstick_steps", "figure3_pairs", "table1_repeats"), 0)
+        check_least(self, {"pairs": 1, "holdout": 1} | parts, "at least")
         if self.size % 8 or self.size < 2 * metrics.SMALLEST:
-            raise EvaluateError(f"size: {self.size}; expected 32, 40, 48, ... (a multiple of 8)")
+            raise ConfigError(f"size: {self.size}; expected 32, 40, 48, ... (a multiple of 8)")
         if (self.content is None) != (self.style is None) or (self.content and self.pairs_file):
-            raise EvaluateError("content, style: give both, or --pairs-file instead of them")
+            raise ConfigError("content, style: give both, or --pairs-file instead of them")
         if self.pair_count and not (self.content or self.pairs_file):
-            raise EvaluateError("content, style: needed for the scores; give folders, --pairs-file, or --no-scores")
+            raise ConfigError("content, style: needed for the scores; give folders, --pairs-file, or --no-scores")
         if self.content and self.pair_count > self.holdout:
-            raise EvaluateError(f"pairs: {self.pair_count}; only {self.holdout} of each set are held out")
+            raise ConfigError(f"pairs: {self.pair_count}; only {self.holdout} of each set are held out")
         for name in ("figure3_iterations", "table1_sizes"):
             whole_numbers(getattr(self, name), name)
 
@@ -96,28 +85,16 @@ class Config:
         return max(self.pairs if self.scores or self.yardstick_steps else 0, self.figure3_pairs)
 
 
-def whole_numbers(text: str, name: str) -> tuple[int, ...]:
-    """``"10,50"`` -> ``(10, 50)``, ascending.
-
-    Raises:
-        EvaluateError: not positive whole numbers separated by commas.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-        raise EvaluateError(f"{name}: {text!r}; expected positive whole numbers such as 10,50")
-    return tuple(sorted({int(part) for part in parts}))
-
-
 def load_pairs(config: Config) -> list[Pair]:
     """As many pairs as the parts need.
 
     Raises:
-        ValueError: pictures are missing or cannot be read; the message is one line.
+      ValueError: pictures are missing or cannot be read; the message is one line.
     """
     if config.pair_count == 0:
         return []
     if config.pairs_file is not None:
-        return pairs.from_file(config.pairs_file, size=config.size, count=config.pair_count)
+        return pairs.squares(config.pairs_file, size=config.size, count=config.pair_count)
     folders, count = (str(config.content), str(config.style)), config.pair_count
     return pairs.held_out(*folders, holdout=config.holdout, seed=config.seed, size=config.size, count=count)
 
@@ -127,7 +104,7 @@ def load_pairs(config: Config) -> list[Pair]:
 
 def _as_file(picture: Any) -> np.ndarray:
     """The picture as a file of 8 bit would keep it."""
-    return data.to_float([data.to_uint8(np.asarray(picture))])[0]
+    return to_float([to_uint8(np.asarray(picture))])[0]
 
 
 def _rounded(value: Any) -> float:
@@ -235,7 +212,7 @@ def _scored(
     if config.pictures is not None:
         letter = {"scores": "o", "yardstick": "y"}[part]
         lines = ["\t".join(f"{config.pictures}/{i:03d}{x}.png" for x in ("c", "s", letter)) for i in range(len(scored))]
-        results.write(Path(config.pictures) / f"{part}.tsv", "\n".join(lines) + "\n")
+        files.write(Path(config.pictures) / f"{part}.tsv", "\n".join(lines) + "\n")
 
 
 def _origin(config: Config) -> dict[str, Any]:
@@ -250,8 +227,8 @@ def evaluate(config: Config) -> Path:
     """Makes or completes the results, and returns the path of the Markdown.
 
     Raises:
-        ValueError: something in the configuration cannot work; the message is one line.
-        OSError: something cannot be written.
+      ValueError: something in the configuration cannot work; the message is one line.
+      OSError: something cannot be written.
     """
     file = weights.load(config.weights, kind="adain")
     model = adain.load(config.weights, encoder=config.vgg)
@@ -278,36 +255,24 @@ def evaluate(config: Config) -> Path:
         make = partial(table1, model, repeats=config.table1_repeats)
         tasks = {str(size): Task("", partial(make, size)) for size in sizes}
         results.complete(found, path, "table1", {"repeats": config.table1_repeats}, tasks)
-    results.write(page, tables.markdown(found))
+    files.write(page, tables.markdown(found))
     return page
+
+
+def _work(config: Config) -> list[str]:
+    cache.enable()
+    return [str(evaluate(config))]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    description = (__doc__ or "").partition("\n")[0]
-    config = flags.parse_flags(Config, argv, prog="python -m train.evaluate", description=description)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    cache.enable()
-    try:
-        print(evaluate(config))
-    except KeyboardInterrupt:
-        return _fail(130, "interrupted; the same command goes on from there")
-    except OSError as error:
-        return _fail(1, str(error))
-    except ValueError as error:
-        return _fail(2, str(error))
-    except (MemoryError, RuntimeError) as error:
-        if not memory.exhausted(error):
-            raise
-        return _fail(1, "out of memory; a smaller --size, or smaller --table1-sizes, needs less")
-    return 0
-
-
-def _fail(code: int, message: str) -> int:
-    print(f"train.evaluate: {' '.join(message.split())}", file=sys.stderr)
-    return code
-
-
-if __name__ == "__main__":
-    interrupts.deliver_lost()
-    sys.exit(main())
+    return run.command(
+        Config,
+        _work,
+        argv,
+        prog="train.evaluate",
+        description=__doc__,
+        smaller="--size, or smaller --table1-sizes,",
+        interrupted="interrupted; the same command goes on from there",
+        failures=(),
+    )

@@ -1,4 +1,4 @@
-"""Results of `train.evaluate_inr` as Markdown, the figures of INR-st (arXiv:2210.07762) beside them.
+"""Results of `train.evaluate.inr` as Markdown, the figures of INR-st (arXiv:2210.07762) beside them.
 
 The paper's alpha is the share of content. Columns are in its order, named by the degree of style, which is 1 minus
 that.
@@ -8,8 +8,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from train.results import Results, Row, table
-from train.tables import made
+from train.evaluate.results import Results, Row, table
+from train.evaluate.tables import made
 
 PAPER_TABLE1 = {"256": (1.7, 0.25), "512": (1.7, 0.28), "2000": (1.8, 0.96), "20000": (1.8, 65.79)}
 """GiB and seconds to render, by side; Table 1, one RTX 3090."""

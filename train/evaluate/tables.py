@@ -1,10 +1,10 @@
-"""Results of `train.evaluate` as Markdown, the papers' figures beside them."""
+"""Results of `train.evaluate.adain` as Markdown, the papers' figures beside them."""
 
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from train.results import Results, table
+from train.evaluate.results import Results, table
 
 COLUMNS = {
     "style_ratio": "style",

@@ -1,21 +1,71 @@
-"""Command-line flags made from a frozen dataclass, so that defaults, types and help are written once."""
+"""Configurations: frozen dataclasses that command-line flags are made from, so that all is written once.
+
+A command's ``Config`` has a field for every flag, with its default, its type and its help, and refuses values that no
+run can have in its ``__post_init__``.
+"""
+
+from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from jaxstyle.runtime.command import Parser
 
 C = TypeVar("C")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line without the usage, which is long; exit code 2."""
-        print(f"{self.prog}: error: {message} (see --help)", file=sys.stderr)
-        sys.exit(2)
+class ConfigError(ValueError):
+    """Flags that no run can have; the message is one line and begins with the field."""
+
+
+def flag(default: Any, text: str) -> Any:
+    """A field with a default and a help text."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+def required(text: str) -> Any:
+    """A field that has to be given, with a help text."""
+    return dataclasses.field(metadata={"help": text})
+
+
+def check_least(config: Any, least: Mapping[str, int], expected: str = "a number of at least") -> None:
+    """Checks fields that are numbers.
+
+    Args:
+      config: whose fields.
+      least: by name, the lowest value that a field may have.
+      expected: words of the message before that value.
+
+    Raises:
+      ConfigError: a field is below it, infinite or NaN.
+    """
+    for name, value in least.items():
+        if not value <= getattr(config, name) < math.inf:
+            raise ConfigError(f"{name}: {getattr(config, name)}; expected {expected} {value}")
+
+
+def check_seed(seed: int) -> None:
+    """Raises ConfigError unless a number fits into 32 bits."""
+    if seed >= 2**32:
+        raise ConfigError(f"seed: {seed}; expected less than {2**32}")
+
+
+def whole_numbers(text: str, name: str) -> tuple[int, ...]:
+    """``"10,50"`` -> ``(10, 50)``, ascending.
+
+    Raises:
+      ConfigError: not positive whole numbers separated by commas.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise ConfigError(f"{name}: {text!r}; expected positive whole numbers such as 10,50")
+    return tuple(sorted({int(part) for part in parts}))
 
 
 def parse_flags(
@@ -30,15 +80,15 @@ def parse_flags(
     own ``__post_init__`` is reported as a usage error.
 
     Args:
-        config: the dataclass.
-        argv: the arguments; None means those of the process.
-        prog: name of the command in messages.
-        description: the text above the flags in ``--help``.
+      config: the dataclass.
+      argv: the arguments; None means those of the process.
+      prog: name of the command in messages.
+      description: the text above the flags in ``--help``.
 
     Raises:
-        SystemExit: code 2 after one line on stderr for wrong usage, code 0 for ``--help``.
+      SystemExit: code 2 after one line on stderr for wrong usage, code 0 for ``--help``.
     """
-    parser = _Parser(prog=prog, description=description, allow_abbrev=False)
+    parser = Parser(prog=prog, description=description, allow_abbrev=False)
     hints = typing.get_type_hints(config)
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         _add_flag(parser, field, hints[field.name])
@@ -58,8 +108,8 @@ def _dashed(argument: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def _add_flag(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]", hint: Any) -> None:
-    flag = "--" + field.name.replace("_", "-")
+def _add_flag(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any) -> None:
+    name = "--" + field.name.replace("_", "-")
     options: dict[str, Any] = {"dest": field.name, "required": field.default is dataclasses.MISSING}
     words = {"None": "none", "True": "on", "False": "off"}
     default = field.metadata.get("default", words.get(str(field.default), field.default))
@@ -69,13 +119,13 @@ def _add_flag(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]", 
     if optional:
         (hint,) = (arm for arm in typing.get_args(hint) if arm is not type(None))
     if hint is bool:
-        parser.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+        parser.add_argument(name, action=argparse.BooleanOptionalAction, **options)
     elif typing.get_origin(hint) is typing.Literal:
         choices = typing.get_args(hint)
         metavar = "{" + ",".join(map(str, choices)) + "}"
-        parser.add_argument(flag, type=_choice(choices, optional), metavar=metavar, **options)
+        parser.add_argument(name, type=_choice(choices, optional), metavar=metavar, **options)
     elif hint in (str, int, float):
-        parser.add_argument(flag, type=_scalar(hint, optional), metavar=hint.__name__.upper(), **options)
+        parser.add_argument(name, type=_scalar(hint, optional), metavar=hint.__name__.upper(), **options)
     else:
         raise TypeError(f"{field.name}: a flag cannot have the type {hint}")
     if not options["required"]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from train.flags import parse_flags
+from train.config import parse_flags
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def test_wrong_usage_is_one_line_and_code_2(
     assert caught.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("train.adain: error: ")
+    assert err.startswith("train.adain: ") and err.endswith(" (see train.adain --help)\n")
     assert err.count("\n") == 1
     assert all(word in err for word in words)
 

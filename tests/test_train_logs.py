@@ -1,17 +1,14 @@
-"""Metric files, TensorBoard, progress, the finite check, signals and sheets."""
+"""Metric files, TensorBoard, progress and the finite check."""
 
 import io
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from train import loop
-from train.loop import EventLog, LogError, MetricLog, NonFiniteError, Progress, check_finite, sheet
+from train.logs import EventLog, LogError, MetricLog, NonFiniteError, Progress, check_finite, format_seconds
 
 
 def values(step: int) -> dict[str, float]:
@@ -145,7 +142,7 @@ def test_progress_shows_a_bar_on_a_terminal_and_nothing_on_other_processes() -> 
 
 
 def test_format_seconds() -> None:
-    assert [loop.format_seconds(s) for s in (0.2, 59.7, 3725.0)] == ["0:00:00", "0:01:00", "1:02:05"]
+    assert [format_seconds(s) for s in (0.2, 59.7, 3725.0)] == ["0:00:00", "0:01:00", "1:02:05"]
 
 
 def test_check_finite_gives_floats_or_names_terms_and_step() -> None:
@@ -155,45 +152,3 @@ def test_check_finite_gives_floats_or_names_terms_and_step() -> None:
     with pytest.raises(NonFiniteError, match=r"step 7: style = nan, tv = -inf") as caught:
         check_finite({"loss": 1.0, "style": jnp.float32("nan"), "tv": -np.inf}, 7)
     assert "loss" not in str(caught.value)
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt, also where the session runs in the background and ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
-def test_first_signal_asks_second_acts_and_handlers_come_back() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    with loop.stop_on_signal() as stop:
-        assert not stop.requested
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-            signal.pause()
-    with loop.stop_on_signal() as stop:
-        assert not stop.requested
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.requested
-    assert {number: signal.getsignal(number) for number in before} == before
-
-
-def test_sheet_places_every_picture_on_white() -> None:
-    rows = [[np.full((2, 3, 3), 0.1 * (3 * i + j)) for j in range(3)] for i in range(2)]
-    rows[1][2] = np.full((2, 3, 3), 7.0)  # clipped
-    out = sheet(rows, margin=1)
-    assert out.shape == (1 + 2 * 3, 1 + 3 * 4, 3)
-    assert out.dtype == np.float32
-    expected = np.array([[0, 0.1, 0.2], [0.3, 0.4, 1.0]], np.float32)
-    np.testing.assert_allclose(out[1::3, 1::4][:2, :3, 0], expected, rtol=1e-6)
-    np.testing.assert_allclose(out[2::3, 3::4][:2, :3, 0], expected, rtol=1e-6)
-    assert (out[0] == 1).all()
-    assert (out[:, -1] == 1).all()
-    assert (out[3] == 1).all()
-    for wrong in ([], [[]], [[rows[0][0]], rows[0]], [[rows[0][0], np.zeros((1, 1, 3))]]):
-        with pytest.raises(ValueError, match="rows"):
-            sheet(wrong)

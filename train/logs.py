@@ -1,23 +1,20 @@
-"""What trainers share around their loop: metric files, progress, the finite check, signals, picture sheets.
+"""What a run tells about itself: curves in files, TensorBoard, progress; and the check that its terms are finite."""
 
-The ``for step`` line itself stays in each trainer. Flags are in ``train.flags``, devices in
-``train.devices``, checkpoints in ``train.checkpoints``.
-"""
+from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import math
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 import numpy as np
+
+from jaxstyle.runtime import files
 
 
 class LogError(ValueError):
@@ -32,7 +29,7 @@ def check_finite(terms: Mapping[str, Any], step: int) -> dict[str, float]:
     """Scalars of any kind -> floats; waits for the device.
 
     Raises:
-        NonFiniteError: a term is NaN or infinite; the message names every such term and the step.
+      NonFiniteError: a term is NaN or infinite; the message names every such term and the step.
     """
     values = {name: float(value) for name, value in terms.items()}
     bad = ", ".join(f"{name} = {value}" for name, value in values.items() if not math.isfinite(value))
@@ -50,11 +47,11 @@ class MetricLog:
     def __init__(self, path: str | os.PathLike[str], *, resume_step: int | None = None) -> None:
         """
         Args:
-            path: the file. On process 0 only; the others give ``os.devnull``.
-            resume_step: continue the file, less rows of later steps and a torn last line; None starts anew.
+          path: the file. On process 0 only; the others give ``os.devnull``.
+          resume_step: continue the file, less rows of later steps and a torn last line; None starts anew.
 
         Raises:
-            LogError: the file to continue is not such a file.
+          LogError: the file to continue is not such a file.
         """
         self._columns: list[str] | None = None
         text = ""
@@ -62,9 +59,7 @@ class MetricLog:
         if resume_step is not None and path.is_file():
             text = self._kept(path, resume_step)
         if path != Path(os.devnull):
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            temporary.write_text(text)
-            os.replace(temporary, path)
+            files.write(path, text)
         self._file: IO[str] = open(path, "a", newline="")  # noqa: SIM115, closed by close()
         self._writer = csv.writer(self._file, lineterminator="\n")
 
@@ -90,7 +85,7 @@ class MetricLog:
         """Appends a row and hands it to the operating system.
 
         Raises:
-            LogError: the names are not those of the first row.
+          LogError: the names are not those of the first row.
         """
         if self._columns is None:
             self._columns = ["step", *values]
@@ -104,7 +99,7 @@ class MetricLog:
         """Closes the file."""
         self._file.close()
 
-    def __enter__(self) -> "MetricLog":
+    def __enter__(self) -> MetricLog:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -117,11 +112,11 @@ class EventLog:
     def __init__(self, folder: str | os.PathLike[str] | None, *, resume_step: int | None = None) -> None:
         """
         Args:
-            folder: where the event files go; None (processes other than 0) writes nothing.
-            resume_step: TensorBoard is told to forget what earlier files hold after this step.
+          folder: where the event files go; None (processes other than 0) writes nothing.
+          resume_step: TensorBoard is told to forget what earlier files hold after this step.
 
         Raises:
-            LogError: tensorboardX is not installed.
+          LogError: tensorboardX is not installed.
         """
         self._writer: Any = None
         if folder is not None:
@@ -151,7 +146,7 @@ class EventLog:
         if self._writer is not None:
             self._writer.close()
 
-    def __enter__(self) -> "EventLog":
+    def __enter__(self) -> EventLog:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -174,16 +169,16 @@ class Progress:
     ) -> None:
         """
         Args:
-            steps: step at which the run ends.
-            start: step at which it (re)starts.
-            batch_size: how many of the unit a step does, such as pictures in a global batch.
-            unit: what is counted for the speed, such as ``images`` or ``steps``.
-            label: words before the step, such as the part of the run that ends at ``steps``.
-            enabled: False on processes other than 0.
-            stream: where to write; None means stderr.
+          steps: step at which the run ends.
+          start: step at which it (re)starts.
+          batch_size: how many of the unit a step does, such as pictures in a global batch.
+          unit: what is counted for the speed, such as ``images`` or ``steps``.
+          label: words before the step, such as the part of the run that ends at ``steps``.
+          enabled: False on processes other than 0.
+          stream: where to write; None means stderr.
 
         Raises:
-            LogError: tqdm is not installed (needed on a terminal only).
+          LogError: tqdm is not installed (needed on a terminal only).
         """
         self.steps, self.batch_size, self.unit = steps, batch_size, unit
         self.per_second = 0.0
@@ -228,7 +223,7 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -239,58 +234,3 @@ def format_seconds(seconds: float) -> str:
     """3725.0 -> ``1:02:05``."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-class Stop:
-    """Whether a signal has asked the run to stop."""
-
-    requested: bool = False
-
-
-@contextlib.contextmanager
-def stop_on_signal(signals: Sequence[int] = (signal.SIGTERM, signal.SIGINT)) -> Iterator[Stop]:
-    """While it is open a first signal sets ``stop.requested``; the loop saves and leaves at the step's end.
-
-    A second one acts as it always did. Only the main thread may use it.
-    """
-    stop = Stop()
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in signals}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.requested = True
-        signal.signal(number, before[number])
-
-    for number in signals:
-        signal.signal(number, handle)
-    try:
-        yield stop
-    finally:
-        for number in signals:
-            signal.signal(number, before[number])
-
-
-def sheet(rows: Sequence[Sequence[Any]], *, margin: int = 4) -> np.ndarray:
-    """Lays equal-sized pictures out in a grid on white, for example content | style | result.
-
-    Args:
-        rows: rows of equally many pictures, each float (h, w, 3) in [0, 1].
-        margin: white pixels between and around them.
-
-    Returns:
-        float32 (H, W, 3) in [0, 1].
-
-    Raises:
-        ValueError: no pictures, rows of different lengths, or pictures of different sizes.
-    """
-    grid = [[np.clip(np.asarray(picture, np.float32), 0, 1) for picture in row] for row in rows]
-    shapes = {picture.shape for row in grid for picture in row}
-    if len({len(row) for row in grid}) != 1 or len(shapes) != 1:
-        raise ValueError(f"rows: {[len(row) for row in grid]} pictures of {sorted(shapes)}; expected a full grid")
-    ((height, width, channels),) = shapes
-    size = (margin + len(grid) * (height + margin), margin + len(grid[0]) * (width + margin), channels)
-    out = np.ones(size, np.float32)
-    for i, row in enumerate(grid):
-        for j, picture in enumerate(row):
-            y, x = margin + i * (height + margin), margin + j * (width + margin)
-            out[y : y + height, x : x + width] = picture
-    return out

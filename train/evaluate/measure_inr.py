@@ -21,7 +21,7 @@ from jaxstyle import image
 from jaxstyle.arrays import Array
 from jaxstyle.methods import inr
 from jaxstyle.metrics import metrics
-from train.results import Row
+from train.evaluate.results import Row
 
 BAND = 1 << 22
 """Points of a band of rows: a picture with more is rendered band by band and never there as a whole."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 
 import jaxstyle
+from jaxstyle.runtime import files
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -62,7 +63,7 @@ def load(path: Path, subject: Mapping[str, Any]) -> Results:
     """The results so far of ``subject``; empty ones if there is no such file.
 
     Raises:
-        ResultsError: the file is damaged or holds results of something else.
+      ResultsError: the file is damaged or holds results of something else.
     """
     if not path.exists():
         return {"subject": dict(subject), "parts": {}}
@@ -88,15 +89,16 @@ def complete(
     """Makes the rows of a part that are missing, and writes the file after each.
 
     Args:
-        results: from `load`; changed in place.
-        path: the JSON file.
-        part: name of the part.
-        settings: what the rows depend on beside their own pictures; JSON values.
-        tasks: how to make the rows, by name, in their order. Rows of other names are dropped.
+      results: from `load`; changed in place.
+      path: the JSON file.
+      part: name of the part.
+      settings: what the rows depend on beside their own pictures; JSON values.
+      tasks: how to make the rows, by name, in their order. Rows of other names are dropped.
 
     Returns:
-        The rows, all of them.
+      The rows, all of them.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     settings, machine = json.loads(json.dumps(settings)), environment()
     old = results["parts"].get(part, {})
     rows: dict[str, Row] = {}
@@ -108,9 +110,9 @@ def complete(
             rows[name] = {**task.run(), "of": task.of}
             rows = {n: rows[n] for n in tasks if n in rows}
             results["parts"][part] = {"settings": settings, "environment": machine, "rows": rows}
-            write(path, json.dumps(results, indent=1) + "\n")
+            files.write(path, json.dumps(results, indent=1) + "\n")
     results["parts"][part] = {"settings": settings, "environment": machine, "rows": rows}
-    write(path, json.dumps(results, indent=1) + "\n")
+    files.write(path, json.dumps(results, indent=1) + "\n")
     return rows
 
 
@@ -118,7 +120,7 @@ def check_writable(*paths: Path) -> None:
     """Makes the folders of files that are to be written, before hours are spent on what they will hold.
 
     Raises:
-        ResultsError: a folder cannot be made or written to, or has the file's name.
+      ResultsError: a folder cannot be made or written to, or has the file's name.
     """
     for path in paths:
         try:
@@ -130,28 +132,12 @@ def check_writable(*paths: Path) -> None:
             raise ResultsError(f"{path}: is a folder, not a file to write")
 
 
-def write(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all, its folders made where missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table: numbers with three significant digits, None as an empty cell, the first column to the left.
 
     Args:
-        head: the columns' names.
-        rows: as many cells each.
+      head: the columns' names.
+      rows: as many cells each.
     """
     lines = [list(head), ["---", *["---:"] * (len(head) - 1)], *([_cell(cell) for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,1 @@
+"""The papers' tables: ``python -m train.evaluate`` those of AdaIN, ``python -m train.evaluate_inr`` those of INR-st."""
