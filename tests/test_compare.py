@@ -124,3 +124,18 @@ def test_sizes_that_are_none(text, capsys):
     with pytest.raises(SystemExit):
         parse(f"--size={text}", "--content", "c", "--style", "s", "o")
     assert "expected N (short side) or WIDTHxHEIGHT" in capsys.readouterr().err
+
+
+def test_sizes_are_those_of_paintings(tmp_path, monkeypatch):
+    """The short side is what was asked for, the long one rounded to nearest, halves upwards."""
+    photo = str(tmp_path / "photo.png")
+    image.write(photo, np.zeros((1000, 1501, 3), np.uint8))
+    seen = []
+    monkeypatch.setattr(metrics, "load_networks", lambda: None)
+    monkeypatch.setattr(
+        metrics,
+        "measure",
+        lambda networks, *pictures: seen.extend(p.shape[:2] for p in pictures) or dict.fromkeys(compare.MEANING, 0.0),
+    )
+    compare.run(parse("--size", "500", "--content", photo, "--style", photo, photo))
+    assert seen == [(500, 751)] * 3
