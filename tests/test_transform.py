@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 
 import jaxstyle
-from jaxstyle import StyleTransform, image
+from jaxstyle import StyleTransform, image, methods
 from jaxstyle.folders import transform
 from jaxstyle.folders.pairing import Found, Listing, choose, pair_up
 from jaxstyle.folders.transform import Draw, TransformError
@@ -51,7 +51,7 @@ def cheap(tmp_path, monkeypatch):
     method = Cheap()
     monkeypatch.setattr(transform, "render", method.render)
     monkeypatch.setattr(transform, "encode_styles", method.encode_styles)
-    monkeypatch.setattr(transform, "load_model", lambda name: adain.Model({}, {}))
+    monkeypatch.setattr(transform, "load_model", lambda name: methods.loaded(adain.Model({}, {})))
     monkeypatch.setattr(transform, "_worked_in", None)
     return method
 
