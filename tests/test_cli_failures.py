@@ -196,7 +196,7 @@ def test_what_the_system_says_is_one_line(pictures, capsys, monkeypatch):
         raise OSError(24, "Too many open files", "photos")
 
     monkeypatch.setattr(front.tempfile, "TemporaryDirectory", fail)
-    monkeypatch.setattr(sys, "stdout", type("Stream", (), {"buffer": None, "isatty": lambda _: False}))
+    monkeypatch.setattr(sys, "stdout", type("Stream", (), {"buffer": None, "isatty": lambda _: False})())
     monkeypatch.setattr(image, "target_of", lambda place: sys.stderr)
     assert main.main([*ONE, "-o", "-", "--tile", "32"]) == 1
     assert capsys.readouterr().err == "jaxstyle: photos: Too many open files\n"

@@ -184,7 +184,7 @@ def test_styles_take_on_the_contents_colours(operation_by_operation, way):
 
 def test_colours_under_transparency_do_not_count(monkeypatch):
     seen = []
-    monkeypatch.setattr(colors, "match_covariance", lambda style, content: seen.append(content) or style)
+    monkeypatch.setitem(picture.RECOLOUR, "match", lambda style, content: seen.append(content) or style)
     opacity = np.zeros((HEIGHT, WIDTH), np.float32)
     opacity[4:9] = 1
     looks, chosen = [image.Picture(LOOKS[0])], Controls(style_size=HEIGHT, preserve_color="match")

@@ -35,7 +35,7 @@ class Cheap:
 
     def render(self, picture, looks, controls, maps, model, *, style=None):
         mean = np.float32(looks[0].pixels.mean()) if style is None else style
-        shape = jaxstyle.transform.output_size(picture.pixels.shape[:2], controls.size)
+        shape = image.output_size(picture.pixels.shape[:2], controls.size)
         pixels = image.resize(picture.pixels, shape)
         alpha = None if picture.alpha is None else image.resize(picture.alpha, shape)
         return image.Picture(((1 - controls.alpha) * pixels + controls.alpha * mean).astype(np.float32), alpha)
