@@ -13,11 +13,12 @@ from jaxstyle.painting.picture import default_model
 HEIGHT, WIDTH, K = 19, 26, 3
 RNG = np.random.default_rng(0)
 CONTENT = RNG.random((2, HEIGHT, WIDTH, 3), np.float32)
+MODEL = adain.Model({}, {})  # of which mixing looks at the configuration alone
 
 
 @pytest.fixture(scope="module")
 def model():
-    return default_model()
+    return default_model().model
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +39,16 @@ def close(found, expected, atol=2e-5):
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), atol=atol)
 
 
-def test_blend_is_the_sum_over_the_styles():
+def test_mix_is_the_sum_over_the_styles():
     content = jnp.asarray(RNG.random((2, 4, 5, 6), np.float32))
     looks = [jnp.asarray(RNG.normal(size=(1, 3, 3, 6)), jnp.float32) for _ in range(K)]
     shares = RNG.dirichlet(np.ones(K + 1), (2, 4, 5))[..., :K].astype(np.float32)  # the rest is content
     expected = (1 - shares.sum(-1, keepdims=True)) * content
     for k, look in enumerate(looks):
         expected += shares[..., k : k + 1] * normalised(content, look)
-    stacked = adain.stack([adain.Style(moments(look)) for look in looks]).moments
-    close(adain.blend(content, stacked, jnp.asarray(shares)), expected, 1e-5)
-    part = adain.blend(content[:, 1:3], stacked, jnp.asarray(shares[:, 1:3]), source=moments(content))
+    stacked, own = adain.stack([adain.Style(moments(look)) for look in looks]), moments(content)
+    close(adain.mix(MODEL, content, stacked, jnp.asarray(shares), source=own), expected, 1e-5)
+    part = adain.mix(MODEL, content[:, 1:3], stacked, jnp.asarray(shares[:, 1:3]), source=own)
     close(part, expected[:, 1:3], 1e-5)  # a tile, with the statistics of the whole
 
 
@@ -141,7 +142,8 @@ def test_nothing_to_stack(styles):
 def test_gradients_reach_the_shares():
     content, look = jnp.asarray(RNG.random((2, 4, 5, 6), np.float32)), jnp.asarray(RNG.random((K, 3, 3, 6), np.float32))
     shares = jnp.full((2, 4, 5, K), 1 / K)
-    gradient = jax.grad(lambda shares: jnp.square(adain.blend(content, moments(look), shares)).sum())(shares)
+    own, style = moments(content), adain.Style(moments(look))
+    gradient = jax.grad(lambda w: jnp.square(adain.mix(MODEL, content, style, w, source=own)).sum())(shares)
     assert np.isfinite(gradient).all() and np.abs(gradient).min() > 0
 
 

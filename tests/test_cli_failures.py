@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import image
+from jaxstyle import image, methods
 from jaxstyle.cli import main
 from jaxstyle.folders import folder as batch
 from jaxstyle.folders import manifest, workers
 from jaxstyle.methods import adain
 from jaxstyle.nets.stats import Moments
-from jaxstyle.painting import large, picture
+from jaxstyle.painting import file as front
+from jaxstyle.painting import picture
 
 resource = pytest.importorskip("resource")
 
@@ -36,17 +37,17 @@ def pictures(tmp_path, monkeypatch):
         image.write(f"photos/{name}.png", RNG.random((side, side, 3), np.float32))
     image.write("painting.png", RNG.random((8, 8, 3), np.float32))
 
-    def stylize(model, source, style, alpha, *, shares, tile, scratch, progress):
-        height, width = source.shape[:2]
-        for top in range(0, height, tile):
-            yield 1 - source.read(top, min(top + tile, height), 0, width)
+    def paint(loaded, job, *, scratch, progress):
+        height, width = job.source.shape[:2]
+        for top in range(0, height, 32):
+            yield 1 - job.source.read(top, min(top + 32, height), 0, width)
 
-    for module in (picture, workers):
-        monkeypatch.setattr(module, "render", lambda given, *_, **__: image.Picture(1 - given.pixels))
+    for module in (front, workers):
+        monkeypatch.setattr(module, "render", lambda picture, *_, **__: image.Picture(1 - picture.pixels))
         monkeypatch.setattr(module, "encode_styles", lambda *_: ANY_STYLE)
-    for module in (picture, batch):
-        monkeypatch.setattr(module, "load_model", lambda name: adain.Model({}, {}))
-    monkeypatch.setattr(large.tiles, "stylize", stylize)
+    for module in (front, batch):
+        monkeypatch.setattr(module, "load_model", lambda name: methods.loaded(adain.Model({}, {})))
+    monkeypatch.setattr(picture, "paint", paint)
     return tmp_path
 
 
@@ -193,9 +194,8 @@ def test_what_the_system_says_is_one_line(pictures, capsys, monkeypatch):
     def fail(**_):
         raise OSError(24, "Too many open files", "photos")
 
-    monkeypatch.setattr(large.tempfile, "TemporaryDirectory", fail)
-    monkeypatch.setattr(sys, "stdout", type("Stream", (), {"buffer": None, "isatty": lambda _: False}))
-    monkeypatch.setattr(image.picture, "target_of", lambda place: sys.stderr)
-    monkeypatch.setattr(large, "target_of", lambda place: sys.stderr)
+    monkeypatch.setattr(front.tempfile, "TemporaryDirectory", fail)
+    monkeypatch.setattr(sys, "stdout", type("Stream", (), {"buffer": None, "isatty": lambda _: False})())
+    monkeypatch.setattr(image, "target_of", lambda place: sys.stderr)
     assert main.main([*ONE, "-o", "-", "--tile", "32"]) == 1
     assert capsys.readouterr().err == "jaxstyle: photos: Too many open files\n"

@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 import jaxstyle
-from jaxstyle import image
+from jaxstyle import image, methods
 from jaxstyle.cli import arguments, main
 from jaxstyle.folders import folder as batch
 from jaxstyle.folders import manifest, workers
@@ -180,7 +180,7 @@ def folders(pictures, monkeypatch):
 
     monkeypatch.setattr(workers, "render", render)
     monkeypatch.setattr(workers, "encode_styles", lambda looks, controls, model: np.float32(looks[0].pixels.mean()))
-    monkeypatch.setattr(batch, "load_model", lambda name: adain.Model({}, {}))
+    monkeypatch.setattr(batch, "load_model", lambda name: methods.loaded(adain.Model({}, {})))
     return pictures
 
 
@@ -270,9 +270,8 @@ def test_files_are_mixed_and_that_is_said(folders, capsys):
     ],
 )
 def test_a_wrong_argument_for_a_folder_is_one_line_and_code_2(folders, capsys, monkeypatch, arguments, words):
-    monkeypatch.setattr(
-        batch, "load_model", lambda name: adain.load(name) if name == "nothing" else adain.Model({}, {})
-    )
+    cheap = methods.loaded(adain.Model({}, {}))
+    monkeypatch.setattr(batch, "load_model", lambda name: methods.load(name) if name == "nothing" else cheap)
     Path("broken.png").write_text("no picture")
     before = sorted(Path().rglob("*"))
     style = [] if "--style" in arguments else ["--style", "styles/x.png"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import image
+from jaxstyle import image, methods
 from jaxstyle.cli import main
 from jaxstyle.folders import dataset, manifest, workers
 from jaxstyle.folders import folder as batch
@@ -51,7 +51,9 @@ def folder(tmp_path, monkeypatch):
         noise(f"styles/{'ab'[i % 2]}/s{i}.png")
     monkeypatch.setattr(workers, "render", render)
     monkeypatch.setattr(workers, "encode_styles", lambda looks, controls, model: np.float32(looks[0].pixels.mean()))
-    monkeypatch.setattr(batch, "load_model", lambda name: adain.Model({}, {"place": jax.numpy.zeros(1)}))
+    monkeypatch.setattr(
+        batch, "load_model", lambda name: methods.loaded(adain.Model({}, {"place": jax.numpy.zeros(1)}))
+    )
     return tmp_path
 
 
@@ -285,10 +287,10 @@ def test_the_command(folder, capsys, monkeypatch):
 RUN = """
 import sys, time
 import numpy as np
-from jaxstyle import adain, image
+from jaxstyle import image, methods
 from jaxstyle.cli import main
-from jaxstyle.folders import folder as batch
-from jaxstyle.folders import workers
+from jaxstyle.folders import folder, workers
+from jaxstyle.methods import adain
 
 def render(picture, looks, controls, maps, model, *, style=None):
     time.sleep(0.02)
@@ -296,7 +298,7 @@ def render(picture, looks, controls, maps, model, *, style=None):
 
 workers.render = render
 workers.encode_styles = lambda looks, controls, model: np.float32(looks[0].pixels.mean())
-batch.load_model = lambda name: adain.Model({}, {})
+folder.load_model = lambda name: methods.loaded(adain.Model({}, {}))
 sys.exit(main.main(["stylize-dataset", "in", *sys.argv[1:], "--styles", "styles", "--copy-other", "--json"]))
 """
 

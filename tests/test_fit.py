@@ -60,7 +60,7 @@ def test_the_package_offers_it(fitted):
 @pytest.mark.slow
 def test_without_one_the_stylized_picture_is_adains():
     content, style = picture(0, 16, 16), picture(1, 16, 16)  # of the schedule's size
-    painted = np.asarray(adain.stylize(default_model(), content, style))
+    painted = np.asarray(adain.stylize(default_model().model, content, style))
     found, wanted, other = (fit(content, style, REGRESSION, stylized=target) for target in (None, painted, picture(7)))
     assert same(found, wanted) and not same(found, other)
 

@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import Controls, image
+from jaxstyle import Controls, image, methods
 from jaxstyle.folders import folder as batch
 from jaxstyle.folders import manifest, workers
 from jaxstyle.folders.folder import is_batch, stylize_folder
 from jaxstyle.folders.kept import BatchError
 from jaxstyle.folders.pairing import Job
 from jaxstyle.methods import adain
-from jaxstyle.painting import large, picture
+from jaxstyle.painting import picture
+from jaxstyle.painting.file import Painting
 from jaxstyle.runtime import journal
 from jaxstyle.runtime.journal import Journal, JournalError
 from jaxstyle.runtime.progress import Progress
@@ -62,7 +63,7 @@ class Cheap:
     def render(self, picture, looks, controls, maps, model, *, style=None):
         self.before(picture)
         self.rendered.append(picture.pixels.shape[:2])
-        self.devices |= model.decoder["place"].devices()
+        self.devices |= model.model.decoder["place"].devices()
         mean = self.encode_styles(looks, controls, model) if style is None else style
         pixels = (1 - controls.alpha) * picture.pixels + controls.alpha * (picture.pixels / 2 + mean / 2)
         return image.Picture(pixels.astype(np.float32), picture.alpha, picture.bits, picture.exif)
@@ -73,7 +74,9 @@ def cheap(monkeypatch):
     method = Cheap()
     monkeypatch.setattr(workers, "render", method.render)
     monkeypatch.setattr(workers, "encode_styles", method.encode_styles)
-    monkeypatch.setattr(batch, "load_model", lambda name: adain.Model({}, {"place": jax.numpy.zeros(1)}))
+    monkeypatch.setattr(
+        batch, "load_model", lambda name: methods.loaded(adain.Model({}, {"place": jax.numpy.zeros(1)}))
+    )
     return method
 
 
@@ -223,16 +226,14 @@ def test_what_does_not_fit_is_done_piece_by_piece(folder, cheap, monkeypatch):
     """A folder does for a large picture what is done for it alone."""
     seen = []
 
-    def stylize_large(content, style, output, controls, **options):
+    def paint_file(content, style, output, controls, *, loaded, limits, saving):
         assert records()[-1]["status"] == "writing"  # before there is a file
-        seen.append(
-            (content, style, controls, *(options[name] for name in ("keep", "overwrite", "max_pixels", "tile")))
-        )
+        seen.append((content, style, controls, saving.keep, saving.overwrite, limits.max_pixels, limits.tile))
         image.write(output, np.zeros((2, 3, 3), np.float32))
-        return large.Painting(3, 2, 256, ("done in tiles",))
+        return Painting(3, 2, ("done in tiles",))
 
-    monkeypatch.setattr(large, "needed", lambda content, output, controls, **_: content == "in/p3.png")
-    monkeypatch.setattr(large, "stylize_large", stylize_large)
+    monkeypatch.setattr(workers, "streams", lambda content, *_: content == "in/p3.png")
+    monkeypatch.setattr(workers, "paint_file", paint_file)
     report = stylize_folder("in", "styles/x.png", "out", alpha=0.5, max_pixels=10_000, devices=jax.devices()[:1])
     assert (report.done, report.notices, len(cheap.rendered)) == (4, 1, 3)
     ((content, style, controls, *others),) = seen
@@ -251,12 +252,12 @@ def test_tiles_may_be_asked_for(folder, cheap, monkeypatch):
     """For every picture; how large they are is no matter of the results, so a run may go on with others."""
     seen = []
 
-    def stylize_large(content, style, output, controls, **options):
-        seen.append((content, options["tile"], options["scratch"]))
+    def paint_file(content, style, output, controls, *, loaded, limits, saving):
+        seen.append((content, limits.tile, limits.scratch))
         image.write(output, np.zeros((2, 3, 3), np.float32))
-        return large.Painting(3, 2, options["tile"])
+        return Painting(3, 2)
 
-    monkeypatch.setattr(large, "stylize_large", stylize_large)
+    monkeypatch.setattr(workers, "paint_file", paint_file)
     assert stylize_folder("in", "styles/x.png", "out", tile=64, scratch=folder).done == 4 and cheap.rendered == []
     assert sorted(seen) == [(f"in/p{i}.png", 64, folder) for i in range(4)]
     assert stylize_folder("in", "styles/x.png", "out", tile=128).kept == 4
@@ -450,9 +451,9 @@ def test_an_option_that_there_is_not(folder, cheap, name):
 
 
 def test_a_model_that_cannot_mix(folder, cheap, monkeypatch):
-    model = adain.Model({}, {"place": jax.numpy.zeros(1)}, fusion="concat")
+    model = methods.loaded(adain.Model({}, {"place": jax.numpy.zeros(1)}, fusion="concat"))
     monkeypatch.setattr(batch, "load_model", lambda name: model)
-    with pytest.raises(ValueError, match="style: a model with fusion='concat' takes one style, got 2"):
+    with pytest.raises(ValueError, match="style: this model takes one style, got 2"):
         stylize_folder("in", ["styles/x.png", "styles/y.png"], "out")
 
 
@@ -539,9 +540,9 @@ def test_any_list_of_jobs(folder, cheap):
 RUN = """
 import json, os, signal, sys, time
 import jax, numpy as np
-from jaxstyle import adain, image
-from jaxstyle.folders import folder as batch
-from jaxstyle.folders import workers
+from jaxstyle import image, methods
+from jaxstyle.folders import folder, workers
+from jaxstyle.methods import adain
 
 def render(picture, looks, controls, maps, model, *, style=None):
     time.sleep(0.02)
@@ -550,10 +551,10 @@ def render(picture, looks, controls, maps, model, *, style=None):
 signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore it
 workers.render = render
 workers.encode_styles = lambda looks, controls, model: np.float32(looks[0].pixels.mean())
-batch.load_model = lambda name: adain.Model({}, {})
+folder.load_model = lambda name: methods.loaded(adain.Model({}, {}))
 print("ready", flush=True)
 try:
-    report = batch.stylize_folder("in", "styles", sys.argv[1], recursive=True)
+    report = folder.stylize_folder("in", "styles", sys.argv[1], recursive=True)
     print(json.dumps([report.done, report.kept, len(report.failed)]))
 except KeyboardInterrupt as error:
     print(error, flush=True)

@@ -420,6 +420,23 @@ def test_resize_short_side(size: tuple[int, int], length: int, expected: tuple[i
     assert module.short_side_size(size, length) == expected
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (None, (1000, 1501)),
+        (500, (500, 751)),
+        (1000, (1000, 1501)),
+        (2000, (2000, 3002)),
+        (1, (1, 2)),
+        ((30, 40), (40, 30)),
+    ],
+)
+def test_output_size(size: int | tuple[int, int] | None, expected: tuple[int, int]) -> None:
+    assert module.output_size((1000, 1501, 3), size) == module.output_size((1000, 1501), size) == expected
+    if not isinstance(size, tuple):
+        assert module.output_size((1501, 1000), size) == expected[::-1]
+
+
 def test_resize_refuses() -> None:
     with pytest.raises(ImageError, match="at least 1"):
         resize(np.zeros((2, 2, 3)), (0, 4))

@@ -70,3 +70,18 @@ def test_a_photo_at_a_smaller_size_equals_what_was_made_of_it(tmp_path, monkeypa
     )
     measured.measure_files(photo, photo, [copy], size=33)
     np.testing.assert_array_equal(seen[0], seen[2])
+
+
+def test_sizes_are_those_of_paintings(tmp_path, monkeypatch):
+    """The short side is what was asked for, the long one rounded to nearest, halves upwards."""
+    photo = str(tmp_path / "photo.png")
+    image.write(photo, np.zeros((1000, 1501, 3), np.uint8))
+    seen = []
+    monkeypatch.setattr(metrics, "load_networks", lambda: None)
+    monkeypatch.setattr(
+        metrics,
+        "measure",
+        lambda networks, *pictures: seen.extend(p.shape[:2] for p in pictures) or dict.fromkeys(measured.MEANING, 0.0),
+    )
+    measured.measure_files(photo, photo, [photo], size=500)
+    assert seen == [(500, 751)] * 3

@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from jaxstyle import image
+from jaxstyle import image, methods
 from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import Maps
 from jaxstyle.image import ImageError, Picture
-from jaxstyle.methods import adain
 from jaxstyle.sheet import make as module
 from jaxstyle.sheet.make import Sheet, SheetReport, sheet, sheet_file
 
@@ -135,7 +134,7 @@ def test_maps_may_not_be_too_large_either(files, painted):
 def test_results_are_those_of_the_front_door(files):
     rng = np.random.default_rng(0)
     photo, style = rng.random((CELL, CELL, 3), np.float32), rng.random((CELL, CELL, 3), np.float32)
-    chosen, model = Controls(alpha=0.5, style_size=CELL, preserve_color="luminance"), adain.load()
+    chosen, model = Controls(alpha=0.5, style_size=CELL, preserve_color="luminance"), methods.load("adain_vgg16")
     made = sheet([photo], [style], chosen, cell=CELL, columns=2)
     expected = module.render(Picture(photo), [Picture(style)], chosen, Maps(), model).pixels
     top, left = module.Grid(CELL, 2, 1)._corner(1)

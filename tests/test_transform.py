@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 
 import jaxstyle
-from jaxstyle import StyleTransform, image
+from jaxstyle import StyleTransform, image, methods
 from jaxstyle.folders import transform
 from jaxstyle.folders.find import Found, Listing, find
 from jaxstyle.folders.pairing import choose, pair_up
@@ -36,7 +36,7 @@ class Cheap:
 
     def render(self, picture, looks, controls, maps, model, *, style=None):
         mean = np.float32(looks[0].pixels.mean()) if style is None else style
-        shape = transform.output_size(picture.pixels.shape[:2], controls.size)
+        shape = image.output_size(picture.pixels.shape[:2], controls.size)
         pixels = image.resize(picture.pixels, shape)
         alpha = None if picture.alpha is None else image.resize(picture.alpha, shape)
         return image.Picture(((1 - controls.alpha) * pixels + controls.alpha * mean).astype(np.float32), alpha)
@@ -52,7 +52,7 @@ def cheap(tmp_path, monkeypatch):
     method = Cheap()
     monkeypatch.setattr(transform, "render", method.render)
     monkeypatch.setattr(transform, "encode_styles", method.encode_styles)
-    monkeypatch.setattr(transform, "load_model", lambda name: adain.Model({}, {}))
+    monkeypatch.setattr(transform, "load_model", lambda name: methods.loaded(adain.Model({}, {})))
     monkeypatch.setattr(transform, "_worked_in", None)
     return method
 

@@ -139,6 +139,32 @@ def test_load_foreign_and_newer_safetensors(tmp_path):
     assert "version 2" in error_of(path)
 
 
+def test_header_is_the_metadata_alone(file):
+    """Which are read whole even where the arrays are damaged."""
+    expected = weights.load(file).metadata
+    assert weights.header(file) == weights.header(str(file)) == expected
+    assert (expected["kind"], expected["sha256"]) == ("toy", weights.digest(ARRAYS))
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert weights.header(file) == expected
+    assert weights.header("vgg16")["sha256"] == weights.info("vgg16")["sha256"]
+
+
+def test_header_of_what_is_no_weight_file(file, tmp_path):
+    foreign, short = tmp_path / "foreign.safetensors", tmp_path / "short.safetensors"
+    foreign.write_bytes(safetensors.numpy.save({"a": np.zeros(2)}))
+    short.write_bytes(file.read_bytes()[:100])
+    for path, words in (
+        (foreign, "not written by jaxstyle"),
+        (short, "not a complete safetensors file"),
+        (tmp_path / "none", "none: no such weight file; shipped are: "),
+    ):
+        with pytest.raises(WeightsError, match=words) as error:
+            weights.header(path)
+        assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", weights.shipped())
 def test_shipped_weights_are_whole_and_documented(name):
     loaded = weights.load(name)

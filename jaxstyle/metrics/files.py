@@ -76,9 +76,7 @@ def _shape(file: str, size: int | tuple[int, int] | None) -> tuple[int, int]:
       ImageError: it is no picture, as far as its header tells.
       MetricsError: it is too small, or too large for the memory.
     """
-    shape = image.dimensions(file)
-    if size is not None:
-        shape = image.short_side_size(shape, size) if isinstance(size, int) else (size[1], size[0])
+    shape = image.output_size(image.dimensions(file), size)
     if min(shape) < 2 * metrics.SMALLEST:
         raise metrics.MetricsError(f"{file}: {_words(shape)} pixels; expected sides of at least {2 * metrics.SMALLEST}")
     needed, free = shape[0] * shape[1] * BYTES_PER_PIXEL, memory.available_memory()

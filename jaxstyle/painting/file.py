@@ -45,7 +45,7 @@ from jaxstyle.painting.picture import (
     several,
     too_many,
 )
-from jaxstyle.painting.plan import check_tile, fits
+from jaxstyle.painting.plan import TileError, check_tile, fits
 from jaxstyle.painting.stroke_size import Shelf
 from jaxstyle.runtime import memory
 
@@ -290,6 +290,9 @@ def paint_file(
       TileError: the model cannot be painted in such tiles, or needs whole pictures.
       ValueError: a control is out of range or does not fit the styles.
     """
+    if not loaded.needs.windowed:
+        check_limits(loaded, limits)
+        raise TileError("output: this model looks at the whole picture, which is not painted piece by piece")
     keep = (content, *saving.keep, *controls.files())
     read = [path for path in keep if not (isinstance(path, bytes) or image.is_standard(path))]
     stream.check_target(output, format=saving.format, overwrite=saving.overwrite, keep=read)

@@ -62,7 +62,31 @@ def paint(
 
     Returns:
       Bands of rows from top to bottom, float32 ``(h, W, 3)`` in [0, 1], together of the content's size.
+
+    Raises:
+      ValueError: the content is no picture, or there are not as many shares as styles, or more styles than one for a
+        model that cannot mix them.
     """
+    _check(loaded, job)
+    return _bands(loaded, job, scratch, progress)
+
+
+def _check(loaded: Loaded, job: Job) -> None:
+    shape, styles = job.source.shape, jax.tree.leaves(job.style)[0].shape[0]
+    if len(shape) != 3 or shape[2] != 3:
+        raise ValueError(f"source: expected a picture (H, W, 3), got shape {shape}")
+    if styles > 1 and not loaded.needs.mixes:
+        raise ValueError(f"style: this model takes one style, got {styles}")
+    if job.shares.count != styles:
+        raise ValueError(f"shares: expected {styles}, one per style, got {job.shares.count}")
+
+
+def _bands(
+    loaded: Loaded,
+    job: Job,
+    scratch: str | os.PathLike[str] | None,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[np.ndarray]:
     plan, canvas = job.plan, _Canvas(job)
     height, width = plan.extent
     if plan.whole:
