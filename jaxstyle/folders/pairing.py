@@ -20,6 +20,7 @@ from jaxstyle import image
 from jaxstyle.controls.controls import Controls
 from jaxstyle.painting import names
 from jaxstyle.painting.options import PathLike
+from jaxstyle.painting.unfinished import SUFFIX
 from jaxstyle.runtime import journal
 
 Pair = Literal["product", "zip", "random"]
@@ -166,7 +167,7 @@ def _folder(root: str, prefix: str, recursive: bool, made: set[str]) -> Iterator
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                if recursive:
+                if recursive and not entry.name.endswith(SUFFIX):  # of an unfinished picture
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
             elif made and os.path.join(real, entry.name) in made:
                 yield None
@@ -190,7 +191,7 @@ def _pattern(pattern: str, recursive: bool, made: set[str]) -> Iterator[Found | 
                 seen.add(base / above)
                 made |= journal.results(base / above)
         if os.path.isdir(path):
-            if recursive and "**" not in pattern:
+            if recursive and "**" not in pattern and not path.endswith(SUFFIX):
                 made |= journal.results(path)
                 yield from _folder(path, f"{name.as_posix()}/", recursive, made)
         elif name.suffix.lower() in image.READ_SUFFIXES:
