@@ -111,8 +111,8 @@ class Plan(NamedTuple):
 
     @property
     def windows(self) -> int:
-        """How many are encoded and painted."""
-        return len(self.encode) + sum(map(len, self.paint[: len(self.bands)]))
+        """How many there are, of both passes."""
+        return len(self.encode) + sum(map(len, self.paint))
 
 
 def plan_whole(height: int, width: int, needs: Needs) -> Plan:
