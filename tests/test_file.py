@@ -14,7 +14,7 @@ from jaxstyle.controls.degree import read_maps
 from jaxstyle.image import ImageError
 from jaxstyle.methods import adain
 from jaxstyle.nets.stats import Moments
-from jaxstyle.painting import picture
+from jaxstyle.painting import bands, picture
 from jaxstyle.painting.file import check_limits, paint_file, streams, stylize_file
 from jaxstyle.painting.options import Limits, Output
 from jaxstyle.painting.picture import check, default_model, encode_styles, render, stylize
@@ -66,7 +66,7 @@ TILES = Limits(tile=TILE)
 def negative(monkeypatch):
     """Instead of a painting a negative, which takes no time: for what happens around the method."""
 
-    def paint(loaded, job, *, scratch, progress):
+    def paint(loaded, job, *, scratch, progress, begun=None):
         height, width = job.source.shape[:2]
         tops = range(0, height, TILE)
         for number, top in enumerate(tops, 1):
@@ -75,6 +75,7 @@ def negative(monkeypatch):
             yield 1 - job.source.read(top, min(top + TILE, height), 0, width)
 
     monkeypatch.setattr(picture, "paint", paint)
+    monkeypatch.setattr(bands, "paint", paint)
 
 
 def both(model, chosen, count=1, output="out.png", **options):
@@ -198,7 +199,7 @@ def test_through_pipes(files, negative, monkeypatch):
 
 @pytest.mark.parametrize("output", ["out.png", "out.tif", "out.dzi", "out.jpg", "-"])
 @pytest.mark.parametrize("style_size", [None, 40])
-def test_interruption_leaves_nothing(files, negative, output, style_size, monkeypatch):
+def test_interruption_leaves_nothing_but_what_is_done(files, negative, output, style_size, monkeypatch):
     before = sorted(files.iterdir())
     monkeypatch.setattr(sys, "stdout", Stream(io.BytesIO()))
 
@@ -216,7 +217,8 @@ def test_interruption_leaves_nothing(files, negative, output, style_size, monkey
             limits=Limits(tile=TILE, scratch=files),
             progress=stop,
         )
-    assert sorted(files.iterdir()) == before and sys.stdout.buffer.getvalue() == b""
+    kept = [] if output == "-" or style_size else [files / f"{output}.jaxstyle-part"]
+    assert sorted(files.iterdir()) == sorted([*before, *kept]) and sys.stdout.buffer.getvalue() == b""
 
 
 def test_errors_come_before_the_work(files, model):

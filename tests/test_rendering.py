@@ -169,7 +169,7 @@ def test_a_full_disk_keeps_what_is_done(tmp_path, monkeypatch):
         assert caught.value.__cause__.errno == errno.ENOSPC
     assert [path.name for path in tmp_path.iterdir()] == ["a.png.jaxstyle-part"]
     assert render(tmp_path / "a.png").kept == 3
-    monkeypatch.setattr(rendering.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    monkeypatch.setattr(unfinished.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
     with pytest.raises(ImageError, match=r"b\.png: cannot be written: no space left on device: 0.02 MB are needed"):
         render(tmp_path / "b.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -67,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_max_pixels(parser)
     group = parser.add_argument_group(
         "large pictures",
-        "What would not fit in memory is painted in tiles anyway; the result is the same.",
+        "What would not fit in memory is painted in tiles anyway; the result is the same. A command that was stopped "
+        "or killed goes on when it is given again: OUT.jaxstyle-part beside OUT holds what is done.",
     )
     group.add_argument(
         "--tile",
@@ -83,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace OUT, or in a folder what was made in another way; pictures that are read are never replaced",
+        help="replace OUT and what another command began of it, or in a folder what was made in another way; pictures "
+        "that are read are never replaced",
     )
     arguments.add_json(parser)
 
@@ -114,13 +116,19 @@ def _file(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from jaxstyle.runtime import progress
 
     messages.check_standard_output(args)
+    kept: list[int] = []  # how many tiles an earlier run had done
+
+    def tell(done: int, total: int) -> None:
+        kept[:] = kept or [done - 1]
+        bar(progress.Progress(total, kept[0], done - kept[0], 0))
+
     with progress.Bar(what="tiles") as bar:
         report = stylize_file(
             args.content[0],
             args.style,
             args.output,
             arguments.controls(args),
-            progress=lambda done, total: bar(progress.Progress(total, 0, done, 0)),
+            progress=tell,
             **arguments.given(args, *_OPTIONS),
         )
     messages.note(*report.notices)

@@ -15,6 +15,7 @@ from pathlib import Path
 from jaxstyle import image
 from jaxstyle.folders import manifest
 from jaxstyle.painting.options import PathLike
+from jaxstyle.painting.unfinished import SUFFIX
 
 SIGNS = "*?["
 """What makes an argument a pattern, unless there is a file of that name."""
@@ -137,7 +138,7 @@ def _folder(root: str, prefix: str, recursive: bool, made: set[str]) -> Iterator
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                if recursive:
+                if recursive and not entry.name.endswith(SUFFIX):  # of an unfinished picture
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
             elif made and os.path.join(real, entry.name) in made:
                 yield None
@@ -161,7 +162,7 @@ def _pattern(pattern: str, recursive: bool, made: set[str]) -> Iterator[Found | 
                 seen.add(base / above)
                 made |= manifest.results(base / above)
         if os.path.isdir(path):
-            if recursive and "**" not in pattern:
+            if recursive and "**" not in pattern and not path.endswith(SUFFIX):
                 made |= manifest.results(path)
                 yield from _folder(path, f"{name.as_posix()}/", recursive, made)
         elif name.suffix.lower() in image.READ_SUFFIXES:

@@ -77,8 +77,8 @@ def write(
     streamed = is_streamed(chosen)
     if pyramid and chosen == "TIFF" and not streamed:
         notices.append("TIFF is written without tiles and smaller versions: they need tifffile (jaxstyle[large])")
-    if bits == 16 and (chosen == "DZI" or not streamed):
-        bits = 8
+    asked, bits = bits, kept_bits(chosen, bits)
+    if bits != asked:
         notices.append(f"{chosen} is written at 8 bits per channel: PNG keeps 16")
     if alpha is not None and chosen in ("JPEG", "BMP"):
         alpha = None
@@ -147,6 +147,11 @@ def check_target(
     if os.path.exists(tiles):
         check_replaceable(tiles, label)
     return None
+
+
+def kept_bits(format: str, bits: int) -> int:
+    """How many of ``bits``, 8 or 16, a format, as `format_of` names it, keeps of every sample."""
+    return bits if format != "DZI" and is_streamed(format) else 8
 
 
 def is_streamed(format: str) -> bool:

@@ -3,7 +3,7 @@
 A picture that fits in memory is read, painted and written as a whole. One that does not is read window by window
 (`jaxstyle.image.windows`), painted with what the method must know of the whole picture (`jaxstyle.painting.paint`) and
 written as its rows come (`jaxstyle.image.stream`): the same result, without seams, in memory that is bounded by the
-tile.
+tile. Stopped or killed, it goes on where it was (`jaxstyle.painting.bands`).
 
 In memory as a whole, at 3 or 6 bytes a pixel, remain: content that is not a common TIFF; results as JPEG, WebP or BMP.
 Two things differ from pictures done in memory, both by less than is seen: the colours of the content for
@@ -33,11 +33,13 @@ from jaxstyle.image import stream, windows
 from jaxstyle.image.source import ImageError, label_of, sent
 from jaxstyle.image.windows import Resized, Source
 from jaxstyle.methods.interface import Loaded, Style
+from jaxstyle.painting import bands, unfinished
 from jaxstyle.painting.names import default_output
 from jaxstyle.painting.options import Limits, Options, Output, PathLike, sort
 from jaxstyle.painting.picture import (
     check,
     encode_styles,
+    job_of,
     load_model,
     paint_source,
     recolours,
@@ -45,7 +47,7 @@ from jaxstyle.painting.picture import (
     several,
     too_many,
 )
-from jaxstyle.painting.plan import TileError, check_tile, fits
+from jaxstyle.painting.plan import TileError, check_tile, chosen_tile, fits
 from jaxstyle.painting.stroke_size import Shelf
 from jaxstyle.runtime import memory
 
@@ -113,7 +115,8 @@ def stylize_file(
       options: fields of `Controls`; and of what `jaxstyle.painting.options` has:
         ``weights_file``: name of shipped weights, or the path of a file that a trainer wrote.
         ``format``: of the result, instead of the suffix; for standard output by default the content's.
-        ``overwrite``: replace ``output`` if it is there. The files that are read are never replaced.
+        ``overwrite``: replace ``output`` if it is there, and throw away what was begun for another request. The files
+        that are read are never replaced.
         ``max_pixels``: the largest picture that is read.
         ``tile``: side of the tiles in pixels; painted in tiles also if it would fit as a whole.
         ``scratch``: folder for temporary files of pictures in tiles.
@@ -126,6 +129,7 @@ def stylize_file(
       TileError: ``tile`` is no multiple of the method's stride, or tiles or a pyramid are asked for of a model that
         needs whole pictures.
       WeightsError: ``weights_file`` cannot be used.
+      UnfinishedError: what was begun of ``output`` belongs to another request.
       TypeError: there is no such option.
       ValueError: as `jaxstyle.stylize`.
     """
@@ -134,7 +138,8 @@ def stylize_file(
     check(chosen, len(sources))
     target = _target(content, sources, output, saving.format)
     files = tuple(path for path in (content, *sources, *chosen.files()) if not image.is_standard(path))
-    stream.check_target(target, format=saving.format, overwrite=saving.overwrite, keep=files)
+    overwrite = saving.overwrite or unfinished.half_placed(target)
+    stream.check_target(target, format=saving.format, overwrite=overwrite, keep=files)
     loaded = load_model(weights_file)
     check_limits(loaded, limits)
     photo = image.source_of(content)
@@ -227,7 +232,7 @@ def streams(
     available: int | None = None,
 ) -> bool:
     """Whether a picture goes through `paint_file`: tiles were asked for, or a DeepZoom pyramid as the result; or the
-    picture does not fit in memory, and the model can do something about it.
+    picture does not fit in memory, or was begun so, and the model can do something about it.
 
     Args:
       content: the picture; of a file only the header is read.
@@ -244,6 +249,8 @@ def streams(
         return True
     if not loaded.needs.windowed:
         return False
+    if unfinished.begun(output) is not None:
+        return True
     shape = image.dimensions(content)
     result = image.output_size(shape, controls.size)
     free = memory.available_memory(limits.devices) if available is None and limits.devices else available
@@ -266,7 +273,9 @@ def paint_file(
     """Stylizes a picture of any size, from file to file; all controls may be combined.
 
     16-bit depth, transparency and EXIF data are kept where the format allows. Whatever goes wrong, interruption
-    included, leaves what was there before and nothing else.
+    included, leaves what was there before, and in a folder with ``.jaxstyle-part`` after the name of ``output`` the
+    rows that are done (`jaxstyle.painting.bands`): the same call goes on with them. Nothing is kept of what goes to
+    standard output, of a painting that ``style_size`` puts together from others, nor where the disk has no room.
 
     Args:
       content: a picture file, its bytes, or ``"-"`` for standard input.
@@ -279,8 +288,8 @@ def paint_file(
       limits: ``scratch`` is a folder on a disk with room for the features (of AdaIN 32 bytes per pixel of the result),
         which saves a third of the time; with ``style_size`` 12 of them must be there. By default the folder of
         ``output``. Its files are nameless and gone with the process, whatever happens to it.
-      saving: how it is written.
-      progress: called with the number of windows done and their total.
+      saving: how it is written; ``overwrite`` also throws away what was begun for another request.
+      progress: called with the number of windows done, those of an earlier run included, and their total.
 
     Returns:
       A `Painting`.
@@ -288,15 +297,17 @@ def paint_file(
     Raises:
       ImageError: a picture cannot be read or written, ``output`` exists, or the scratch folder has no room.
       TileError: the model cannot be painted in such tiles, or needs whole pictures.
+      UnfinishedError: what was begun of ``output`` belongs to another request.
       ValueError: a control is out of range or does not fit the styles.
+      KeyboardInterrupt: with a message that says what is kept, if anything is.
     """
     if not loaded.needs.windowed:
         check_limits(loaded, limits)
         raise TileError("output: this model looks at the whole picture, which is not painted piece by piece")
     keep = (content, *saving.keep, *controls.files())
     read = [path for path in keep if not (isinstance(path, bytes) or image.is_standard(path))]
-    stream.check_target(output, format=saving.format, overwrite=saving.overwrite, keep=read)
-    to_standard = image.is_standard(output)
+    overwrite, to_standard = saving.overwrite or unfinished.half_placed(output), image.is_standard(output)
+    stream.check_target(output, format=saving.format, overwrite=overwrite, keep=read)
     with contextlib.ExitStack() as stack:
         source = image.source_of(content)
         picture = stack.enter_context(windows.open_large(source, max_pixels=limits.max_pixels))
@@ -306,16 +317,20 @@ def paint_file(
         folder = limits.scratch or (tempfile.gettempdir() if to_standard else os.path.dirname(os.path.realpath(output)))
         pixels = _resized(picture.pixels, height, width)
         opacity = None if picture.alpha is None else _resized(picture.alpha, height, width)
-        bands = paint_source(
-            pixels,
-            encoded,
-            controls,
-            maps,
-            loaded,
-            shelf=stack.enter_context(Shelf(folder)),
-            limits=dataclasses.replace(limits, scratch=folder),
-            progress=progress,
-        )
+        part = None
+        if not to_standard and image.output_size((height, width), controls.style_size) == (height, width):
+            tile = chosen_tile(height, width, loaded.needs, limits.tile or bands.begun_tile(output, loaded.needs))
+            job = job_of(pixels, encoded, controls, maps, loaded, tile)
+            bits = stream.kept_bits(stream.format_of(output, saving.format), picture.bits)
+            request = bands.request(source, job, controls, loaded, bits)
+            part = bands.begin(output, request, job.plan, discard=saving.overwrite)
+        if part is not None:
+            stack.enter_context(part)
+            stack.enter_context(part.written(len(job.plan.bands), "bands"))
+            rows = bands.painted(loaded, job, controls, part, scratch=folder, progress=progress)
+        else:
+            shelf, within = stack.enter_context(Shelf(folder)), dataclasses.replace(limits, scratch=folder)
+            rows = paint_source(pixels, encoded, controls, maps, loaded, shelf=shelf, limits=within, progress=progress)
         notices = [f"{label_of(source)}: {notice}" for notice in picture.notices]
         notices += [*maps.notices, *maps.stretched(height, width), *too_many(height, width, loaded)]
         target, format = output, saving.format
@@ -324,14 +339,15 @@ def paint_file(
             target = stack.enter_context(sent(image.target_of(output), folder))
         notices += stream.write(
             target,
-            bands,
+            rows,
             height,
             width,
             alpha=opacity,
             bits=picture.bits,
             exif=picture.exif,
             format=format,
-            overwrite=saving.overwrite or to_standard,
+            overwrite=overwrite or to_standard,
+            work=None if part is None else part.folder,
         )
     return Painting(width, height, tuple(notices))
 

@@ -12,7 +12,7 @@ import collections
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -44,13 +44,28 @@ class Job(NamedTuple):
     plan: Plan
 
 
+class Begun(NamedTuple):
+    """A picture that an earlier run may have begun.
+
+    Attributes:
+      bands: the numbers of the bands that are missing, in their order.
+      survey: what the earlier run noted, or None.
+      note: told the survey of the whole picture once it is known, as JSON takes it: its leaves as lists.
+    """
+
+    bands: Sequence[int]
+    survey: list[Any] | None
+    note: Callable[[list[Any]], None]
+
+
 def paint(
     loaded: Loaded,
     job: Job,
     *,
     scratch: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[np.ndarray]:
+    begun: Begun | None = None,
+) -> Generator[np.ndarray, None, None]:
     """Paints a picture in memory that does not grow with its height.
 
     Args:
@@ -59,16 +74,18 @@ def paint(
       scratch: a folder for nameless temporary files with the features (of AdaIN 32 bytes a pixel, half with bfloat16),
         which saves encoding twice. Where they do not fit, everything is encoded twice after all.
       progress: called with the number of windows done and their total, where there are several.
+      begun: of a picture in tiles, what is missing; what painting that must see is encoded, and nothing surveyed again.
 
     Returns:
-      Bands of rows from top to bottom, float32 ``(h, W, 3)`` in [0, 1], together of the content's size.
+      Bands of rows from top to bottom, float32 ``(h, W, 3)`` in [0, 1], together of the content's size, or those that
+      are missing; the numbers of `Plan.bands` say which rows they are.
 
     Raises:
       ValueError: the content is no picture, or there are not as many shares as styles, or more styles than one for a
         model that cannot mix them.
     """
     _check(loaded, job)
-    return _bands(loaded, job, scratch, progress)
+    return _bands(loaded, job, scratch, progress, begun)
 
 
 def _check(loaded: Loaded, job: Job) -> None:
@@ -86,7 +103,8 @@ def _bands(
     job: Job,
     scratch: str | os.PathLike[str] | None,
     progress: Callable[[int, int], None] | None,
-) -> Iterator[np.ndarray]:
+    begun: Begun | None,
+) -> Generator[np.ndarray, None, None]:
     plan, canvas = job.plan, _Canvas(job)
     height, width = plan.extent
     if plan.whole:
@@ -94,6 +112,9 @@ def _bands(
         pixels = _whole(loaded.method, loaded.model, job.style, canvas.window(place, plan.encode_size))
         yield np.asarray(pixels)[:height, :width]
         return
+    rows = plan.bands
+    missing = range(len(rows)) if begun is None else begun.bands
+    known = None if begun is None or begun.survey is None else _from_lists(loaded, job, canvas, begun.survey)
     done = 0
 
     def step() -> None:
@@ -103,17 +124,20 @@ def _bands(
             progress(done, plan.windows)
 
     with _Store(loaded, canvas, scratch) as store:
-        survey = _measure(loaded, job, canvas, store, step)
-        for places in plan.paint:
-            top, bottom = places[0].core[:2]
+        places = plan.encode if known is None else _seen(plan, missing) if store.usable else []
+        done = plan.windows - len(places) - sum(len(plan.paint[number]) for number in missing)
+        survey = _measure(loaded, job, canvas, store, places, known, step)
+        if begun is not None and known is None:
+            begun.note([leaf.tolist() for leaf in jax.tree.leaves(survey)])
+        for number in missing:
+            top, bottom = rows[number]
             band = np.empty((bottom - top, plan.reach[1], 3), np.float32)
-            for place, pixels in _ahead(_painted(loaded, job, canvas, store, survey, places)):
+            for place, pixels in _ahead(_painted(loaded, job, canvas, store, survey, plan.paint[number])):
                 _, _, left, right = place.core
                 found = np.asarray(pixels)[top - place.top : bottom - place.top, left - place.left : right - place.left]
                 band[:, left:right] = found
                 step()
-            if top < height:  # pictures smaller than the least window end before it does
-                yield band[: min(bottom, height) - top, :width]
+            yield band[:, :width]
 
 
 class _Canvas:
@@ -138,14 +162,23 @@ class _Canvas:
         return Window(pixels[None], where, core, extent, shares[None])  # type: ignore[arg-type]
 
 
-def _measure(loaded: Loaded, job: Job, canvas: _Canvas, store: _Store, step: Callable[[], None]) -> Survey:
-    """The first pass: the survey of the whole picture, and the features, which go into the store."""
+def _measure(
+    loaded: Loaded,
+    job: Job,
+    canvas: _Canvas,
+    store: _Store,
+    places: list[Place],
+    known: Survey,
+    step: Callable[[], None],
+) -> Survey:
+    """The first pass: the survey of the whole picture, if not known, and the features, which go into the store."""
 
     def encoded() -> Iterator[tuple[Place, Features, Survey]]:
-        for place in job.plan.encode:
+        for place in places:
             window = canvas.window(place, job.plan.encode_size)
             features = _encode(loaded.method, loaded.model, window)
-            yield place, features, _survey(loaded.method, loaded.model, features, job.style, window)
+            survey = None if known is not None else _survey(loaded.method, loaded.model, features, job.style, window)
+            yield place, features, survey
 
     found: Survey = None
     for place, features, survey in _ahead(encoded()):
@@ -153,7 +186,22 @@ def _measure(loaded: Loaded, job: Job, canvas: _Canvas, store: _Store, step: Cal
         found = survey if found is None else loaded.method.merge(found, survey)
         store.write(place, features)
         step()
-    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), found)
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), found) if known is None else known
+
+
+def _seen(plan: Plan, bands: Sequence[int]) -> list[Place]:
+    """The windows of the first pass whose features are needed to paint some bands."""
+    tall = plan.paint_size[0]
+    tops = [plan.paint[number][0].top for number in bands]
+    return [p for p in plan.encode if any(p.core[0] < top + tall and top < p.core[1] for top in tops)]
+
+
+def _from_lists(loaded: Loaded, job: Job, canvas: _Canvas, leaves: list[Any]) -> Survey:
+    """The survey with these leaves."""
+    method, window = loaded.method, canvas.window(job.plan.encode[0], job.plan.encode_size)
+    features = jax.eval_shape(method.encode, loaded.model, window)
+    structure = jax.tree.structure(jax.eval_shape(method.survey, loaded.model, features, job.style, window))
+    return jax.tree.unflatten(structure, [np.asarray(leaf, np.float32) for leaf in leaves])
 
 
 def _painted(

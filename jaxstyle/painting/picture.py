@@ -23,7 +23,7 @@ from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting import stroke_size
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, sort
 from jaxstyle.painting.paint import Job, paint
-from jaxstyle.painting.plan import bucket, default_tile, fits, mirrored, plan_tiles, plan_whole
+from jaxstyle.painting.plan import bucket, chosen_tile, fits, mirrored, plan_tiles, plan_whole
 from jaxstyle.painting.shares import Shares
 from jaxstyle.painting.stroke_size import Shelf
 
@@ -250,23 +250,37 @@ def paint_source(
       TileError: the model cannot be painted in tiles of that size.
       ValueError: the controls do not fit the styles.
     """
-    controls.check_styles(count(style))
-    needs = loaded.needs
 
     def once(source: Source, counts: bool) -> Iterator[np.ndarray]:
         height, width = source.shape[:2]
-        parts = shares(count(style), controls, maps, height, width)
-        mixed = Shares(degree(controls, maps, height, width), parts, (height, width), needs.stride)
-        if limits.tile is None and fits(height, width, needs):
-            plan = plan_whole(height, width, needs)
-        else:
-            plan = plan_tiles(height, width, needs, limits.tile or default_tile(needs))
-        job = Job(source, style, mixed, plan)
+        tile = chosen_tile(height, width, loaded.needs, limits.tile)
+        job = job_of(source, style, controls, maps, loaded, tile)
         return paint(loaded, job, scratch=limits.scratch, progress=progress if counts else None)
 
     preview = image.output_size(pixels.shape, controls.style_size)
-    bands = stroke_size.painted(pixels, preview, once, shelf)
-    return _keep_chroma(bands, pixels) if controls.preserve_color == "luminance" else bands
+    return _colored(stroke_size.painted(pixels, preview, once, shelf), pixels, controls)
+
+
+def job_of(
+    pixels: Source, style: Style, controls: Controls, maps: Maps, loaded: Loaded, tile: int | None = None
+) -> Job:
+    """A picture with the controls that say what part each style has where.
+
+    Args:
+      pixels, style, controls, maps, loaded: see `paint_source`.
+      tile: side of the tiles in pixels; None: painted as one window.
+
+    Raises:
+      TileError: the model cannot be painted in tiles of that size.
+      ValueError: the controls do not fit the styles.
+    """
+    controls.check_styles(count(style))
+    height, width = pixels.shape[:2]
+    parts = shares(count(style), controls, maps, height, width)
+    mixed = Shares(degree(controls, maps, height, width), parts, (height, width), loaded.needs.stride)
+    if tile is None:
+        return Job(pixels, style, mixed, plan_whole(height, width, loaded.needs))
+    return Job(pixels, style, mixed, plan_tiles(height, width, loaded.needs, tile))
 
 
 def repaint(content: np.ndarray, style: np.ndarray, loaded: Loaded | None = None) -> np.ndarray:
@@ -287,8 +301,15 @@ def repaint(content: np.ndarray, style: np.ndarray, loaded: Loaded | None = None
         return np.concatenate(list(bands))
 
 
-def _keep_chroma(bands: Iterator[np.ndarray], pixels: Source) -> Iterator[np.ndarray]:
+def keep_colors(band: np.ndarray, top: int, pixels: Source, controls: Controls) -> np.ndarray:
+    """Rows of a painting from ``top`` on; with the content's colours where ``preserve_color`` is ``"luminance"``."""
+    if controls.preserve_color != "luminance":
+        return band
+    return colors.keep_chroma(band, pixels.read(top, top + len(band), 0, band.shape[1]))
+
+
+def _colored(bands: Iterator[np.ndarray], pixels: Source, controls: Controls) -> Iterator[np.ndarray]:
     top = 0
     for band in bands:
-        yield colors.keep_chroma(band, pixels.read(top, top + len(band), 0, band.shape[1]))
+        yield keep_colors(band, top, pixels, controls)
         top += len(band)

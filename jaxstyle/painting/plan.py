@@ -101,6 +101,15 @@ class Plan(NamedTuple):
         return len(self.encode) == 1 and self.encode_size == self.paint_size == self.canvas
 
     @property
+    def bands(self) -> list[tuple[int, int]]:
+        """The rows of the picture, (first, last + 1), that every row of painted windows gives; pictures smaller than
+        the least window end before the windows do, and one that is painted as a whole comes at once."""
+        if self.whole:
+            return [(0, self.extent[0])]
+        tops = [places[0].core[:2] for places in self.paint]
+        return [(top, min(bottom, self.extent[0])) for top, bottom in tops if top < self.extent[0]]
+
+    @property
     def windows(self) -> int:
         """How many there are, of both passes."""
         return len(self.encode) + sum(map(len, self.paint))
@@ -162,6 +171,14 @@ def fits(height: int, width: int, needs: Needs, available: int | None = None) ->
     """
     tall, wide = bucket(height, width, needs.stride)
     return not needs.windowed or memory.fits(tall * wide * needs.bytes_per_pixel, available)
+
+
+def chosen_tile(height: int, width: int, needs: Needs, tile: int | None = None) -> int | None:
+    """The side of a picture's tiles in pixels: what was asked for, or by default as the memory asks; None where it is
+    painted as one window."""
+    if tile is None and fits(height, width, needs):
+        return None
+    return tile or default_tile(needs)
 
 
 def default_tile(needs: Needs, available: int | None = None) -> int:

@@ -14,10 +14,8 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import errno
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,13 +27,13 @@ import numpy as np
 from jaxstyle.arrays import Array
 from jaxstyle.controls.controls import Size
 from jaxstyle.image import stream
-from jaxstyle.image.source import ImageError, is_standard, label_of, os_problem, sent, target_of
+from jaxstyle.image.source import ImageError, is_standard, label_of, sent, target_of
 from jaxstyle.methods.inr import files
 from jaxstyle.methods.inr.network import InrParams
 from jaxstyle.methods.inr.rendering import check_params
 from jaxstyle.painting.options import Limits, Output, PathLike
 from jaxstyle.painting.scene import Painter, View, ViewFields, open_scene
-from jaxstyle.painting.unfinished import SUFFIX, Unfinished
+from jaxstyle.painting.unfinished import Unfinished, digest, half_placed, opened
 from jaxstyle.runtime import memory
 from jaxstyle.runtime.progress import Progress
 
@@ -123,7 +121,7 @@ def render_file(
         raise ValueError(f"bits: expected 8 or 16, got {bits!r}")
     if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int) or tile < 1):
         raise ValueError(f"tile: expected a number of pixels of at least 1, got {tile!r}")
-    overwrite = writing.overwrite or _half_placed(output)
+    overwrite = writing.overwrite or half_placed(output)
     stream.check_target(output, format=writing.format, overwrite=overwrite, keep=files_read(fit, view))
     params, begun = fitted(fit), time.perf_counter()
     with open_scene(params, view, max_pixels=limits.max_pixels) as scene:
@@ -203,12 +201,6 @@ def check_format(output: PathLike, format: str, width: int, height: int) -> None
         raise ImageError(label, f"{problem}: PNG, TIFF (with tifffile) and .dzi are written row by row")
 
 
-def _half_placed(output: PathLike) -> bool:
-    """Whether a run was killed while it moved a DeepZoom pyramid into its place: the tiles first, then the index."""
-    real = os.path.realpath(output)
-    return real.lower().endswith(".dzi") and os.path.isdir(real + SUFFIX) and not os.path.exists(real)
-
-
 # ---- the run -----------------------------------------------------------------------------------------------
 
 
@@ -221,17 +213,11 @@ def _run(
     progress: Callable[[Progress], None] | None,
 ) -> tuple[int, tuple[str, ...]]:
     """Renders what is missing and writes the file: how many tiles were there, and notices."""
-    shape, count, label = (painter.rows, painter.columns, 3), painter.count, label_of(target)
-    try:
-        part = Unfinished(target, request, shape, painter.dtype, discard=writing.overwrite)
-    except OSError as error:
-        raise ImageError(label + SUFFIX, f"cannot be made: {os_problem(error)}") from error
-    with part:
-        part.keep = part.done > 0
+    shape, count = (painter.rows, painter.columns, 3), painter.count
+    with opened(target, request, shape, painter.dtype, discard=writing.overwrite) as part:
         kept = part.done
         report = (lambda: progress(Progress(count, kept, max(0, part.done - kept), 0))) if progress else lambda: None
-        _check_room(part.folder, (count - kept) * int(np.prod(shape)) * painter.dtype.itemsize, label)
-        try:
+        with part.written(count, resumable=resumable):
             notices = stream.write(
                 target,
                 _bands(painter, part, report),
@@ -242,37 +228,7 @@ def _run(
                 pyramid=True,
                 work=part.folder,
             )
-        except ImageError as error:
-            if not _keeps(part, count, resumable):
-                raise
-            raise ImageError(error.label, f"{error.problem}; {_words(part, count, target)}") from error.__cause__
-        except KeyboardInterrupt:
-            if not _keeps(part, count, resumable):
-                raise
-            raise KeyboardInterrupt(f"interrupted; {_words(part, count, target)}") from None
-        except BaseException:
-            _keeps(part, count, resumable)
-            raise
-        part.keep = False
     return kept, notices
-
-
-def _keeps(part: Unfinished, count: int, resumable: bool) -> bool:
-    """Whether there is anything worth keeping of a run that came to a bad end."""
-    part.keep = resumable and count > 1 and part.done > 0
-    return part.keep
-
-
-def _words(part: Unfinished, count: int, target: str) -> str:
-    return f"{part.done} of {count} tiles are kept in {target}{SUFFIX}, and the same command goes on"
-
-
-def _check_room(folder: str, size: int, label: str) -> None:
-    """Raises ImageError where the tiles that are missing do not fit on the disk."""
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        problem = f"cannot be written: no space left on device: {size / 1e6:.2f} MB are needed, {free / 1e6:.2f} free"
-        raise ImageError(label, problem) from OSError(errno.ENOSPC, problem)
 
 
 def _bands(painter: Painter, part: Unfinished, report: Callable[[], None]) -> Iterator[np.ndarray]:
@@ -321,23 +277,12 @@ def _request(painter: Painter, view: View) -> dict[str, Any]:
         "size": [scene.width, scene.height],
         "region": list(scene.region),
         "alpha": controls["alpha"],
-        "alpha_map": _digest(controls["alpha_map"]),
+        "alpha_map": digest(controls["alpha_map"]),
         "gradient": controls["gradient"],
-        "mask": [_digest(name) for name in controls["mask"] or ()],
+        "mask": [digest(name) for name in controls["mask"] or ()],
         "mask_alpha": list(view.mask_alpha or ()),
         "bits": painter.bits,
         "tile": [painter.rows, painter.columns],
         "device": painter.kind,
         "jax": jax.__version__,
     }
-
-
-def _digest(name: str | None) -> str | None:
-    """SHA-256 of a file; what is in memory has it as its name already."""
-    if name is None or name.startswith("sha256:"):
-        return name
-    try:
-        with open(name, "rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    except OSError as error:
-        raise ImageError(name, os_problem(error)) from error

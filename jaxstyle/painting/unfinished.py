@@ -9,16 +9,20 @@ what is known of the whole picture, are in the journal as well.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
+import hashlib
 import json
 import os
 import shutil
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from jaxstyle.runtime.journal import Journal, read
+from jaxstyle.image.source import ImageError, label_of, os_problem
+from jaxstyle.runtime.journal import Journal, JournalError, read
 
 SUFFIX = ".jaxstyle-part"
 _JOURNAL, _SAMPLES, _REQUEST, _NOTE = "journal.jsonl", "samples", "request", "note "
@@ -32,6 +36,8 @@ class Unfinished:
     """Tiles on disk, open for reading and writing, and locked against other processes; a context manager.
 
     Attributes:
+      target: the picture that it will be.
+      shape, dtype: of a tile.
       folder: where they are; it may hold more of what is not finished.
       keep: whether the folder stays when it is closed.
     """
@@ -57,10 +63,10 @@ class Unfinished:
           JournalError: another process is at work in the folder.
           OSError: it cannot be made.
         """
-        self.folder = os.path.realpath(target) + SUFFIX
+        self.target, self.folder = os.fspath(target), os.path.realpath(target) + SUFFIX
+        self.shape, self.dtype = shape, dtype
         self.keep = True
-        self._label = os.fspath(target) + SUFFIX
-        self._shape, self._dtype = shape, dtype
+        self._label = self.target + SUFFIX
         self._size = int(np.prod(shape)) * dtype.itemsize
         self._check_folder()
         os.makedirs(self.folder, exist_ok=True)
@@ -133,7 +139,7 @@ class Unfinished:
         if len(data) != self._size or zlib.crc32(data) != record.get("crc32"):
             self._tiles.discard(number)
             return None
-        return np.frombuffer(data, self._dtype).reshape(self._shape)
+        return np.frombuffer(data, self.dtype).reshape(self.shape)
 
     def write(self, number: int, tile: np.ndarray) -> None:
         """Puts a tile away.
@@ -141,7 +147,7 @@ class Unfinished:
         Raises:
           OSError: the disk is full, say.
         """
-        data = np.ascontiguousarray(tile, self._dtype).tobytes()
+        data = np.ascontiguousarray(tile, self.dtype).tobytes()
         self._file.seek(number * self._size)
         written = 0
         while written < len(data):
@@ -160,6 +166,89 @@ class Unfinished:
     def noted(self, key: str) -> Any:
         """The newest value of a note, or None."""
         return (self._journal.last(_NOTE + key) or {}).get("value")
+
+    @contextlib.contextmanager
+    def written(self, count: int, what: str = "tiles", *, resumable: bool = True) -> Iterator[None]:
+        """Around the writing of the picture, after which the folder goes. What goes wrong leaves the tiles that are
+        done, if there are any, and says so.
+
+        Args:
+          count: how many tiles there are.
+          what: they are called.
+          resumable: False: what goes wrong leaves nothing.
+
+        Raises:
+          ImageError: the tiles that are missing do not fit on the disk.
+        """
+        self.keep = self.done > 0
+        self._check_room((count - self.done) * self._size)
+        try:
+            yield
+        except BaseException as error:
+            self.keep = resumable and count > 1 and self.done > 0
+            words = f"{self.done} of {count} {what} are kept in {self._label}, and the same command goes on"
+            if self.keep and isinstance(error, ImageError):
+                raise ImageError(error.label, f"{error.problem}; {words}") from error.__cause__
+            if self.keep and isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(f"interrupted; {words}") from None
+            raise
+        self.keep = False
+
+    def _check_room(self, size: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if free < size:
+            found = f"{size / 1e6:.2f} MB are needed, {free / 1e6:.2f} free"
+            problem = f"cannot be written: no space left on device: {found}"
+            raise ImageError(label_of(self.target), problem) from OSError(errno.ENOSPC, problem)
+
+
+# ---- what was begun ----------------------------------------------------------------------------------------
+
+
+def opened(
+    target: str | os.PathLike[str],
+    request: dict[str, Any],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    discard: bool = False,
+) -> Unfinished:
+    """`Unfinished`; a folder that cannot be made is an ImageError."""
+    try:
+        return Unfinished(target, request, shape, dtype, discard=discard)
+    except OSError as error:
+        raise ImageError(label_of(target) + SUFFIX, f"cannot be made: {os_problem(error)}") from error
+
+
+def begun(target: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """What an unfinished picture, of which something is done, was requested to be; None if there is none."""
+    journal = os.path.join(os.path.realpath(target) + SUFFIX, _JOURNAL)
+    try:
+        records = {record["output"]: record for record in read(journal)}
+    except JournalError:
+        return None
+    return records[_REQUEST].get("request") if len(records) > 1 and _REQUEST in records else None
+
+
+def half_placed(target: str | os.PathLike[str]) -> bool:
+    """Whether a run was killed while it moved a DeepZoom pyramid into its place: the tiles first, then the index."""
+    real = os.path.realpath(target)
+    return real.lower().endswith(".dzi") and os.path.isdir(real + SUFFIX) and not os.path.exists(real)
+
+
+def digest(name: str | None) -> str | None:
+    """SHA-256 of a file, for a request; what is in memory has it as its name already.
+
+    Raises:
+      ImageError: the file cannot be read.
+    """
+    if name is None or name.startswith("sha256:"):
+        return name
+    try:
+        with open(name, "rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise ImageError(name, os_problem(error)) from error
 
 
 def _outputs(journal: str) -> set[str]:
