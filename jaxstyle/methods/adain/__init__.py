@@ -1,0 +1,79 @@
+"""AdaIN: arbitrary style transfer in one forward pass (Huang & Belongie 2017, arXiv:1703.06868).
+
+``T(c, s, alpha) = g((1 - alpha) f(c) + alpha AdaIN(f(c), f(s)))`` (Eq. 14): f is normalised VGG to
+``relu4_1``, g the decoder. `Model` is a pytree that holds both; `encode_style` turns a style image into a
+small reusable pytree; `stylize` does the rest.
+
+Differs from the paper: VGG-16 is the default encoder (its weights are shipped; VGG-19 works alike), Adam's
+hyper-parameters are the trainer's business, and an identity term can be added to Eq. 11, so that alpha = 0
+gives the photo back.
+"""
+
+from jaxstyle.methods import interface
+from jaxstyle.methods.adain.files import load, load_encoder, save, to_arrays
+from jaxstyle.methods.adain.fusion import Place, fuse, mix
+from jaxstyle.methods.adain.inference import encode_style, stack, stylize
+from jaxstyle.methods.adain.loss import ContentTerm, Options, objective, running_statistics
+from jaxstyle.methods.adain.network import (
+    SMALLEST,
+    STRIDE,
+    STYLE_TAPS,
+    Decoder,
+    DecoderNorm,
+    Fusion,
+    Model,
+    Style,
+    decode,
+    encode,
+    init_decoder,
+)
+from jaxstyle.methods.adain.windows import Survey, encode_padded_styles, encode_window, merge, needs, paint, survey
+
+__all__ = [
+    "METHOD",
+    "SMALLEST",
+    "STRIDE",
+    "STYLE_TAPS",
+    "ContentTerm",
+    "Decoder",
+    "DecoderNorm",
+    "Fusion",
+    "Model",
+    "Options",
+    "Place",
+    "Style",
+    "Survey",
+    "decode",
+    "encode",
+    "encode_padded_styles",
+    "encode_style",
+    "encode_window",
+    "fuse",
+    "init_decoder",
+    "load",
+    "load_encoder",
+    "merge",
+    "mix",
+    "needs",
+    "objective",
+    "paint",
+    "running_statistics",
+    "save",
+    "stack",
+    "stylize",
+    "survey",
+    "to_arrays",
+]
+
+METHOD = interface.Method(
+    kind="adain",
+    model=Model,
+    load=load,
+    save=save,
+    needs=needs,
+    encode_style=encode_padded_styles,
+    encode=encode_window,
+    survey=survey,
+    merge=merge,
+    paint=paint,
+)

@@ -1,0 +1,107 @@
+"""AdaIN's models in weight files: the decoder in one, the encoder in that of VGG."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxstyle import weights
+from jaxstyle.arrays import Params
+from jaxstyle.methods.adain.network import Model, init_decoder
+from jaxstyle.nets import vgg
+
+_DEEPEST = "conv4_1"
+
+
+def load_encoder(source: str = "vgg16") -> tuple[Params, vgg.Arch]:
+    """The frozen encoder f: normalised VGG up to ``conv4_1`` from a weight file with calibrated scales.
+
+    Args:
+      source: the name of shipped weights, or a file that ``jaxstyle convert-vgg --calibrate`` wrote.
+
+    Returns:
+      ``(params, arch)``.
+
+    Raises:
+      WeightsError: the file is missing, damaged, not VGG, or not calibrated.
+    """
+    file = weights.load(source, kind="vgg")
+    arch: vgg.Arch = file.metadata.get("arch")  # type: ignore[assignment]
+    prefix = "mean_activation."
+    scales = {k.removeprefix(prefix): v for k, v in file.arrays.items() if k.startswith(prefix)}
+    if not scales:
+        raise weights.WeightsError(f"{source}: has no calibrated scales; convert it with --calibrate FOLDER")
+    try:
+        params = vgg.from_arrays(file.arrays, arch, through=_DEEPEST)
+        return vgg.normalise(params, scales), arch
+    except ValueError as error:
+        raise weights.WeightsError(f"{source}: {error}") from None
+
+
+def to_arrays(decoder: Params, dtype: Any = np.float16) -> dict[str, np.ndarray]:
+    """The decoder's variables by name: ``{"params.conv0.kernel": ...}``.
+
+    Args:
+      decoder: the variables.
+      dtype: of the kernels; everything else is float32.
+
+    Returns:
+      Flat arrays, as `save` writes and `load` reads them.
+    """
+    flat = jax.tree_util.tree_flatten_with_path(decoder)[0]
+    named = {".".join(str(k.key) for k in path): np.asarray(leaf) for path, leaf in flat}
+    return {k: v.astype(dtype if k.endswith(".kernel") else np.float32) for k, v in named.items()}
+
+
+def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
+    """Writes the decoder as one safetensors file (float16 kernels); the encoder is named by its architecture.
+
+    Args:
+      path: the file.
+      model: its decoder is written.
+      metadata: more entries for the file's header, such as ``licence``.
+
+    Raises:
+      WeightsError: the file cannot be written.
+    """
+    config = {"arch": model.arch, "fusion": model.fusion, "norm": model.norm}
+    weights.save(path, to_arrays(model.decoder), {"kind": "adain", **config, **metadata})
+
+
+def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
+    """Loads a model: shipped weights by name, or your own by path.
+
+    Args:
+      source: ``"adain_vgg16"`` or the path of a file that `save` or the trainer wrote.
+      encoder: a VGG weight file; by default the shipped VGG-16, which fits decoders trained on it.
+
+    Returns:
+      A `Model`.
+
+    Raises:
+      WeightsError: a file is missing, damaged, of another kind, or encoder and decoder do not fit.
+    """
+    file = weights.load(source, kind="adain")
+    wanted, fusion, norm = (file.metadata.get(name) for name in ("arch", "fusion", "norm"))
+    params, arch = load_encoder(encoder or "vgg16")
+    if arch != wanted:
+        raise weights.WeightsError(f"{source}: made for encoder {wanted}, but the one given is {arch}")
+    decoder: Params = {}
+    for name, array in file.arrays.items():
+        *parts, last = name.split(".")
+        node = decoder
+        for part in parts:
+            node = node.setdefault(part, {})
+        node[last] = np.asarray(array, np.float32)
+    model = Model(params, decoder, arch, fusion, norm)  # type: ignore[arg-type]
+    try:
+        fresh = jax.eval_shape(init_decoder, jax.random.key(0), model)
+    except ValueError as error:
+        raise weights.WeightsError(f"{source}: {error}") from None
+    if jax.tree.map(np.shape, decoder) != jax.tree.map(np.shape, fresh):
+        kind = f"{arch}, fusion {fusion} and norm {norm}"
+        raise weights.WeightsError(f"{source}: its arrays are not those of a decoder for {kind}")
+    return jax.device_put(model)

@@ -1,0 +1,123 @@
+"""The networks of AdaIN (arXiv:1703.06868): the frozen encoder f, the decoder g (Eq. 8 and 10), and what holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import struct
+
+from jaxstyle.arrays import Array, Features, Image, Params
+from jaxstyle.nets import vgg
+from jaxstyle.nets.convolutions import Conv3x3, inner, ring
+from jaxstyle.nets.stats import Moments, inside
+
+Fusion = Literal["adain", "concat"]
+DecoderNorm = Literal["none", "batch", "instance"]
+
+STRIDE = 8  # of relu4_1
+SMALLEST = 2 * STRIDE  # reflect padding needs two pixels at relu4_1
+STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # Eq. 13
+
+
+class Decoder(nn.Module):
+    """The decoder g of Eq. 10: the mirror of VGG up to ``relu4_1``; reflect padding, nearest up-sampling.
+
+    Attributes:
+      arch: the encoder it mirrors; VGG-19 has one 256>256 convolution more.
+      norm: ``"none"`` (the paper's choice), ``"batch"`` or ``"instance"`` (its Sec. 7.2).
+      dtype: type of the convolutions.
+    """
+
+    arch: vgg.Arch = "vgg16"
+    norm: DecoderNorm = "none"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, t: Features, *, train: bool = False, size: Array | None = None) -> Image:
+        """Features ``(N, H, W, C)`` -> images ``(N, 8 H, 8 W, 3)``, about [0, 1], not clipped.
+
+        ``train`` makes batch normalisation use the batch's statistics and update the running ones. ``size``: (2,), what
+        lies beyond so many rows and columns of ``t`` has no influence on what lies inside.
+        """
+        if self.norm not in ("none", "batch", "instance"):
+            raise ValueError(f"norm: expected 'none', 'batch' or 'instance', got {self.norm!r}")
+        block3 = vgg.BLOCKS[self.arch][2]
+        plan = [(256, False), (256, True), *[(256, False)] * (block3 - 2), (128, False)]
+        plan += [(128, True), (64, False), (64, True)]
+        x = ring(t)
+        for i, (width, upsample) in enumerate(plan):
+            x = Conv3x3(width, upsample=upsample, dtype=self.dtype, name=f"conv{i}")(x, size)
+            size = 2 * size if upsample and size is not None else size
+            if self.norm == "batch":
+                x = ring(nn.BatchNorm(use_running_average=not train, momentum=0.99, name=f"norm{i}")(inner(x)))
+            elif self.norm == "instance":
+                x = inner(x)
+                x = ring(nn.InstanceNorm(name=f"norm{i}")(x, mask=None if size is None else inside(x.shape, size)))
+            x = nn.relu(x)
+        return inner(Conv3x3(3, dtype=self.dtype, name=f"conv{len(plan)}")(x, size)).astype(jnp.float32)
+
+
+@struct.dataclass
+class Model:
+    """Everything that AdaIN needs to stylize: a pytree.
+
+    Attributes:
+      encoder: normalised VGG parameters up to ``conv4_1`` (see `jaxstyle.vgg.normalise`).
+      decoder: the decoder's variables: ``{"params": ...}``, with batch normalisation also ``"batch_stats"``.
+      arch, fusion, norm: static configuration; ``fusion`` and ``norm`` are the options of Sec. 7.2.
+      dtype: static, the type of the convolutions; statistics and losses are float32 anyway.
+    """
+
+    encoder: Params
+    decoder: Params
+    arch: vgg.Arch = struct.field(pytree_node=False, default="vgg16")
+    fusion: Fusion = struct.field(pytree_node=False, default="adain")
+    norm: DecoderNorm = struct.field(pytree_node=False, default="none")
+    dtype: Any = struct.field(pytree_node=False, default=jnp.float32)
+
+
+@struct.dataclass
+class Style:
+    """An encoded style: make it once with `encode_style`, use it for any number of pictures.
+
+    Attributes:
+      moments: of ``relu4_1``, each ``(N, 512)``: all that AdaIN needs.
+      features: ``(N, H, W, 512)``, only with ``fusion="concat"``.
+    """
+
+    moments: Moments
+    features: Features | None = None
+
+
+def encode(
+    model: Model, images: Image, taps: Sequence[str] = ("relu4_1",), *, size: Array | None = None
+) -> dict[str, Features]:
+    """f of Eq. 8: ``{tap: (N, H', W', C)}`` of images ``(N, H, W, 3)`` at least 16 pixels high and wide.
+
+    ``size``: (2,), height and width of the pictures where ``images`` are larger, see `jaxstyle.vgg.features`.
+
+    Raises:
+      ValueError: ``images`` are too small or no images, or a tap is unknown.
+    """
+    net, dtype = model.encoder, model.dtype
+    return vgg.features(net, images, taps, arch=model.arch, padding="reflect", dtype=dtype, size=size)
+
+
+def decode(model: Model, t: Features, *, size: Array | None = None) -> Image:
+    """g of Eq. 10: features ``(N, H, W, 512)`` -> images ``(N, 8 H, 8 W, 3)``, not clipped; ``size``: see `Decoder`."""
+    return Decoder(model.arch, model.norm, model.dtype).apply(model.decoder, t, size=size)  # type: ignore[return-value]
+
+
+def init_decoder(key: Array, model: Model) -> Params:
+    """Fresh decoder variables for a model's configuration (He-normal kernels).
+
+    Raises:
+      ValueError: an unknown fusion or normalisation.
+    """
+    if model.fusion not in ("adain", "concat"):
+        raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
+    width = 1024 if model.fusion == "concat" else 512
+    return dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width))))
