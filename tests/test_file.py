@@ -97,11 +97,11 @@ def test_all_controls_at_once(files, model):
         weights=(2, 1),
         mask=("mask.png", "ramp.png"),
         preserve_color="luminance",
-        size=60,
+        size=100,
     )
     steps = []
     found, done, whole = both(model, chosen, 2, progress=lambda *step: steps.append(step))
-    assert (done.width, done.height) == (88, 60) == whole.pixels.shape[1::-1]
+    assert (done.width, done.height) == (147, 100) == whole.pixels.shape[1::-1]
     np.testing.assert_allclose(found.pixels, whole.pixels, atol=0.05 / 255)
     np.testing.assert_allclose(found.alpha, whole.alpha, atol=1e-4)
     assert (found.bits, found.exif) == (16, image.read("photo.png").exif)

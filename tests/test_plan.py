@@ -100,6 +100,12 @@ def test_plan_tiles(height, width, tile):
     assert plan.margin == 32 and plan.windows == len(plan.encode) + len(rows) * len(columns)
 
 
+def test_windows_that_all_hold_the_picture_are_one():
+    """Tiles of 32 pixels see 64 pixels beyond them: nothing is gained by cutting a picture that is not larger."""
+    assert plan_tiles(60, 88, NEEDS, 32).whole
+    assert not plan_tiles(100, 88, NEEDS, 32).whole and not plan_tiles(60, 147, NEEDS, 32).whole
+
+
 @pytest.mark.parametrize("tile", [100, 0, -8, 4])
 def test_a_tile_is_a_multiple_of_the_stride(tile):
     with pytest.raises(TileError, match=f"tile: expected a positive multiple of 8 pixels, got {tile}"):
