@@ -216,7 +216,7 @@ with windows.open_large(sys.argv[1]) as picture:
     height, width = picture.pixels.shape[:2]
     plan = plan_tiles(height, width, loaded.needs, 512)
     job = Job(picture.pixels, style, Shares(1.0, np.ones(1), (height, width), 8), plan)
-    stream.write(sys.argv[2], paint(loaded, job, scratch=sys.argv[3]), height, width)
+    stream.write(sys.argv[2], stream.Rows(paint(loaded, job, scratch=sys.argv[3]), height, width))
 lines = open("/proc/self/status").read().splitlines()  # ru_maxrss would begin with that of the process before
 peak = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
 print(json.dumps({"peak": peak, "height": height, "width": width}))

@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -31,31 +31,41 @@ _PNG_ROWS = 64
 _CHANNELS_OF_PNG = {3: 2, 4: 6}  # colour types RGB, RGBA
 
 
-def write(
-    target: str | os.PathLike[str],
-    bands: Iterable[np.ndarray],
-    height: int,
-    width: int,
-    *,
-    alpha: Source | None = None,
-    bits: int = 8,
-    exif: bytes | None = None,
-    format: str | None = None,
-    quality: int | None = None,
-    overwrite: bool = True,
-    pyramid: bool = False,
-    work: str | os.PathLike[str] | None = None,
-) -> tuple[str, ...]:
-    """Writes a picture from bands of rows.
+class Rows(NamedTuple):
+    """A picture that comes row by row.
 
-    Args:
-      target: its suffix chooses the format: ``.png``, ``.tif``, ``.dzi``, or one that `jaxstyle.image.write` knows.
+    Attributes:
       bands: float ``(h, width, 3)``, sRGB-encoded, from top to bottom; clipped to [0, 1] and rounded to nearest; or
         samples as they are to be, uint8 or uint16 by ``bits``.
       height, width: of the whole picture.
       alpha: the transparency, ``(height, width)``; left out where the format has none.
       bits: 8, or 16 for PNG and TIFF.
       exif: EXIF block; kept in PNG, JPEG and WebP.
+    """
+
+    bands: Iterable[np.ndarray]
+    height: int
+    width: int
+    alpha: Source | None = None
+    bits: int = 8
+    exif: bytes | None = None
+
+
+def write(
+    target: str | os.PathLike[str],
+    picture: Rows,
+    *,
+    format: str | None = None,
+    quality: int | None = None,
+    overwrite: bool = True,
+    pyramid: bool = False,
+    work: str | os.PathLike[str] | None = None,
+) -> tuple[str, ...]:
+    """Writes a picture as its rows come.
+
+    Args:
+      target: its suffix chooses the format: ``.png``, ``.tif``, ``.dzi``, or one that `jaxstyle.image.write` knows.
+      picture: what is written.
       format: instead of the suffix, as in `jaxstyle.image.write`; DeepZoom goes by its suffix alone.
       quality: 1 to 100, of JPEG and WebP, and of DeepZoom's JPEG tiles; None: 95.
       overwrite: False refuses a target that exists.
@@ -66,8 +76,9 @@ def write(
       Sentences for the user about what the format could not hold.
 
     Raises:
-      ImageError: what `check_target` says, ``bands`` of another size, or a file that cannot be written.
+      ImageError: what `check_target` says, bands of another size, or a file that cannot be written.
     """
+    bands, height, width, alpha, bits, exif = picture
     label, path = label_of(target, "output"), os.path.realpath(target)
     notices: list[str] = []
     check_target(target, format=format, overwrite=overwrite)  # before the first band, which may cost hours

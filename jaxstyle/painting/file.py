@@ -31,6 +31,7 @@ from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import open_maps, read_maps
 from jaxstyle.image import stream, windows
 from jaxstyle.image.source import ImageError, label_of, sent
+from jaxstyle.image.stream import Rows
 from jaxstyle.image.windows import Resized, Source
 from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting import bands, unfinished
@@ -339,12 +340,7 @@ def paint_file(
             target = stack.enter_context(sent(image.target_of(output), folder))
         notices += stream.write(
             target,
-            rows,
-            height,
-            width,
-            alpha=opacity,
-            bits=picture.bits,
-            exif=picture.exif,
+            Rows(rows, height, width, opacity, picture.bits, picture.exif),
             format=format,
             overwrite=overwrite or to_standard,
             work=None if part is None else part.folder,

@@ -28,6 +28,7 @@ from jaxstyle.arrays import Array
 from jaxstyle.controls.controls import Size
 from jaxstyle.image import stream
 from jaxstyle.image.source import ImageError, is_standard, label_of, sent, target_of
+from jaxstyle.image.stream import Rows
 from jaxstyle.methods.inr import files
 from jaxstyle.methods.inr.network import InrParams
 from jaxstyle.methods.inr.rendering import check_params
@@ -220,10 +221,7 @@ def _run(
         with part.written(count, resumable=resumable):
             notices = stream.write(
                 target,
-                _bands(painter, part, report),
-                painter.scene.height,
-                painter.scene.width,
-                bits=painter.bits,
+                Rows(_bands(painter, part, report), painter.scene.height, painter.scene.width, bits=painter.bits),
                 format=writing.format,
                 pyramid=True,
                 work=part.folder,

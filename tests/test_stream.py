@@ -6,13 +6,17 @@ import pytest
 
 from jaxstyle import image
 from jaxstyle.image import ImageError, stream, tiff
-from jaxstyle.image.stream import check_target, write
+from jaxstyle.image.stream import Rows, check_target
 from jaxstyle.image.windows import ArraySource, open_large
 
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 531, 700
 PIXELS = np.repeat(np.repeat(RNG.random((59, 70, 3), np.float32), 9, 0), 10, 1)
 MASK = np.repeat(np.repeat(RNG.random((59, 70), np.float32), 9, 0), 10, 1)
+
+
+def write(target, bands, height, width, *, alpha=None, bits=8, exif=None, **options):
+    return stream.write(target, Rows(bands, height, width, alpha, bits, exif), **options)
 
 
 def bands(pixels=PIXELS, heights=(1, 300, 7, 223)):
