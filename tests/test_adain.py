@@ -471,6 +471,18 @@ def test_a_style_of_another_size_than_the_content():
     assert float(loss) == pytest.approx(float(terms["content"] + 2 * terms["style"]), rel=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 16, 16, 3), (2, 24, 16, 3)])
+def test_style_relative_to_the_photo(shape):
+    m, contents, styles = model(), images(2, 16, 16, seed=2), images(*shape[:3], seed=3)
+    options = {"relative_style": True, "relative_to": "photo"}
+    _, terms = jax.jit(functools.partial(adain.objective, **options))(m.decoder, m, contents, styles)
+    c, s = (encode(m, x, taps=adain.STYLE_TAPS) for x in (contents, styles))
+    f_o = encode(m, decode(m, adain.fuse(m, c["relu4_1"], adain.Style(moments(s["relu4_1"])))), taps=adain.STYLE_TAPS)
+    before, targets = ({tap: moments(f) for tap, f in x.items()} for x in (c, s))
+    expected = style_loss(f_o, targets, relative=True, before=before)
+    assert float(terms["style"]) == pytest.approx(float(expected), rel=1e-4)
+
+
 @pytest.mark.slow
 def test_the_standardised_content_term():
     m, (contents, styles) = model(), PAIR

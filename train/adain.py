@@ -65,6 +65,7 @@ class Config:
     crop: int = flag(256, "side of the training crops in pixels, a multiple of 8")
     largest_crop: int = flag(0, "cut windows of --crop up to this side, shrunk to --crop; 0: --crop only")
     resize: int = flag(512, "short side to which pictures are brought before cropping, in pixels")
+    augment: float = flag(0.0, "share of the style crops that are recoloured, made graphic, mixed, or patterns")
     holdout: int = flag(40, "pictures of each set held out for validation")
     seed: int = flag(0, "of weights, order and crops")
     lr: float = flag(1e-4, "learning rate of Adam")
@@ -72,6 +73,7 @@ class Config:
     style_weight: float = flag(10.0, "lambda of Eq. 11")
     content_term: adain.ContentTerm = flag("features", "what Lc compares: f(g(t)) with t, or both standardised")  # noqa: RUF009
     relative_style: bool = flag(False, "Ls relative to the style's own statistics")
+    relative_to: Literal["style", "photo"] = flag("style", "to those, or to how far from them the photo is")
     identity_weight: float = flag(0.0, "weight of the identity term")
     identity_share: float = flag(0.25, "share of pairs that get the identity term, if it has a weight")
     fusion: adain.Fusion = flag("adain", "how content and style features meet (Sec. 7.2)")  # noqa: RUF009
@@ -100,6 +102,10 @@ class Config:
             raise ConfigError(f"average: {self.average}; expected 0 to less than 1")
         if not 0 < self.identity_share <= 1:
             raise ConfigError(f"identity_share: {self.identity_share}; expected more than 0, at most 1")
+        if not 0 <= self.augment <= 1:
+            raise ConfigError(f"augment: {self.augment}; expected 0 to 1")
+        if self.relative_to == "photo" and not self.relative_style:
+            raise ConfigError("relative_to: photo needs relative_style")
         if self.parallel == "pmap" and self.norm == "batch":
             raise ConfigError("parallel: pmap would normalise per device; use jit with norm batch")
         if self.fusion == "concat" and (self.identity_weight or self.reconstruct_steps):
@@ -154,7 +160,7 @@ def create_state(config: Config, model: adain.Model) -> State:
 
 def _objective_options(config: Config) -> dict[str, Any]:
     """What Eq. 11 is made of, for training and validation."""
-    names = ("style_weight", "content_term", "relative_style")
+    names = ("style_weight", "content_term", "relative_style", "relative_to")
     return {name: getattr(config, name) for name in names}
 
 
@@ -230,7 +236,7 @@ def mark_identity(batch: Batch, config: Config, step: int, first_row: int = 0) -
     return {"content": batch["content"], "style": style, "identity": mask.astype(np.float32)}
 
 
-@partial(jax.jit, static_argnames=("content_term", "relative_style"))
+@partial(jax.jit, static_argnames=("content_term", "relative_style", "relative_to"))
 def _evaluate(model: adain.Model, content: Array, style: Array, **options: Any) -> tuple[dict[str, Array], Array]:
     """Terms of Eq. 11 and the pictures, with the decoder as it is used after training; options of `objective`."""
     loss, terms = adain.objective(model.decoder, model, content, style, train=False, **options)
@@ -285,7 +291,12 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
     devices.check_batch_size(config.batch_size, mesh)
     cropping = Cropping(config.resize, config.crop, config.largest_crop, seed=config.seed)
     crops, pairs = open_pictures(
-        config.content, config.style, cropping, holdout=config.holdout, cache_bytes=config.cache_mib * 2**20
+        config.content,
+        config.style,
+        cropping,
+        holdout=config.holdout,
+        cache_bytes=config.cache_mib * 2**20,
+        augment=config.augment,
     )
     effective = dataclasses.asdict(config)
     with run.open_run(config, config.workdir, config.steps, effective, may_change=MAY_CHANGE, best="val/loss") as this:

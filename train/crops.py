@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from train.augment import augment_style
 from train.sources import DataError, Source, UnreadableError
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Crops:
         *,
         stream: str,
         cache_bytes: int = 0,
+        augment: float = 0.0,
     ) -> None:
         """
         Args:
@@ -115,13 +117,17 @@ class Crops:
           cropping: how examples are cut out of them.
           stream: name folded into the seed, so that content and style are drawn independently.
           cache_bytes: memory for decoded and shrunk uint8 pictures, in bytes.
+          augment: share of the examples, 0 to 1, that `train.augment` changes; the crops are the same with any.
 
         Raises:
-          DataError: no indices.
+          DataError: no indices, or ``augment`` is out of range.
         """
         if len(indices) == 0:
             raise DataError(f"{stream}: no pictures")
+        if not 0 <= augment <= 1:
+            raise DataError(f"augment: {augment}; expected 0 to 1")
         self.source, self.indices, self.cropping, self.stream = source, np.asarray(indices), cropping, stream
+        self.augment = augment
         self.skipped: dict[str, str] = {}  # name -> why, of every picture found unreadable so far
         self._stream_id = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:4], "big")
         self._cache = Cache(cache_bytes)
@@ -151,9 +157,23 @@ class Crops:
             index = int(order[(position + offset) % len(order)])
             pixels = self._load(index)
             if pixels is not None:
-                return self._cut(pixels, self._rng(1, k))
+                return self._augmented(self._cut(pixels, self._rng(1, k)), k)
         why = next(iter(self.skipped.values()))
         raise DataError(f"{self.stream}: none of {len(order)} pictures is readable; {why}")
+
+    def _augmented(self, cut: np.ndarray, k: int) -> np.ndarray:
+        """Example ``k``, changed or not."""
+        if not self.augment:
+            return cut
+        rng = self._rng(2, k)
+        if rng.random() >= self.augment:
+            return cut
+
+        def other() -> np.ndarray:
+            pixels = self._load(int(rng.choice(self.indices)))
+            return cut[::-1] if pixels is None else self._cut(pixels, rng)
+
+        return augment_style(cut, rng, other)
 
     def _rng(self, *fold: int) -> np.random.Generator:
         return np.random.default_rng([self.cropping.seed, self._stream_id, *fold])

@@ -39,7 +39,9 @@ class Pictures(NamedTuple):
     validation: Batch  # of pairs that are held out
 
 
-def open_pictures(content: str, style: str, cropping: Cropping, *, holdout: int, cache_bytes: int) -> Pictures:
+def open_pictures(
+    content: str, style: str, cropping: Cropping, *, holdout: int, cache_bytes: int, augment: float = 0.0
+) -> Pictures:
     """Opens photos and paintings, and holds some of them out.
 
     Args:
@@ -48,6 +50,7 @@ def open_pictures(content: str, style: str, cropping: Cropping, *, holdout: int,
       cropping: how examples are cut; its seed also decides which pictures are held out.
       holdout: pictures of each set that are not trained on.
       cache_bytes: memory for decoded pictures; each set gets half.
+      augment: share of the paintings' crops that `train.augment` changes.
 
     Raises:
       DataError: a set is missing, or too few of its pictures can be read.
@@ -55,7 +58,14 @@ def open_pictures(content: str, style: str, cropping: Cropping, *, holdout: int,
     sources = {"content": open_source(content), "style": open_source(style)}
     parts = {name: split(source, holdout, cropping.seed) for name, source in sources.items()}
     crops = {
-        name: Crops(source, parts[name][0], cropping, stream=name, cache_bytes=cache_bytes // len(sources))
+        name: Crops(
+            source,
+            parts[name][0],
+            cropping,
+            stream=name,
+            cache_bytes=cache_bytes // len(sources),
+            augment=augment if name == "style" else 0.0,
+        )
         for name, source in sources.items()
     }
     validation = validation_pairs(

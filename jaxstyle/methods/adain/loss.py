@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     norm: Norm
     content_term: ContentTerm
     relative_style: bool
+    relative_to: Literal["style", "photo"]
 
 
 def objective(
@@ -57,6 +58,7 @@ def objective(
         ``norm``: ``"squared"`` (the authors' code, the default) or ``"plain"`` (the paper's text).
         ``content_term``: ``"features"`` (Eq. 12, the default) or ``"standardised"``.
         ``relative_style``: Eq. 13 relative to the style's own statistics, False by default.
+        ``relative_to``: ``"photo"``: relative to how far the photo's statistics are from them, as the scores are.
 
     Returns:
       ``(loss, terms)``: a scalar, and the unweighted ``content``, ``style`` and, if asked for, ``identity``.
@@ -66,18 +68,21 @@ def objective(
     n, norm = content.shape[0], options.get("norm", "squared")
     if content.shape == style.shape:
         found = encode(model, jnp.concatenate([content, style]), STYLE_TAPS)
-        f_c, f_s = found["relu4_1"][:n], {tap: f[n:] for tap, f in found.items()}
+        of_photo, f_s = ({tap: f[part] for tap, f in found.items()} for part in (slice(n), slice(n, None)))
     else:
-        f_c, f_s = encode(model, content)["relu4_1"], encode(model, style, STYLE_TAPS)
+        of_photo, f_s = encode(model, content, STYLE_TAPS), encode(model, style, STYLE_TAPS)
+    f_c = of_photo["relu4_1"]
+    to_photo = options.get("relative_to") == "photo"
+    before = {tap: moments(f) for tap, f in of_photo.items()} if to_photo else None
     targets = {tap: moments(f) for tap, f in f_s.items()}
     t = fuse(model, f_c, Style(targets["relu4_1"], f_s["relu4_1"] if model.fusion == "concat" else None))
-    t, f_c, targets = jax.lax.stop_gradient((t, f_c, targets))
+    t, f_c, targets, before = jax.lax.stop_gradient((t, f_c, targets, before))
     net = Decoder(model.arch, model.norm, model.dtype)
     images, _ = net.apply(decoder, t, train=train, mutable=["batch_stats"] if train and model.norm == "batch" else [])
     f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
     terms = {
         "content": _content_term(model, f_o["relu4_1"], f_c, t, options.get("content_term", "features"), norm),
-        "style": style_loss(f_o, targets, norm=norm, relative=options.get("relative_style", False)),
+        "style": style_loss(f_o, targets, norm=norm, relative=options.get("relative_style", False), before=before),
     }
     loss = terms["content"] + options.get("style_weight", 10.0) * terms["style"]
     if identity is not None:
