@@ -9,6 +9,7 @@ from jaxstyle import image, methods
 from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import Maps
 from jaxstyle.image import ImageError, Picture
+from jaxstyle.methods import adain
 from jaxstyle.sheet import make as module
 from jaxstyle.sheet.make import Sheet, SheetReport, sheet, sheet_file
 
@@ -143,7 +144,7 @@ def test_results_are_those_of_the_front_door(files):
 
 
 def test_from_files_to_a_file(files, painted, monkeypatch):
-    monkeypatch.setattr(module, "load_model", lambda name: name)
+    monkeypatch.setattr(module, "load_model", lambda name: methods.loaded(adain.Model({}, {})))
 
     def make(photos=("photos",), styles=("paintings/*.png",), output="out.jpg", controls=None, **options):
         return sheet_file(photos, styles, output, controls, **({"cell": 40} | options))

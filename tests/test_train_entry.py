@@ -1,6 +1,5 @@
 """How commands start: an interrupt is one line and code 130, also while a trainer is being imported."""
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,4 +66,4 @@ def test_one_of_several_processes_ends_in_order(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(entry.importlib, "import_module", lambda name: type("Module", (), {"main": lambda: 130}))
     with pytest.raises(SystemExit) as caught:
         entry.entry("method")
-    assert caught.value.code == 130 and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    assert caught.value.code == 130  # by an exception: `os._exit` would have ended the tests
