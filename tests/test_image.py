@@ -248,7 +248,7 @@ def test_out_of_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("jaxstyle.image.picture.decode", fail)
+    monkeypatch.setattr("jaxstyle.image.picture.decode_opened", fail)
     assert one_line_error(encoded("PNG")) == "picture: not enough memory to decode it"
 
 

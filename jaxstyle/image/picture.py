@@ -19,13 +19,11 @@ from PIL import Image
 from jaxstyle.image.decode import (
     Decoded,
     decode,
-    is_deep_colour,
-    open_image,
-    open_low_bytes,
+    decode_opened,
     unit,
-    upright_size,
 )
 from jaxstyle.image.encode import encode, quantise, to_image
+from jaxstyle.image.header import HEIF_SUFFIXES, open_first, open_image, reads_heif, upright_size
 from jaxstyle.image.source import (
     MAX_PIXELS,
     ImageError,
@@ -43,9 +41,9 @@ from jaxstyle.runtime import files
 
 READ_SUFFIXES = frozenset(
     f".{name}"
-    for names in ("jpg jpeg jpe jfif jp2 j2k png webp avif", "tif tiff bmp gif tga qoi pbm pgm pnm ppm")
+    for names in ("jpg jpeg jpe jfif jp2 j2k png webp avif avifs", "tif tiff bmp gif tga qoi pbm pgm pnm ppm")
     for name in names.split()
-)
+) | (HEIF_SUFFIXES if reads_heif() else frozenset())
 """Lower-case suffixes by which a walk through a folder should choose. `read` itself goes by the content."""
 
 WRITE_FORMATS = {
@@ -111,7 +109,7 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, short_side: int | None
     with reading(label):
         if isinstance(source, Image.Image):
             check_size(source.size, max_pixels, label)
-            return _picture(decode(source.copy(), None, None), source.format)  # the frame it stands at
+            return _picture(decode(source.copy()), source.format)  # the frame it stands at
         if _is_file(source):
             with byte_stream(source, label) as stream:
                 return _read_stream(stream, label, max_pixels, short_side)
@@ -132,7 +130,7 @@ def dimensions(source: Source) -> tuple[int, int]:
         if isinstance(source, Image.Image):
             return upright_size(source)
         with byte_stream(source, label) as stream:
-            return upright_size(open_image(stream))
+            return upright_size(open_image(stream, lambda size: check_size(size, MAX_PIXELS, label)))
 
 
 def _is_file(source: Any) -> bool:
@@ -140,13 +138,14 @@ def _is_file(source: Any) -> bool:
 
 
 def _read_stream(stream: BinaryIO, label: str, max_pixels: int, short_side: int | None) -> Picture:
-    image = open_image(stream)
-    check_size(image.size, max_pixels, label)
-    found = f"{image.format}, {image.width} x {image.height}"
+    def check(size: tuple[int, int]) -> None:
+        check_size(size, max_pixels, label)
+
+    opened = open_first(stream, check)
+    found = f"{opened.image.format}, {opened.image.width} x {opened.image.height}"
     try:
-        low = open_low_bytes(stream) if is_deep_colour(image) else None
-        return _picture(decode(image, low, short_side), image.format)
-    except MemoryError:
+        return _picture(decode_opened(opened, stream, check, short_side), opened.image.format)
+    except (MemoryError, ImageError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
         raise ImageError(label, f"{found}: cannot be decoded: {reason(error)}") from error
