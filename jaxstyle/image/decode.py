@@ -91,10 +91,13 @@ def decode(
         elif image.info.get("bit_depth", 8) > 8:
             notices.append(f"{image.info['bit_depth']}-bit {image.format} is read at 8 bits")
     orientation, exif = read_exif(image, notices, turned)
+    samples = _orient(samples, orientation)
+    if image.format in ("JPEG", "MPO"):  # it may be smaller than the file
+        exif = resolution.resized(exif, full if orientation >= 5 else full[::-1], samples.shape)
     return Decoded(
-        samples=_orient(samples, orientation),
+        samples=samples,
         alpha=None if alpha is None else _orient(alpha, orientation),
-        exif=exif if image.format == "TIFF" else resolution.resized(exif, full, image.size),
+        exif=exif,
         frames=frames,
         notices=tuple(notices),
     )

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from jaxstyle.image import resolution
 from jaxstyle.image.decode import (
     Decoded,
     decode,
@@ -68,7 +69,8 @@ class Picture:
         pixels: float32 (height, width, 3), sRGB-encoded, in [0, 1].
         alpha: float32 (height, width) in [0, 1], 1 = opaque, not premultiplied; None where all is opaque.
         bits: 8 or 16, the precision the pixels came in; give it to `write` to keep it.
-        exif: EXIF block for `write`, less orientation, sizes, thumbnail and maker note; None if none.
+        exif: EXIF block for `write`, less orientation, sizes, thumbnail and maker note, with the resolution that
+            the file tells in whatever way; None if none. `resized_exif` goes with `resize`.
         frames: frames or pages in the file; `pixels` is the first.
         format: Pillow's name of the source format, "array" for arrays, "" for PIL images made in memory.
         notices: sentences for the user about what was left out or guessed.
@@ -233,6 +235,16 @@ def resize(
     return out[..., 0] if array.ndim == 2 else out
 
 
+def resized_exif(exif: bytes | None, before: tuple[int, ...], after: tuple[int, ...]) -> bytes | None:
+    """The EXIF block of a resized picture: its resolution is such that it is as large on paper as it was.
+
+    Args:
+        exif: as in `Picture.exif`.
+        before, after: shapes, which begin with height and width.
+    """
+    return resolution.resized(exif, before, after)
+
+
 def resize_short_side(pixels: np.ndarray, length: int) -> np.ndarray:
     """Resize so that the shorter side has `length` pixels, aspect ratio kept to the nearest pixel.
 
@@ -312,7 +324,7 @@ def write(
             nearest, or uint8 or uint16.
         alpha: (H, W) in [0, 1], stored where the format can.
         bits: 8, or 16 for PNG and for grey TIFF.
-        exif: EXIF block, as in `Picture.exif`.
+        exif: EXIF block, as in `Picture.exif`; its resolution is also written where the format has a field for it.
         format: "PNG", "JPEG", "WEBP", "TIFF" or "BMP", instead of the suffix.
         quality: 1 to 100. None is 95 for JPEG (always 4:4:4), lossless for WebP; the others are lossless.
         overwrite: False refuses a path that exists.
@@ -337,8 +349,8 @@ def write(
     if bits == 16 and not (chosen == "PNG" or (chosen == "TIFF" and np.ndim(pixels) == 2 and alpha is None)):
         bits = 8
         notices.append(f"{chosen} is written at 8 bits per channel: PNG keeps 16")
-    if exif and (chosen == "BMP" or (chosen == "JPEG" and len(exif) > 65_533)):
-        exif = None
+    if resolution.split(exif)[0] and (chosen == "BMP" or (chosen == "JPEG" and len(exif or b"") > 65_533)):
+        exif = resolution.alone(exif)
         notices.append(f"{chosen} cannot hold this EXIF data: it is left out")
     if quality is not None and chosen not in ("JPEG", "WEBP"):
         notices.append(f"{chosen} is lossless: quality = {quality} has no effect")

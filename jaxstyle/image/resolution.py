@@ -66,6 +66,13 @@ def split(exif: bytes | None) -> tuple[bytes | None, Resolution | None]:
     return exif if more or not tags else None, of_tags(tags)
 
 
+def alone(exif: bytes | None) -> bytes | None:
+    """The EXIF block without anything but its resolution; None if it has none."""
+    dots, tags = split(exif)[1], Image.Exif()
+    put(tags, dots)
+    return tags.tobytes() if len(tags) else None
+
+
 def resized(exif: bytes | None, before: tuple[int, ...], after: tuple[int, ...]) -> bytes | None:
     """The EXIF block of a picture that was resized: it is as large on paper as it was.
 

@@ -19,8 +19,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from jaxstyle import image
+from jaxstyle.image import resolution
 from jaxstyle.image.deepzoom import check_replaceable, files_of, write_deepzoom
-from jaxstyle.image.encode import quantise
+from jaxstyle.image.encode import metadata_chunks, quantise
 from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.image.tiff import write_tiff
 from jaxstyle.image.windows import Source
@@ -55,7 +56,7 @@ def write(
       height, width: of the whole picture.
       alpha: the transparency, ``(height, width)``; left out where the format has none.
       bits: 8, or 16 for PNG and TIFF.
-      exif: EXIF block; kept in PNG, JPEG and WebP.
+      exif: EXIF block; kept in PNG, JPEG and WebP, of TIFF in tiles its resolution.
       format: instead of the suffix, as in `jaxstyle.image.write`; DeepZoom goes by its suffix alone.
       quality: 1 to 100, of JPEG and WebP, and of DeepZoom's JPEG tiles; None: 95.
       overwrite: False refuses a target that exists.
@@ -88,7 +89,8 @@ def write(
     try:
         if not streamed:
             return (*notices, *_gather(target, rows, (height, width, channels), exif, chosen, quality))
-        if exif and chosen != "PNG":
+        block, dots = resolution.split(exif)
+        if block and chosen != "PNG":
             notices.append(f"{chosen} is written in tiles without EXIF data: PNG keeps it")
         with files.temporary_beside(path if work is None else os.path.join(work, "picture")) as temporary:
             if chosen == "DZI":
@@ -98,7 +100,7 @@ def write(
                     write_png(stream, rows, height, width, channels, bits, exif)
                 files.replace(temporary, path)
             else:
-                write_tiff(temporary, rows, (height, width, channels), bits, pyramid=pyramid)
+                write_tiff(temporary, rows, (height, width, channels), bits, pyramid=pyramid, resolution=dots)
                 files.replace(temporary, path)
     except ImageError:
         raise
@@ -226,8 +228,8 @@ def write_png(
 
     stream.write(b"\x89PNG\r\n\x1a\n")
     chunk(b"IHDR", struct.pack(">2I5B", width, height, bits, _CHANNELS_OF_PNG[channels], 0, 0, 0))
-    if exif:
-        chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    for kind, data in metadata_chunks(exif):
+        chunk(kind, data)
 
     def lines() -> Iterator[np.ndarray]:
         above = np.zeros(width * channels * bits // 8, np.uint8)

@@ -329,7 +329,7 @@ def paint_file(
             width,
             alpha=opacity,
             bits=picture.bits,
-            exif=picture.exif,
+            exif=image.resized_exif(picture.exif, picture.pixels.shape, (height, width)),
             format=format,
             overwrite=saving.overwrite or to_standard,
         )
