@@ -25,11 +25,15 @@ from jaxstyle.image.encode import metadata_chunks, quantise
 from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.image.tiff import write_tiff
 from jaxstyle.image.windows import Source
-from jaxstyle.runtime import files
+from jaxstyle.runtime import files, memory
 
 _PNG_ROWS = 64
 """Rows that are compressed at a time."""
 _CHANNELS_OF_PNG = {3: 2, 4: 6}  # colour types RGB, RGBA
+
+
+MOST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "MP4": 16_384}
+"""The longest side that a format can have, in pixels (of JPEG what libjpeg writes, of MP4 what x264 does)."""
 
 
 def write(
@@ -160,6 +164,24 @@ def is_streamed(format: str) -> bool:
     except ImportError:
         return False
     return True
+
+
+def check_format(output: str | os.PathLike[str], format: str, width: int, height: int) -> None:
+    """Checks that a format can hold a picture of this size, and the memory where the format needs it there as a whole,
+    before it is painted.
+
+    Raises:
+      ImageError: it cannot.
+    """
+    most, label = MOST_SIDE.get(format), label_of(output, "output")
+    found = f"{width} x {height} pixels are too many"
+    if most is not None and max(width, height) > most:
+        problem = f"{found} for {format}, whose sides have at most {most}: PNG, TIFF and .dzi have no such limit"
+        raise ImageError(label, problem)
+    needed, free = 9 * width * height, memory.host_memory()  # the samples, their file, and what the encoder copies
+    if not is_streamed(format) and free is not None and needed > free:
+        problem = f"{found} for the memory, where {format} needs them all at once"
+        raise ImageError(label, f"{problem}: PNG, TIFF (with tifffile) and .dzi are written row by row")
 
 
 def _samples(

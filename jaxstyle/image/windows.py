@@ -22,7 +22,7 @@ import numpy as np
 from jaxstyle import image
 from jaxstyle.image import decode
 from jaxstyle.image.header import open_first
-from jaxstyle.image.source import MAX_PIXELS, ImageError, byte_stream, check_size, label_of, reading, reason
+from jaxstyle.image.source import MAX_PIXELS, ImageError, byte_stream, check_size, from_pipe, label_of, reading, reason
 
 CACHE_BYTES = 256 << 20
 """Most bytes of decoded TIFF segments that are kept: neighbouring windows share segments."""
@@ -166,7 +166,7 @@ def open_large(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     Raises:
         ImageError: not a picture, damaged, empty, larger than ``max_pixels``, missing or not readable.
     """
-    label = label_of(source)
+    label, source = label_of(source), from_pipe(source)
     with reading(label), byte_stream(source, label) as stream:
 
         def check(size: tuple[int, int]) -> None:
