@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxstyle import image
-from jaxstyle.image import header
+from jaxstyle.image import header, resolution
 from jaxstyle.image.source import ImageError
 from jaxstyle.image.windows import open_large
 
@@ -174,3 +174,49 @@ def test_dimensions_of_every_orientation(format: str, orientation: int, tmp_path
         assert image.dimensions(opened) == image.dimensions(path)
     with open_large(path) as large:
         assert large.pixels.shape[:2] == image.dimensions(path)
+
+
+# --- HEIC -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"hevc", b"mif1", b"msf1"])
+def test_a_heic_photo_names_what_reads_it(brand: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(100)
+    monkeypatch.setattr(header, "reads_heif", lambda: False)
+    with pytest.raises(
+        ImageError, match=r"^picture: cannot be read: it is a HEIC photo, .*: pip install 'jaxstyle\[heif\]'$"
+    ):
+        image.read(data)
+    monkeypatch.setattr(header, "reads_heif", lambda: True)
+    with pytest.raises(ImageError, match=r"^picture: cannot be read: it is damaged HEIC data$"):
+        image.read(data)
+
+
+def heic(pixels: np.ndarray, **options: Any) -> bytes:
+    """The bytes of a HEIC photo, without loss but for its 4:4:4 samples."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    stream = io.BytesIO()
+    photo = pillow_heif.from_pillow(Image.fromarray(pixels))
+    photo.save(stream, quality=-1, chroma=444, matrix_coefficients=0, **options)
+    return stream.getvalue()
+
+
+def test_heic_photos_are_read_where_they_can_be(tmp_path: Path) -> None:
+    pixels = np.kron(np.random.default_rng(0).integers(0, 256, (8, 6, 3), np.uint8), np.ones((10, 10, 1), np.uint8))
+    exif = Image.Exif()
+    exif[271], exif[282], exif[283], exif[296] = "Maker", 300.0, 150.0, 2
+    (tmp_path / "a.HEIC").write_bytes(heic(pixels, exif=exif.tobytes()))
+    picture = image.read(tmp_path / "a.HEIC")
+    np.testing.assert_allclose(picture.pixels, pixels / np.float32(255), atol=2 / 255)
+    assert (picture.bits, picture.frames, picture.format, picture.alpha) == (8, 1, "HEIF", None)
+    assert image.dimensions(tmp_path / "a.HEIC") == (80, 60)
+    assert picture.exif is not None and b"Maker" in picture.exif
+    assert resolution.split(picture.exif)[1] == (300, 150)
+    assert frozenset() == image.UNREAD_SUFFIXES and {".heic", ".heif"} <= image.READ_SUFFIXES
+    with open_large(tmp_path / "a.HEIC") as large:
+        np.testing.assert_array_equal(large.pixels.read(0, 80, 0, 60), picture.pixels)
+    with pytest.raises(ImageError, match=r"60 x 80 is 0.0 megapixels, more than the limit"):
+        image.read(tmp_path / "a.HEIC", max_pixels=4799)
+    half = (tmp_path / "a.HEIC").read_bytes()[:-2000]
+    with pytest.raises(ImageError):
+        image.read(half)

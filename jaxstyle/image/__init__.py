@@ -3,6 +3,7 @@
 from jaxstyle.image.picture import (
     OVERSHOOT,
     READ_SUFFIXES,
+    UNREAD_SUFFIXES,
     WRITE_FORMATS,
     Picture,
     Source,
@@ -33,6 +34,7 @@ __all__ = [
     "OVERSHOOT",
     "READ_SUFFIXES",
     "STANDARD",
+    "UNREAD_SUFFIXES",
     "WRITE_FORMATS",
     "ImageError",
     "Picture",

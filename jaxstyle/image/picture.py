@@ -47,6 +47,9 @@ READ_SUFFIXES = frozenset(
 ) | (HEIF_SUFFIXES if reads_heif() else frozenset())
 """Lower-case suffixes by which a walk through a folder should choose. `read` itself goes by the content."""
 
+UNREAD_SUFFIXES = HEIF_SUFFIXES - READ_SUFFIXES
+"""Lower-case suffixes of pictures that can be read once the extra ``heif`` is installed."""
+
 WRITE_FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
     **{".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"},

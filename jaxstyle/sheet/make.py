@@ -270,10 +270,8 @@ def sheet_file(
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
     chosen, limits, written, weights_file, rest = sort(controls, options, "cell", "columns", "recursive")
     recursive = rest.pop("recursive", False)
-    files, looks = (
-        tuple(picture.path for picture in find.find(given, name, recursive=recursive).pictures)
-        for given, name in ((photos, "photos"), (styles, "styles"))
-    )
+    found = [find.find(photos, "photos", recursive=recursive), find.find(styles, "styles", recursive=recursive)]
+    files, looks = (tuple(picture.path for picture in listing.pictures) for listing in found)
     keep = [*files, *looks, *chosen.files()]
     image.check_target(output, format=written.format, overwrite=written.overwrite, keep=keep)
     page = _page(len(files), len(looks), **rest)
@@ -295,6 +293,6 @@ def sheet_file(
         controls=chosen.as_dict(),
         weights_file=weights_file,
         failed=made.failed,
-        notices=(*made.notices, *notices),
+        notices=(*found[0].notices, *found[1].notices, *made.notices, *notices),
         seconds=round(time.perf_counter() - start, 3),
     )
