@@ -176,6 +176,21 @@ def test_dimensions_of_every_orientation(format: str, orientation: int, tmp_path
         assert large.pixels.shape[:2] == image.dimensions(path)
 
 
+def test_avif_sequences_give_their_first_frame() -> None:
+    first, second = (Image.new("RGB", (40, 30), colour) for colour in COLOURS[:2])
+    stream = io.BytesIO()
+    if "AVIF" not in Image.registered_extensions().values():
+        pytest.skip("this Pillow does not read AVIF")
+    first.save(stream, "AVIF", save_all=True, append_images=[second], quality=100)
+    assert stream.getvalue()[8:12] == b"avis"
+    picture = image.read(stream.getvalue())
+    np.testing.assert_allclose(picture.pixels[15, 20] * 255, COLOURS[0], atol=6)
+    assert picture.notices == ("animated picture of 2 frames: the first is taken",)
+    assert ".avifs" in image.READ_SUFFIXES
+    with pytest.raises(ImageError, match="damaged AVIF data"):
+        image.read(stream.getvalue()[:60])
+
+
 # --- HEIC -------------------------------------------------------------------------------------------------
 
 

@@ -204,6 +204,8 @@ def _sniff(start: bytes) -> str:
         return "an empty file"
     if _HEIF.match(start):
         return "damaged HEIC data" if reads_heif() else "a HEIC photo, which needs: pip install 'jaxstyle[heif]'"
+    if start[4:12] in (b"ftypavif", b"ftypavis") and "AVIF" not in Image.SAVE:
+        return "an AVIF photo, which this Pillow does not read: pip install -U pillow"
     for pattern, kind in _SIGNATURES:
         if re.match(pattern, start, re.DOTALL):
             return kind

@@ -25,7 +25,7 @@ from jaxstyle.image.encode import metadata_chunks, quantise
 from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.image.tiff import write_tiff
 from jaxstyle.image.windows import Source
-from jaxstyle.runtime import files, memory
+from jaxstyle.runtime import files
 
 _PNG_ROWS = 64
 """Rows that are compressed at a time."""
@@ -173,6 +173,8 @@ def check_format(output: str | os.PathLike[str], format: str, width: int, height
     Raises:
       ImageError: it cannot.
     """
+    from jaxstyle.runtime import memory  # imports JAX
+
     most, label = MOST_SIDE.get(format), label_of(output, "output")
     found = f"{width} x {height} pixels are too many"
     if most is not None and max(width, height) > most:
