@@ -46,7 +46,7 @@ def dots(path: Path) -> tuple[float, float] | None:
 BY_ZERO = (
     tags(x=IFDRational(300, 7), y=IFDRational(300, 7), unit=2)
     .tobytes()
-    .replace(struct.pack("<2L", 300, 7), struct.pack("<2L", 300, 0))
+    .replace(struct.pack(">2L", 300, 7), struct.pack(">2L", 300, 0))
 )
 
 
