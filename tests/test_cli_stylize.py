@@ -228,6 +228,19 @@ def test_some_failed(folders, capsys):
     assert [failure["style"] for failure in json.loads(captured.out)["failed"]] == [["styles/y.png"]]
 
 
+def test_heic_photos_that_are_passed_over_are_told(folders, capsys, monkeypatch):
+    Path("photos/c.heic").touch()
+    Path("photos/d.HEIC").touch()
+    monkeypatch.setattr(image, "UNREAD_SUFFIXES", frozenset((".heic",)))
+    monkeypatch.setattr(image, "READ_SUFFIXES", image.READ_SUFFIXES - {".heic"})
+    assert main.main(["stylize", "photos", "--style", "styles/x.png", "-o", "out"]) == 0
+    captured = capsys.readouterr()
+    words = "photos: passed over 2 HEIC photos: to read them, pip install 'jaxstyle[heif]'"
+    assert captured.err.splitlines() == [f"jaxstyle: {words}"] and "2 other files ignored" in captured.out
+    assert main.main(["stylize-dataset", "photos", "set", "--styles", "styles", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["remarks"] == [words]
+
+
 def test_a_full_disk(folders, capsys, monkeypatch):
     def write(target, *args, **options):
         raise image.ImageError(str(target), "cannot be written: no space left on device") from OSError(errno.ENOSPC, "")

@@ -311,6 +311,47 @@ def test_float_and_32_bit_pictures() -> None:
         read(encoded(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "TIFF"))
 
 
+SAMPLES = {
+    "uint32": [0, 1, 65535, 65536, 2**31 - 1, 2**31, 3_000_000_000, 2**32 - 1],
+    "int32": [-(2**31), -1, 0, 1, 65535, 65536, 2**31 - 2, 2**31 - 1],
+    "int16": [-32768, -1, 0, 1, 300, 4000, 32766, 32767],
+    "int8": [-128, -1, 0, 1, 30, 40, 126, 127],
+    "uint16": [0, 1, 255, 256, 32767, 32768, 65534, 65535],
+    "uint8": [0, 1, 2, 127, 128, 129, 254, 255],
+    "float32": [-3.5, -1.0, 0.0, 0.25, 1.0, 7.5, 100.0, 1000.0],
+}
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_tiff_grey_of_every_sample_format(kind: str, photometric: str, compression: str | None) -> None:
+    """Larger numbers are brighter, in proportion; where white is zero, darker. What Pillow cannot read is refused."""
+    tifffile = pytest.importorskip("tifffile")
+    samples, stream = np.array([SAMPLES[kind]], kind), io.BytesIO()
+    tifffile.imwrite(stream, samples, photometric=photometric, compression=compression, metadata=None)
+    if photometric == "miniswhite" and kind in ("uint32", "int32", "int16", "int8"):
+        with pytest.raises(ValueError, match="a damaged TIFF, or one of an unknown kind"):
+            read(stream.getvalue())
+        return
+    values = samples[0].astype(np.float64)
+    truth = (values - values.min()) / (values.max() - values.min())
+    picture = read(stream.getvalue())
+    np.testing.assert_allclose(picture.pixels[0, :, 1], truth if photometric == "minisblack" else 1 - truth, atol=2e-7)
+    assert len(picture.notices) == (kind not in ("uint8", "uint16"))
+
+
+@pytest.mark.parametrize("kind", ["uint32", "int32", "int16", "int8"])
+def test_whole_numbers_that_fit_stay_as_they_are(kind: str) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    samples, stream = np.array([[0, 1, 20, 100]], kind), io.BytesIO()
+    tifffile.imwrite(stream, samples, photometric="minisblack", metadata=None)
+    picture = read(stream.getvalue())
+    full = 255 if kind == "int8" else 65535
+    np.testing.assert_allclose(picture.pixels[0, :, 0], samples[0] / full, atol=1e-7)
+    assert picture.notices == ()
+
+
 # --- colour -----------------------------------------------------------------------------------------------
 
 

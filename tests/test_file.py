@@ -1,7 +1,10 @@
 import functools
 import io
+import os
 import shutil
 import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -11,11 +14,12 @@ import jaxstyle
 from jaxstyle import image, methods, weights
 from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import read_maps
-from jaxstyle.image import ImageError
+from jaxstyle.image import ImageError, resolution, windows
+from jaxstyle.image.windows import ArraySource
 from jaxstyle.methods import adain
 from jaxstyle.nets.stats import Moments
 from jaxstyle.painting import bands, picture
-from jaxstyle.painting.file import check_limits, paint_file, streams, stylize_file
+from jaxstyle.painting.file import check_limits, paint_file, save, streams, stylize_file
 from jaxstyle.painting.options import Limits, Output
 from jaxstyle.painting.picture import check, default_model, encode_styles, render, stylize
 from jaxstyle.painting.plan import TileError, bucket
@@ -170,6 +174,10 @@ class Stream:
         return False
 
 
+HUGE_PIXELS = np.broadcast_to(np.float32(0.5), (8, 65_501, 3))
+HUGE = ArraySource(HUGE_PIXELS)
+
+
 def test_through_pipes(files, negative, monkeypatch):
     def send(format=None):
         monkeypatch.setattr(sys, "stdin", Stream(io.BytesIO((files / "photo.png").read_bytes())))
@@ -253,6 +261,71 @@ def test_errors_come_before_the_work(files, model):
         paint_file("photo.png", never, "out.dzi", Controls(), loaded=whole_only)
     (files / "text.png").unlink()
     assert {file: file.read_bytes() for file in files.iterdir()} == before
+
+
+@pytest.mark.parametrize("tile", [None, TILE])
+@pytest.mark.parametrize(
+    ("name", "most", "size"), [("a.webp", 16_383, (16_384, 8)), ("a.jpg", 65_500, (8, 65_501)), ("-", 65_500, None)]
+)
+def test_what_a_format_cannot_hold_is_refused_before_it_is_painted(files, monkeypatch, tile, name, most, size):
+    never = lambda *_, **__: pytest.fail("it was painted")  # noqa: E731
+    monkeypatch.setattr(picture, "paint", never)
+    content = "photo.png"
+    if size is None:  # as large as the content, in its format
+        monkeypatch.setattr(sys, "stdout", Stream(io.BytesIO()))
+        content, size = "long.jpg", (65_501, 8)
+        monkeypatch.setattr(windows, "open_large", lambda *_, **__: windows.LargePicture(HUGE, format="JPEG"))
+        monkeypatch.setattr(image, "read", lambda *_, **__: image.Picture(HUGE_PIXELS, format="JPEG"))
+        monkeypatch.setattr(image, "dimensions", lambda _: HUGE_PIXELS.shape[:2])
+        chosen = Controls()
+    else:
+        chosen = Controls(size=size)
+    message = f"{size[0]} x {size[1]} pixels are too many for .*, whose sides have at most {most}: PNG, TIFF and"
+    before = sorted(files.iterdir())
+    with pytest.raises(ImageError, match=message):
+        if tile is None:
+            monkeypatch.setattr("jaxstyle.painting.file.encode_styles", never)
+            monkeypatch.setattr("jaxstyle.painting.picture.encode_styles", never)
+            stylize_file(content, "mask.png", name, chosen)
+        else:
+            paint_file(content, never, name, chosen, loaded=ANY_MODEL, limits=TILES)
+    assert sorted(files.iterdir()) == before
+
+
+def test_a_photo_from_a_pipe_is_read_once(files, negative, monkeypatch):
+    """A FIFO, or ``<(cat photo.png)`` in a shell, gives what is in it but once."""
+    os.mkfifo("pipe")
+    monkeypatch.setattr("jaxstyle.painting.file.load_model", lambda _: ANY_MODEL)
+    monkeypatch.setattr("jaxstyle.painting.file.encode_styles", lambda *_: ANY_STYLE)
+    monkeypatch.setattr("jaxstyle.painting.picture.encode_styles", lambda *_: ANY_STYLE)
+    seen = []
+    for tile in (None, TILE):
+        for content in ("photo.png", "pipe"):
+            if content == "pipe":
+                writer = threading.Thread(
+                    target=lambda: Path("pipe").write_bytes(Path("photo.png").read_bytes()), daemon=True
+                )
+                writer.start()
+            options = {} if tile is None else {"tile": tile}
+            made = stylize_file(content, "mask.png", "out.png", overwrite=True, **options)
+            assert made.content == content
+            seen.append(Path("out.png").read_bytes())
+        writer.join(10)
+    assert seen[0] == seen[1] and seen[2] == seen[3]
+
+
+@pytest.mark.parametrize("tile", [None, TILE])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
+@pytest.mark.parametrize(("size", "expected"), [(None, (300, 150)), (150, (600, 300)), ((55, 75), (150, 150))])
+def test_the_result_is_as_large_on_paper(files, negative, tile, name, size, expected):
+    PIL.Image.open("photo.png").save("printed.png", dpi=(300, 150))
+    chosen = Controls(size=size)
+    if tile is None:
+        made = render(image.read("printed.png"), looks(), chosen, read_maps(chosen), ANY_MODEL, style=ANY_STYLE)
+        save(made, name, Output())
+    else:
+        paint_file("printed.png", ANY_STYLE, name, chosen, loaded=ANY_MODEL, limits=TILES)
+    assert resolution.split(image.read(name).exif)[1] == pytest.approx(expected, rel=2e-4)
 
 
 def test_a_disk_without_room(files, negative, monkeypatch):

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from jaxstyle import image
 from jaxstyle.controls.controls import Controls
 from jaxstyle.folders import find as module
 from jaxstyle.folders import manifest
@@ -119,3 +120,24 @@ def test_ten_thousand_files_are_listed_at_once(tmp_path):
     found = find([tmp_path], "content", results={"/nowhere"})
     jobs = make_jobs(found, find([style], "style"), Controls())
     assert len(jobs) == 10_000 and time.perf_counter() - start < 5
+
+
+def test_heic_photos_that_cannot_be_read_are_counted(folder, monkeypatch):
+    touch(folder, "photos/x.heic", "photos/y.HEIC", "photos/sub/z.heif", "phone/a.heic")
+    monkeypatch.setattr(image, "UNREAD_SUFFIXES", frozenset((".heic", ".heif")))
+    monkeypatch.setattr(image, "READ_SUFFIXES", image.READ_SUFFIXES - {".heic", ".heif"})
+    words = "photos: passed over 2 HEIC photos: to read them, pip install 'jaxstyle[heif]'"
+    for source in ("photos", "photos/*"):
+        found = find([source], "content")
+        assert names(found) == ["a.png", "b.JPG"] and found.notices == (words.replace("photos:", f"{source}:", 1),)
+    assert find(["photos"], "content", recursive=True).notices == (words.replace("2 HEIC", "3 HEIC"),)
+    assert find(["photos/a.png"], "content").notices == ()
+    for source in ("phone", "phone/*.heic"):
+        with pytest.raises(
+            PairError, match=r"no picture but 1 HEIC photo: to read them, pip install 'jaxstyle\[heif\]'"
+        ):
+            find([source], "content")
+    monkeypatch.setattr(image, "READ_SUFFIXES", image.READ_SUFFIXES | {".heic", ".heif"})
+    monkeypatch.setattr(image, "UNREAD_SUFFIXES", frozenset())
+    found = find(["photos"], "content")
+    assert names(found) == ["a.png", "b.JPG", "x.heic", "y.HEIC"] and found.notices == ()

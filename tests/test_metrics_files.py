@@ -1,4 +1,9 @@
+import os
+import threading
+from pathlib import Path
+
 import numpy as np
+import PIL.Image
 import pytest
 
 from jaxstyle import image
@@ -70,6 +75,37 @@ def test_a_photo_at_a_smaller_size_equals_what_was_made_of_it(tmp_path, monkeypa
     )
     measured.measure_files(photo, photo, [copy], size=33)
     np.testing.assert_array_equal(seen[0], seen[2])
+
+
+def test_pictures_from_pipes_are_read_once(files, tmp_path, monkeypatch):
+    pipe, seen = str(tmp_path / "pipe"), []
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: Path(pipe).write_bytes(Path(files["photo"]).read_bytes()), daemon=True)
+    monkeypatch.setattr(metrics, "load_networks", lambda: None)
+    monkeypatch.setattr(
+        metrics, "measure", lambda networks, *pictures: seen.extend(pictures) or dict.fromkeys(measured.MEANING, 0.0)
+    )
+    writer.start()
+    found = measured.measure_files(pipe, files["painting"], [files["out"], pipe])
+    writer.join(10)
+    assert list(found) == [files["out"], pipe]
+    np.testing.assert_array_equal(seen[0], image.read(files["photo"]).pixels)
+
+
+def test_a_photo_that_lies_on_its_side_is_measured_upright(files, tmp_path, monkeypatch):
+    """A TIFF of orientation 6: its size is that of the upright picture, and so is that of its painting."""
+    turned, seen = str(tmp_path / "turned.tif"), []
+    with PIL.Image.open(files["photo"]) as photo:
+        exif = PIL.Image.Exif()
+        exif[0x0112] = 6
+        photo.transpose(PIL.Image.Transpose.ROTATE_90).save(turned, exif=exif)
+    monkeypatch.setattr(metrics, "load_networks", lambda: None)
+    monkeypatch.setattr(
+        metrics, "measure", lambda networks, *pictures: seen.extend(pictures) or dict.fromkeys(measured.MEANING, 0.0)
+    )
+    measured.measure_files(turned, turned, [files["out"]])
+    np.testing.assert_array_equal(seen[0], image.read(files["photo"]).pixels)
+    np.testing.assert_array_equal(seen[1], seen[0])
 
 
 def test_sizes_are_those_of_paintings(tmp_path, monkeypatch):

@@ -143,6 +143,12 @@ def test_results_are_those_of_the_front_door(files):
     np.testing.assert_allclose(found, expected, atol=0.51 / 255)
 
 
+def test_a_sheet_that_its_format_cannot_hold_is_not_painted(files, painted, monkeypatch):
+    monkeypatch.setattr(module, "load_model", lambda _: pytest.fail("it was begun"))
+    with pytest.raises(ImageError, match=r"big\.webp: .* too many for WEBP, whose sides have at most 16383"):
+        sheet_file(["photos"], ["paintings/*.png"], "big.webp", cell=17_000)
+
+
 def test_from_files_to_a_file(files, painted, monkeypatch):
     monkeypatch.setattr(module, "load_model", lambda name: methods.loaded(adain.Model({}, {})))
 

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,31 @@ def test_byte_streams_are_seekable_and_whole(tmp_path):
                 assert stream.seek(1) == 1 and stream.read() == b"ata"
     with pytest.raises(ImageError, match="is a folder"), byte_stream(tmp_path, "a"):
         pass
+
+
+def test_what_comes_through_a_pipe_can_be_read_again(tmp_path):
+    data = io.BytesIO()
+    PIL.Image.new("RGB", (4, 3)).save(data, "PNG")
+    (tmp_path / "file").write_bytes(data.getvalue())
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "file", str(tmp_path / "file"), tmp_path, tmp_path / "none", b"data", "a\0b"):
+        assert source_of(place) is place
+    for path in (tmp_path / "pipe", str(tmp_path / "pipe")):
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data.getvalue(),), daemon=True)
+        writer.start()
+        found = source_of(path)
+        writer.join(10)
+        assert image.dimensions(found) == (3, 4) and image.read(found).pixels.shape == (3, 4, 3)
+        assert label_of(found) == str(tmp_path / "pipe")
+    assert source_of(os.devnull) == b""
+    with pytest.raises(ImageError, match=f"{os.devnull}: .*an empty file"):
+        image.read(source_of(os.devnull))
+
+
+def test_an_endless_device_is_left_in_time(monkeypatch):
+    monkeypatch.setattr(image_source, "MAX_STREAM_BYTES", 1 << 20)
+    with pytest.raises(ImageError, match="/dev/zero: gives more than 1 MiB"):
+        source_of("/dev/zero")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def tell(args: argparse.Namespace, report: BatchReport, more: Sequence[str] = ()
     Returns:
       What ``--json`` prints, and the exit code.
     """
+    note(*report.remarks)
     for failure in report.failed:
         named = failure.error.startswith(failure.source)
         note(" ".join(in_flags(failure.error if named else f"{failure.source}: {failure.error}", args).split()))

@@ -136,7 +136,7 @@ def carry_out(
     )
     copied, failed, stopped = _copy(waiting) if report.stopped is None else (0, [], report.stopped)
     done = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
-    more = {"ignored": share.ignored, "failed": (*report.failed, *failed), "stopped": stopped}
+    more = {"ignored": share.ignored, "remarks": share.remarks, "failed": (*report.failed, *failed), "stopped": stopped}
     return DatasetReport(
         **{**done, **more},
         seed=share.seed,

@@ -46,6 +46,7 @@ class Plan:
       ignored: how many files are neither pictures nor copied.
       seed: by which the styles were drawn.
       styles_per_image: how many each picture has.
+      remarks: sentences for the user about the folders.
     """
 
     folder: str
@@ -55,6 +56,7 @@ class Plan:
     ignored: int
     seed: int
     styles_per_image: int
+    remarks: tuple[str, ...] = ()
 
     def shard(self, number: int, count: int) -> Plan:
         """The part of the ``number``-th of ``count`` shards; all results of a picture are in one.
@@ -118,7 +120,8 @@ def plan(
         _refuse_mixture(jobs, target)
     others = tuple(o for o in contents.others if os.path.isfile(o.path) and not manifest.is_manifest(Path(o.name).name))
     copied = others if recipe.copy_other else ()
-    return Plan(root, target, tuple(jobs), copied, contents.ignored - len(copied), seed, k)
+    remarks = (*contents.notices, *looks.notices)
+    return Plan(root, target, tuple(jobs), copied, contents.ignored - len(copied), seed, k, remarks)
 
 
 def _refuse_mixture(jobs: Sequence[Job], output: str) -> None:

@@ -48,13 +48,15 @@ class Listing:
       pictures: in the order of the arguments, those of a folder or a pattern in the order of their names.
       grouped: whether there was a folder or a pattern among the arguments.
       ignored: how many files in folders are no pictures, by their suffix, or are results of an earlier run.
-      others: the files in folders that are no pictures.
+      others: the files in folders that are no pictures, or cannot be read.
+      notices: sentences for the user about photos that were passed over.
     """
 
     pictures: tuple[Found, ...]
     grouped: bool
     ignored: int
     others: tuple[Found, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def is_group(source: PathLike) -> bool:
@@ -85,6 +87,7 @@ def find(sources: Sequence[PathLike], name: str, *, recursive: bool = False, res
     groups = [is_group(source) for source in sources]
     found: list[Found] = []
     others: list[Found] = []
+    notices: list[str] = []
     ignored, made = 0, set(results)
     for source, group in zip(sources, groups, strict=True):
         path = os.fspath(source)
@@ -93,15 +96,23 @@ def find(sources: Sequence[PathLike], name: str, *, recursive: bool = False, res
         else:
             pictures = list(_pattern(path, recursive, made) if group else _file(path, made))
         taken = sorted((p for p in pictures if p is not None and p.picture), key=lambda picture: picture.name)
-        others += [p for p in pictures if p is not None and not p.picture]
+        rest = [p for p in pictures if p is not None and not p.picture]
+        unread = sum(_suffix(p.name) in image.UNREAD_SUFFIXES for p in rest)
+        heic = f"{unread} HEIC photo{'s' * (unread > 1)}: to read them, pip install 'jaxstyle[heif]'"
         if group and not taken:
-            raise PairError(f"{path}: {_no_picture(path, recursive)}")
+            raise PairError(f"{path}: {_no_picture(path, recursive)}" + (f" but {heic}" if unread else ""))
+        notices += [f"{path}: passed over {heic}"] if unread else []
+        others += rest
         found += taken
         ignored += len(pictures) - len(taken)
     if not found:
         kind = "none but results of an earlier run" if sources else "none"
         raise PairError(f"{name}: expected at least one picture, got {kind}")
-    return Listing(tuple(found), any(groups), ignored, tuple(others))
+    return Listing(tuple(found), any(groups), ignored, tuple(others), tuple(notices))
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def _no_picture(path: str, recursive: bool) -> str:
@@ -148,8 +159,7 @@ def _folder(root: str, prefix: str, recursive: bool, made: set[str]) -> Iterator
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:
     """By the suffix; a link that leads nowhere is one that will fail, not one that is overlooked."""
-    suffix = os.path.splitext(entry.name)[1].lower()
-    return suffix in image.READ_SUFFIXES and (entry.is_file() or entry.is_symlink())
+    return _suffix(entry.name) in image.READ_SUFFIXES and (entry.is_file() or entry.is_symlink())
 
 
 def _pattern(pattern: str, recursive: bool, made: set[str]) -> Iterator[Found | None]:
@@ -165,6 +175,8 @@ def _pattern(pattern: str, recursive: bool, made: set[str]) -> Iterator[Found | 
             if recursive and "**" not in pattern and not path.endswith(SUFFIX):
                 made |= manifest.results(path)
                 yield from _folder(path, f"{name.as_posix()}/", recursive, made)
+        elif name.suffix.lower() in image.UNREAD_SUFFIXES:
+            yield Found(path, name.as_posix(), False)
         elif name.suffix.lower() in image.READ_SUFFIXES:
             yield from (None if found is None else Found(path, name.as_posix()) for found in _file(path, made))
         else:

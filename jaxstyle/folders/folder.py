@@ -52,6 +52,7 @@ class BatchReport:
       seconds: all in all.
       pictures_per_second: of those that were tried.
       weights_file, weights_sha256: the model.
+      remarks: sentences for the user about the folders, such as on photos that were passed over.
     """
 
     folder: str
@@ -67,6 +68,7 @@ class BatchReport:
     pictures_per_second: float
     weights_file: str
     weights_sha256: str
+    remarks: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 def is_batch(content: Sequence[PathLike], style: Sequence[PathLike], pair: str | None = None) -> bool:
@@ -139,7 +141,8 @@ def stylize_folder(
         seed=seed,
         progress=progress,
     )
-    return dataclasses.replace(report, ignored=contents.ignored + styles.ignored)
+    remarks = (*contents.notices, *styles.notices)
+    return dataclasses.replace(report, ignored=contents.ignored + styles.ignored, remarks=remarks)
 
 
 def _several(given: PathLike | Sequence[PathLike]) -> tuple[PathLike, ...]:

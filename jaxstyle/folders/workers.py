@@ -27,7 +27,7 @@ from jaxstyle.controls.degree import Maps
 from jaxstyle.folders.kept import Facts
 from jaxstyle.folders.pairing import Job
 from jaxstyle.methods.interface import Loaded, Style
-from jaxstyle.painting.file import paint_file, save, streams
+from jaxstyle.painting.file import check_result, paint_file, save, streams
 from jaxstyle.painting.options import Limits, Output
 from jaxstyle.painting.picture import OUT_OF_MEMORY, encode_styles, kept_styles, recolours, render, shrink_style
 from jaxstyle.runtime import memory
@@ -219,6 +219,7 @@ class Workers:
     def _made_whole(self, job: Job, looks: _Looks) -> _Made | None:
         """The result, to be written; None if the run has been stopped."""
         maps, picture = self._maps[id(job.controls)], self._read(job.content)
+        check_result(self._root / job.output, picture, job.controls, Output())
         with self._device() as (loaded, waited):
             if self._stop.is_set():
                 return None

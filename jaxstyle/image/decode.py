@@ -5,9 +5,7 @@ The part of `jaxstyle.image` that knows the formats' peculiarities. Errors are w
 """
 
 import io
-import logging
 import re
-import struct
 import sys
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
@@ -15,9 +13,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
+from jaxstyle.image import resolution
+from jaxstyle.image.header import Check, Opened, open_image
 from jaxstyle.image.source import reason
-
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # no remarks on standard error unless logging is set up
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,60 +35,6 @@ class Decoded:
     notices: tuple[str, ...]
 
 
-def open_image(stream: BinaryIO) -> ImageFile.ImageFile:
-    """`PIL.Image.open`, less its pixel limit, which is a process-wide variable, and less PostScript, which an
-    outside program would have to run."""
-    stream.seek(0)
-    prefix = stream.read(16)
-    tried = {"EPS"}
-    for load_plugins in (Image.preinit, Image.init):
-        load_plugins()
-        for name in [name for name in Image.ID if name not in tried]:
-            tried.add(name)
-            factory, accept = Image.OPEN[name]
-            try:
-                accepted = not accept or accept(prefix)
-                if not accepted or isinstance(accepted, str):  # a string tells which codec is missing
-                    continue
-                stream.seek(0)
-                return factory(stream, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue
-    stream.seek(0)
-    raise ValueError(f"it is {_sniff(stream.read(256))}")
-
-
-_SIGNATURES = (
-    (rb"\xff\xd8\xff", "damaged JPEG data"),
-    (rb"\x89PNG", "damaged PNG data"),
-    (rb"GIF8", "damaged GIF data"),
-    (rb"RIFF....WEBP", "damaged WebP data"),
-    (rb"II\*\0|MM\0\*", "a damaged TIFF, or one of an unknown kind"),
-    (rb"....ftyp(hei|hev|mif1|msf1)", "a HEIC photo: convert it to JPEG or PNG first"),
-    (rb"....ftypavif", "damaged AVIF data"),
-    (rb"....ftyp|\x1aE\xdf\xa3", "a video"),
-    (rb"%!PS", "PostScript: convert it to PNG first"),
-    (rb"%PDF", "a PDF document: convert it to PNG first"),
-    (rb"PK\x03\x04", "a zip archive"),
-    (rb"\x1f\x8b", "gzip-compressed data"),
-    (rb"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-    (rb"(?i)\s*(<!doctype html|<html)", "a web page"),
-    (rb"(?i)\s*(<\?xml|<svg)", "an SVG drawing or other XML: convert it to PNG first"),
-)
-
-
-def _sniff(start: bytes) -> str:
-    """What a file is that is not a picture, from its first bytes."""
-    if not start:
-        return "an empty file"
-    for pattern, kind in _SIGNATURES:
-        if re.match(pattern, start, re.DOTALL):
-            return kind
-    if all(byte >= 32 or byte in b"\t\r\n" for byte in start):
-        return f"text ({start[:24].decode('utf-8', 'replace')!r}...)"
-    return f"unknown data (first bytes {start[:8].hex(' ')})"
-
-
 def unit(samples: np.ndarray) -> np.ndarray:
     """Contiguous float32: uint8 and uint16 divided by their largest value, bool and floats as they are."""
     out = samples.astype(np.float32, order="C")
@@ -99,21 +43,35 @@ def unit(samples: np.ndarray) -> np.ndarray:
     return out
 
 
-def decode(image: Image.Image, low: Image.Image | None, short_side: int | None) -> Decoded:
-    """The first frame of an opened image, upright, in sRGB.
+def decode_opened(opened: Opened, stream: BinaryIO, check: Check, short_side: int | None = None) -> Decoded:
+    """The first frame of a file, upright, in sRGB.
+
+    Args:
+        opened: from `jaxstyle.image.header.open_first`.
+        stream, check: that it was opened with.
+        short_side: a JPEG may be decoded smaller as long as its shorter side keeps this many pixels.
+    """
+    low = open_low_bytes(stream, check) if is_deep_colour(opened.image) else None
+    return decode(opened.image, low, short_side, opened.frames)
+
+
+def decode(
+    image: Image.Image, low: Image.Image | None = None, short_side: int | None = None, frames: int = 1
+) -> Decoded:
+    """An opened image, upright, in sRGB.
 
     Args:
         image: an image whose pixels need not be loaded yet.
         low: `open_low_bytes` of the same file where `is_deep_colour(image)`, else None.
         short_side: a JPEG may be decoded smaller as long as its shorter side keeps this many pixels.
+        frames: frames or pages in its file.
     """
     notices: list[str] = []
-    frames = count_frames(image)
     if frames > 1:
         kind = "picture of {} pages" if image.format == "TIFF" else "animated picture of {} frames"
         notices.append(f"{kind.format(frames)}: the first is taken")
-    rawmode = _rawmode(image)
-    if short_side and isinstance(image, ImageFile.ImageFile):
+    rawmode, turned, full = _rawmode(image), _tags(image).get(274) in (5, 6, 7, 8), image.size
+    if short_side and image.format in ("JPEG", "MPO") and isinstance(image, ImageFile.ImageFile):
         image.draft(None, (short_side, short_side))
     image.load()
     icc = image.info.get("icc_profile")
@@ -123,16 +81,21 @@ def decode(image: Image.Image, low: Image.Image | None, short_side: int | None) 
         samples, alpha = _with_profile16(*_join_bytes(image, low, rawmode), icc, notices)
     elif image.mode.startswith("I;16"):
         samples, alpha = _with_profile16(*_grey16(image, rawmode), icc, notices)
-    elif image.mode in ("I", "F"):
-        samples, alpha = _stretch(np.asarray(image), notices), None
+    elif image.mode in ("I", "F") or (image.mode == "L" and _tags(image).get(339) == (2,)):
+        samples, alpha = _numbers(image, notices), None
     else:
         opaque, alpha = _split_alpha(image)
         samples = np.asarray(_to_srgb(opaque, icc, notices))
         if "16" in rawmode:
             notices.append(f"16-bit {image.format or 'picture'} of this kind is read at 8 bits")
-    orientation, exif = read_exif(image, notices)
+        elif image.info.get("bit_depth", 8) > 8:
+            notices.append(f"{image.info['bit_depth']}-bit {image.format} is read at 8 bits")
+    orientation, exif = read_exif(image, notices, turned)
+    samples = _orient(samples, orientation)
+    if image.format in ("JPEG", "MPO"):  # it may be smaller than the file
+        exif = resolution.resized(exif, full if orientation >= 5 else full[::-1], samples.shape)
     return Decoded(
-        samples=_orient(samples, orientation),
+        samples=samples,
         alpha=None if alpha is None else _orient(alpha, orientation),
         exif=exif,
         frames=frames,
@@ -140,14 +103,9 @@ def decode(image: Image.Image, low: Image.Image | None, short_side: int | None) 
     )
 
 
-def count_frames(image: Image.Image) -> int:
-    """Frames or pages of an opened file; 1 where the others are no pictures of their own, or cannot be counted."""
-    if image.format in ("MPO", "PSD"):  # a phone's depth map, a drawing's layers: not frames
-        return 1
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:  # a later frame is damaged; the first may be whole
-        return 1
+def _tags(image: Image.Image) -> Any:
+    """The tags of a TIFF; none of another format."""
+    return cast(Any, image).tag_v2 if image.format == "TIFF" and hasattr(image, "tag_v2") else {}
 
 
 # --- 16 bits ----------------------------------------------------------------------------------------------
@@ -164,16 +122,17 @@ def _rawmode(image: Image.Image) -> str:
 def is_deep_colour(image: ImageFile.ImageFile) -> bool:
     """Whether an image not loaded yet has 16-bit colour, of which `open_low_bytes` gives the second half."""
     rawmode = _rawmode(image)
-    if image.format == "TIFF" and cast(Any, image).tag_v2.get(284) == 2:  # each channel stored by itself
-        if len(rawmode) == 1 and cast(Any, image).tag_v2.get(258, (8,))[0] > 8:
+    if _tags(image).get(284) == 2:  # each channel stored by itself
+        if len(rawmode) == 1 and _tags(image).get(258, (8,))[0] > 8:
             raise ValueError("uncompressed separate 16-bit planes are not supported, store them interleaved")
         return False
     return re.fullmatch(r"(RGB|RGBA|RGBX);16[LBN]|LA;16B", rawmode) is not None
 
 
-def open_low_bytes(stream: BinaryIO) -> ImageFile.ImageFile:
+def open_low_bytes(stream: BinaryIO, check: Check) -> ImageFile.ImageFile:
     """Open again, set to decode the low byte of every 16-bit sample."""
-    image = open_image(stream)
+    image = open_image(stream, check)
+    check(image.size)
     rawmode = _rawmode(image)
     order = rawmode[-1] if rawmode[-1] != "N" else "L" if sys.byteorder == "little" else "B"
     # LA;16B has no little-endian brother; as RGBA it is grey high, grey low, alpha high, alpha low
@@ -201,7 +160,7 @@ def _grey16(image: Image.Image, rawmode: str) -> tuple[np.ndarray, np.ndarray | 
     grey = np.asarray(image).astype(np.uint16)
     if rawmode == "I;12":
         grey = np.round(grey * (65535 / 4095)).astype(np.uint16)
-    if image.format == "TIFF" and cast(Any, image).tag_v2.get(262) == 0:  # white is zero
+    if _tags(image).get(262) == 0:  # white is zero
         grey = 65535 - grey
     key = image.info.get("transparency")
     return grey, None if key is None else grey != key
@@ -221,12 +180,26 @@ def _with_profile16(
     return samples, alpha
 
 
+def _numbers(image: Image.Image, notices: list[str]) -> np.ndarray:
+    """Integers of 32 bits, signed ones, and floats, as float32 (H, W) in [0, 1]. Pillow has no mode for some of them
+    and gives their bits in another."""
+    grey, tags = np.asarray(image), _tags(image)
+    if image.mode == "I" and tags.get(258) == (32,) and tags.get(339, (1,)) == (1,):
+        grey = grey.view(np.uint32)
+    elif image.mode == "L":
+        grey = grey.view(np.int8)
+    values = _stretch(grey, notices)
+    return 1 - values if tags.get(262) == 0 else values  # white is zero
+
+
 def _stretch(grey: np.ndarray, notices: list[str]) -> np.ndarray:
-    """32-bit integers or floats, float32 (H, W) in [0, 1]: as they are where they fit [0, 1] or 16 bits."""
+    """Numbers as float32 (H, W) in [0, 1]: as they are where they fit [0, 1], 16 bits, or, if they have 8, 8 bits."""
     if not np.isfinite(grey).all():
         raise ValueError("holds values that are not finite")
-    full = 1.0 if grey.dtype.kind == "f" else 65535.0
+    full = 1.0 if grey.dtype.kind == "f" else 255.0 if grey.dtype.itemsize == 1 else 65535.0
     low, high = min(0.0, float(grey.min())), max(full, float(grey.max()))
+    if low < 0 and grey.dtype.kind == "i":  # the whole range of signed numbers, which ends lower
+        high = max(0.0, float(grey.max()))
     if low < 0 or high > full:
         notices.append(f"values from {grey.min():g} to {grey.max():g} are scaled to [0, 1]")
     return ((grey.astype(np.float64) - low) / (high - low)).astype(np.float32)
@@ -304,18 +277,15 @@ _EXIF_PHOTO, _EXIF_GPS = 0x8769, 0x8825
 _EXIF_STALE = (0x927C, 0xA002, 0xA003, 0xA005)  # maker note (holds offsets), width, height, interoperability
 
 
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(height, width) of an opened image after its orientation, as far as that stands before the pixels: a PNG may
-    have it behind them, where Pillow's own `getexif` looks for it by decoding everything."""
-    try:
-        turned = Image.Image.getexif(image).get(0x0112) in (5, 6, 7, 8)
-    except Exception:  # damaged EXIF is no reason to refuse a picture
-        turned = False
-    return image.size if turned else (image.height, image.width)
+def read_exif(image: Image.Image, notices: list[str], turned: bool = False) -> tuple[int, bytes | None]:
+    """Orientation 1-8, and the block to write back, with the resolution of the upright picture; what is lost is added
+    to `notices`.
 
-
-def read_exif(image: Image.Image, notices: list[str]) -> tuple[int, bytes | None]:
-    """Orientation 1-8, and the block to write back; what is lost is added to `notices`."""
+    Args:
+        image: its tags and its format's own fields are looked at.
+        notices: of the picture.
+        turned: whether decoding has exchanged height and width already, as Pillow does with TIFF.
+    """
     orientation = 1
     try:
         exif = image.getexif()
@@ -330,7 +300,15 @@ def read_exif(image: Image.Image, notices: list[str]) -> tuple[int, bytes | None
             kept[_EXIF_PHOTO] = photo | {0xA001: 1}  # colour space: sRGB
         if gps := exif.get_ifd(_EXIF_GPS):
             kept[_EXIF_GPS] = dict(gps)
-        return orientation, kept.tobytes() if len(kept) else None
     except Exception as error:  # damaged EXIF is no reason to refuse a picture
+        notices.append(f"EXIF data not kept ({reason(error)})")
+        exif, kept = Image.Exif(), Image.Exif()
+    dots = resolution.of_image(image, _tags(image) or exif)
+    if dots is not None and (turned or orientation >= 5):
+        dots = dots[::-1]
+    resolution.put(kept, dots)
+    try:
+        return orientation, kept.tobytes() if len(kept) else None
+    except Exception as error:  # a tag of the wrong kind
         notices.append(f"EXIF data not kept ({reason(error)})")
         return orientation, None

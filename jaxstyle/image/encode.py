@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jaxstyle.image import resolution
 from jaxstyle.image.decode import unit
 
 
@@ -30,19 +31,24 @@ def encode(samples: np.ndarray, format: str, exif: bytes | None = None, quality:
     Args:
         samples: uint8 (H, W, C), C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA; or uint16: PNG, TIFF with C = 1.
         format: "PNG", "JPEG", "WEBP", "TIFF" or "BMP".
-        exif: EXIF block, or None.
+        exif: EXIF block, or None; its resolution goes where the format has it.
         quality: 1 to 100 for JPEG and WebP. None: 95 for JPEG, lossless for WebP.
     """
     if samples.dtype == np.uint16 and format == "PNG":
         return encode_png16(samples, exif)
+    block, dots = resolution.split(exif)
+    if format == "WEBP":  # it has no other place for a resolution
+        block = exif
     # Pillow's compressing TIFF writer cannot hold the sub-directories of EXIF
     options: dict[str, dict[str, Any]] = {
         "JPEG": {"quality": quality or 95, "subsampling": "4:4:4"},
         "WEBP": {"quality": quality} if quality else {"lossless": True, "exact": True},
-        "TIFF": {} if exif else {"compression": "tiff_adobe_deflate"},
+        "TIFF": {} if block else {"compression": "tiff_adobe_deflate"},
     }
     buffer = io.BytesIO()
-    extra = {"exif": exif} if exif else {}
+    extra: dict[str, Any] = {"exif": block} if block else {}
+    if dots is not None and (format != "JPEG" or all(0.5 < value < 65535 for value in dots)):  # 16 bits
+        extra["dpi"] = dots
     to_image(samples).save(buffer, format, **options.get(format, {}), **extra)
     return buffer.getvalue()
 
@@ -83,12 +89,22 @@ def encode_png16(samples: np.ndarray, exif: bytes | None = None) -> bytes:
     height, width, channels = samples.shape
     header = struct.pack(">2I5B", width, height, 16, _COLOUR_TYPE[channels], 0, 0, 0)
     chunks = [(b"IHDR", header)]
-    if exif:
-        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    chunks += metadata_chunks(exif)
     chunks += [(b"IDAT", zlib.compress(_filter(samples), 6)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
+
+
+def metadata_chunks(exif: bytes | None) -> list[tuple[bytes, bytes]]:
+    """The chunks of a PNG that stand before the pixels: resolution, and the EXIF block where it has more than that."""
+    block, dots = resolution.split(exif)
+    chunks = []
+    if dots is not None:
+        chunks.append((b"pHYs", struct.pack(">2IB", *(round(value * resolution.METRE) for value in dots), 1)))
+    if block:
+        chunks.append((b"eXIf", block.removeprefix(b"Exif\0\0")))
+    return chunks
 
 
 def _filter(samples: np.ndarray) -> bytes:

@@ -16,16 +16,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from jaxstyle.image import resolution
 from jaxstyle.image.decode import (
     Decoded,
     decode,
-    is_deep_colour,
-    open_image,
-    open_low_bytes,
+    decode_opened,
     unit,
-    upright_size,
 )
 from jaxstyle.image.encode import encode, quantise, to_image
+from jaxstyle.image.header import HEIF_SUFFIXES, open_first, open_image, reads_heif, upright_size
 from jaxstyle.image.source import (
     MAX_PIXELS,
     ImageError,
@@ -43,10 +42,13 @@ from jaxstyle.runtime import files
 
 READ_SUFFIXES = frozenset(
     f".{name}"
-    for names in ("jpg jpeg jpe jfif jp2 j2k png webp avif", "tif tiff bmp gif tga qoi pbm pgm pnm ppm")
+    for names in ("jpg jpeg jpe jfif jp2 j2k png webp avif avifs", "tif tiff bmp gif tga qoi pbm pgm pnm ppm")
     for name in names.split()
-)
+) | (HEIF_SUFFIXES if reads_heif() else frozenset())
 """Lower-case suffixes by which a walk through a folder should choose. `read` itself goes by the content."""
+
+UNREAD_SUFFIXES = HEIF_SUFFIXES - READ_SUFFIXES
+"""Lower-case suffixes of pictures that can be read once the extra ``heif`` is installed."""
 
 WRITE_FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
@@ -70,7 +72,8 @@ class Picture:
         pixels: float32 (height, width, 3), sRGB-encoded, in [0, 1].
         alpha: float32 (height, width) in [0, 1], 1 = opaque, not premultiplied; None where all is opaque.
         bits: 8 or 16, the precision the pixels came in; give it to `write` to keep it.
-        exif: EXIF block for `write`, less orientation, sizes, thumbnail and maker note; None if none.
+        exif: EXIF block for `write`, less orientation, sizes, thumbnail and maker note, with the resolution that
+            the file tells in whatever way; None if none. `resized_exif` goes with `resize`.
         frames: frames or pages in the file; `pixels` is the first.
         format: Pillow's name of the source format, "array" for arrays, "" for PIL images made in memory.
         notices: sentences for the user about what was left out or guessed.
@@ -111,7 +114,7 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, short_side: int | None
     with reading(label):
         if isinstance(source, Image.Image):
             check_size(source.size, max_pixels, label)
-            return _picture(decode(source.copy(), None, None), source.format)  # the frame it stands at
+            return _picture(decode(source.copy()), source.format)  # the frame it stands at
         if _is_file(source):
             with byte_stream(source, label) as stream:
                 return _read_stream(stream, label, max_pixels, short_side)
@@ -132,7 +135,7 @@ def dimensions(source: Source) -> tuple[int, int]:
         if isinstance(source, Image.Image):
             return upright_size(source)
         with byte_stream(source, label) as stream:
-            return upright_size(open_image(stream))
+            return upright_size(open_image(stream, lambda size: check_size(size, MAX_PIXELS, label)))
 
 
 def _is_file(source: Any) -> bool:
@@ -140,13 +143,14 @@ def _is_file(source: Any) -> bool:
 
 
 def _read_stream(stream: BinaryIO, label: str, max_pixels: int, short_side: int | None) -> Picture:
-    image = open_image(stream)
-    check_size(image.size, max_pixels, label)
-    found = f"{image.format}, {image.width} x {image.height}"
+    def check(size: tuple[int, int]) -> None:
+        check_size(size, max_pixels, label)
+
+    opened = open_first(stream, check)
+    found = f"{opened.image.format}, {opened.image.width} x {opened.image.height}"
     try:
-        low = open_low_bytes(stream) if is_deep_colour(image) else None
-        return _picture(decode(image, low, short_side), image.format)
-    except MemoryError:
+        return _picture(decode_opened(opened, stream, check, short_side), opened.image.format)
+    except (MemoryError, ImageError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
         raise ImageError(label, f"{found}: cannot be decoded: {reason(error)}") from error
@@ -234,6 +238,16 @@ def resize(
     return out[..., 0] if array.ndim == 2 else out
 
 
+def resized_exif(exif: bytes | None, before: tuple[int, ...], after: tuple[int, ...]) -> bytes | None:
+    """The EXIF block of a resized picture: its resolution is such that it is as large on paper as it was.
+
+    Args:
+        exif: as in `Picture.exif`.
+        before, after: shapes, which begin with height and width.
+    """
+    return resolution.resized(exif, before, after)
+
+
 def resize_short_side(pixels: np.ndarray, length: int) -> np.ndarray:
     """Resize so that the shorter side has `length` pixels, aspect ratio kept to the nearest pixel.
 
@@ -313,7 +327,7 @@ def write(
             nearest, or uint8 or uint16.
         alpha: (H, W) in [0, 1], stored where the format can.
         bits: 8, or 16 for PNG and for grey TIFF.
-        exif: EXIF block, as in `Picture.exif`.
+        exif: EXIF block, as in `Picture.exif`; its resolution is also written where the format has a field for it.
         format: "PNG", "JPEG", "WEBP", "TIFF" or "BMP", instead of the suffix.
         quality: 1 to 100. None is 95 for JPEG (always 4:4:4), lossless for WebP; the others are lossless.
         overwrite: False refuses a path that exists.
@@ -338,8 +352,8 @@ def write(
     if bits == 16 and not (chosen == "PNG" or (chosen == "TIFF" and np.ndim(pixels) == 2 and alpha is None)):
         bits = 8
         notices.append(f"{chosen} is written at 8 bits per channel: PNG keeps 16")
-    if exif and (chosen == "BMP" or (chosen == "JPEG" and len(exif) > 65_533)):
-        exif = None
+    if resolution.split(exif)[0] and (chosen == "BMP" or (chosen == "JPEG" and len(exif or b"") > 65_533)):
+        exif = resolution.alone(exif)
         notices.append(f"{chosen} cannot hold this EXIF data: it is left out")
     if quality is not None and chosen not in ("JPEG", "WEBP"):
         notices.append(f"{chosen} is lossless: quality = {quality} has no effect")

@@ -159,8 +159,8 @@ def _read_all(stream: BinaryIO, label: str) -> bytes:
     return data
 
 
-class _StandardInput(bytes):
-    """What came through standard input: bytes that can be read again, with a name for messages."""
+class _Piped(bytes):
+    """What came through a pipe: bytes that can be read again, with a name for messages."""
 
     name = "<stdin>"
 
@@ -175,16 +175,42 @@ def is_standard(place: object) -> bool:
 
 
 def source_of(place: Place) -> Place | bytes:
-    """What a command reads: `place` itself, or for ``"-"`` the bytes of standard input, to its end.
+    """What a command reads: `place` itself, or the bytes of what can be read but once: for ``"-"`` of standard input,
+    and as `from_pipe`.
 
     Raises:
-        ImageError: standard input is a terminal, closed, or gives more than `MAX_STREAM_BYTES`.
+        ImageError: it cannot be read, standard input is closed, or it is a terminal or gives more than
+            `MAX_STREAM_BYTES`.
     """
     if not is_standard(place):
-        return place
+        return from_pipe(place)
     if sys.stdin is None or sys.stdin.isatty():
         raise ImageError("<stdin>", "is a terminal: send a picture through a pipe, or name a file")
-    return _StandardInput(_read_all(sys.stdin.buffer, "<stdin>"))
+    return _Piped(_read_all(sys.stdin.buffer, "<stdin>"))
+
+
+def from_pipe(place: Place) -> Place | bytes:
+    """`place` itself, or, if it is the path of a pipe (``/dev/stdin``, ``<(...)`` in a shell, a FIFO) or of a device,
+    the bytes that it gives, to its end.
+
+    Raises:
+        ImageError: it cannot be read, is a terminal, or gives more than `MAX_STREAM_BYTES`.
+    """
+    if not isinstance(place, str | os.PathLike):
+        return place
+    try:
+        mode = os.stat(place).st_mode
+    except (OSError, ValueError):  # whoever opens it tells
+        return place
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return place
+    label = label_of(place)
+    with reading(label), open(place, "rb") as file:
+        if file.isatty():
+            raise ImageError(label, "is a terminal: send a picture through a pipe, or name a file")
+        data = _Piped(_read_all(file, label))
+    data.name = label
+    return data
 
 
 def target_of(place: Place) -> Place | BinaryIO:

@@ -19,8 +19,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from jaxstyle import image
+from jaxstyle.image import resolution
 from jaxstyle.image.deepzoom import check_replaceable, files_of, write_deepzoom
-from jaxstyle.image.encode import quantise
+from jaxstyle.image.encode import metadata_chunks, quantise
 from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.image.tiff import write_tiff
 from jaxstyle.image.windows import Source
@@ -29,6 +30,10 @@ from jaxstyle.runtime import files
 _PNG_ROWS = 64
 """Rows that are compressed at a time."""
 _CHANNELS_OF_PNG = {3: 2, 4: 6}  # colour types RGB, RGBA
+
+
+MOST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "MP4": 16_384}
+"""The longest side that a format can have, in pixels (of JPEG what libjpeg writes, of MP4 what x264 does)."""
 
 
 class Rows(NamedTuple):
@@ -40,7 +45,7 @@ class Rows(NamedTuple):
       height, width: of the whole picture.
       alpha: the transparency, ``(height, width)``; left out where the format has none.
       bits: 8, or 16 for PNG and TIFF.
-      exif: EXIF block; kept in PNG, JPEG and WebP.
+      exif: EXIF block; kept in PNG, JPEG and WebP, of TIFF in tiles its resolution.
     """
 
     bands: Iterable[np.ndarray]
@@ -99,7 +104,8 @@ def write(
     try:
         if not streamed:
             return (*notices, *_gather(target, rows, (height, width, channels), exif, chosen, quality))
-        if exif and chosen != "PNG":
+        block, dots = resolution.split(exif)
+        if block and chosen != "PNG":
             notices.append(f"{chosen} is written in tiles without EXIF data: PNG keeps it")
         with files.temporary_beside(path if work is None else os.path.join(work, "picture")) as temporary:
             if chosen == "DZI":
@@ -109,7 +115,7 @@ def write(
                     write_png(stream, rows, height, width, channels, bits, exif)
                 files.replace(temporary, path)
             else:
-                write_tiff(temporary, rows, (height, width, channels), bits, pyramid=pyramid)
+                write_tiff(temporary, rows, (height, width, channels), bits, pyramid=pyramid, resolution=dots)
                 files.replace(temporary, path)
     except ImageError:
         raise
@@ -174,6 +180,26 @@ def is_streamed(format: str) -> bool:
     except ImportError:
         return False
     return True
+
+
+def check_format(output: str | os.PathLike[str], format: str, width: int, height: int) -> None:
+    """Checks that a format can hold a picture of this size, and the memory where the format needs it there as a whole,
+    before it is painted.
+
+    Raises:
+      ImageError: it cannot.
+    """
+    from jaxstyle.runtime import memory  # imports JAX
+
+    most, label = MOST_SIDE.get(format), label_of(output, "output")
+    found = f"{width} x {height} pixels are too many"
+    if most is not None and max(width, height) > most:
+        problem = f"{found} for {format}, whose sides have at most {most}: PNG, TIFF and .dzi have no such limit"
+        raise ImageError(label, problem)
+    needed, free = 9 * width * height, memory.host_memory()  # the samples, their file, and what the encoder copies
+    if not is_streamed(format) and free is not None and needed > free:
+        problem = f"{found} for the memory, where {format} needs them all at once"
+        raise ImageError(label, f"{problem}: PNG, TIFF (with tifffile) and .dzi are written row by row")
 
 
 def _samples(
@@ -242,8 +268,8 @@ def write_png(
 
     stream.write(b"\x89PNG\r\n\x1a\n")
     chunk(b"IHDR", struct.pack(">2I5B", width, height, bits, _CHANNELS_OF_PNG[channels], 0, 0, 0))
-    if exif:
-        chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    for kind, data in metadata_chunks(exif):
+        chunk(kind, data)
 
     def lines() -> Iterator[np.ndarray]:
         above = np.zeros(width * channels * bits // 8, np.uint8)

@@ -33,7 +33,13 @@ def levels(height: int, width: int) -> int:
 
 
 def write_tiff(
-    path: str, bands: Iterable[np.ndarray], shape: tuple[int, int, int], bits: int, *, pyramid: bool = False
+    path: str,
+    bands: Iterable[np.ndarray],
+    shape: tuple[int, int, int],
+    bits: int,
+    *,
+    pyramid: bool = False,
+    resolution: tuple[float, float] | None = None,
 ) -> None:
     """Writes a tiled, deflate-compressed TIFF with horizontal prediction; BigTIFF where it may pass 4 GB.
 
@@ -43,6 +49,7 @@ def write_tiff(
       shape: ``(height, width, channels)``; 3 channels are RGB, 4 RGBA.
       bits: 8 or 16.
       pyramid: with smaller versions, down to one tile; from `PYRAMID_BIGTIFF` pixels on always as BigTIFF.
+      resolution: pixels to an inch, across and down; None: not told.
 
     Raises:
       OSError: the disk is full, also where there is no room for the rows of a pyramid.
@@ -71,6 +78,8 @@ def write_tiff(
                 predictor=True,
                 subifds=smaller if smaller and level == 0 else None,
                 subfiletype=1 if level else 0,
+                resolution=None if resolution is None else (resolution[0] / 2**level, resolution[1] / 2**level),
+                resolutionunit=None if resolution is None else "INCH",
                 maxworkers=os.cpu_count(),
                 buffersize=_BUFFER,
                 software="jaxstyle",

@@ -15,13 +15,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from jaxstyle import image
 from jaxstyle.image import decode
-from jaxstyle.image.source import MAX_PIXELS, ImageError, byte_stream, check_size, label_of, reading, reason
+from jaxstyle.image.header import open_first
+from jaxstyle.image.source import MAX_PIXELS, ImageError, byte_stream, check_size, from_pipe, label_of, reading, reason
 
 CACHE_BYTES = 256 << 20
 """Most bytes of decoded TIFF segments that are kept: neighbouring windows share segments."""
@@ -165,21 +166,23 @@ def open_large(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     Raises:
         ImageError: not a picture, damaged, empty, larger than ``max_pixels``, missing or not readable.
     """
-    label = label_of(source)
+    label, source = label_of(source), from_pipe(source)
     with reading(label), byte_stream(source, label) as stream:
-        opened = decode.open_image(stream)
-        check_size(opened.size, max_pixels, label)
-        if opened.format == "TIFF":
+
+        def check(size: tuple[int, int]) -> None:
+            check_size(size, max_pixels, label)
+
+        opened = open_first(stream, check)
+        if opened.image.format == "TIFF":
             notices: list[str] = []
-            frames = decode.count_frames(opened)
-            if frames > 1:
-                notices.append(f"picture of {frames} pages: the first is taken")
-            orientation, exif = decode.read_exif(opened, notices)
-            if orientation == 1 and not opened.info.get("icc_profile"):
+            if opened.frames > 1:
+                notices.append(f"picture of {opened.frames} pages: the first is taken")
+            orientation, exif = decode.read_exif(opened.image, notices)
+            if orientation == 1 and not opened.image.info.get("icc_profile"):
                 picture = _open_tiff(source, label, exif, tuple(notices))
                 if picture is not None:
                     return picture
-        return _decode(stream, opened)
+        return _decoded(decode.decode_opened(opened, stream, check), opened.image.format)
 
 
 def sample(picture: LargePicture, most: int = 1 << 20) -> np.ndarray:
@@ -204,10 +207,8 @@ def sample(picture: LargePicture, most: int = 1 << 20) -> np.ndarray:
     return pixels[seen] if seen.any() else pixels
 
 
-def _decode(stream: BinaryIO, opened: Any) -> LargePicture:
+def _decoded(decoded: decode.Decoded, format: str | None) -> LargePicture:
     """The whole picture, in the bits that the file has."""
-    low = decode.open_low_bytes(stream) if decode.is_deep_colour(opened) else None
-    decoded = decode.decode(opened, low, None)
     samples, alpha = decoded.samples, decoded.alpha
     if samples.ndim == 2:
         samples = np.broadcast_to(samples[..., None], (*samples.shape, 3))
@@ -216,7 +217,7 @@ def _decode(stream: BinaryIO, opened: Any) -> LargePicture:
         alpha=None if alpha is None else ArraySource(alpha),
         bits=8 if samples.dtype == np.uint8 else 16,
         exif=decoded.exif,
-        format=opened.format or "",
+        format=format or "",
         notices=decoded.notices,
     )
 

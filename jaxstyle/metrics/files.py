@@ -34,7 +34,7 @@ def measure_files(
     """Measures stylized pictures against the photo and the painting they were made of.
 
     Args:
-      content: file of the photo.
+      content: file of the photo; this and the others may also be pipes.
       style: file of the painting.
       outputs: files of stylized pictures.
       size: bring all pictures to this first: the short side, or (width, height) whatever their shape. By default
@@ -47,14 +47,15 @@ def measure_files(
       ImageError: a picture cannot be read.
       MetricsError: a picture is too small or too large, or an output has another size than the photo.
     """
-    shapes = {file: _shape(file, size) for file in (content, style, *outputs)}  # of all, before hours of measuring
+    sources = {file: image.source_of(file) for file in dict.fromkeys((content, style, *outputs))}
+    shapes = {file: _shape(file, source, size) for file, source in sources.items()}  # of all, before hours of measuring
     for name in outputs:
         if shapes[name] != shapes[content]:
             sizes = f"{_words(shapes[name])} pixels; {content} has {_words(shapes[content])}"
             raise metrics.MetricsError(f"{name}: {sizes} (--size WxH brings all to one size)")
 
     def read(file: str) -> np.ndarray:
-        return image.resize(image.read(file).pixels, shapes[file])
+        return image.resize(image.read(sources[file]).pixels, shapes[file])
 
     photo, painting = read(content), read(style)
     networks = metrics.load_networks()
@@ -69,14 +70,14 @@ def _words(shape: tuple[int, int]) -> str:
     return f"{shape[1]} x {shape[0]}"
 
 
-def _shape(file: str, size: int | tuple[int, int] | None) -> tuple[int, int]:
+def _shape(file: str, source: str | bytes, size: int | tuple[int, int] | None) -> tuple[int, int]:
     """(height, width) at which a picture is measured.
 
     Raises:
       ImageError: it is no picture, as far as its header tells.
       MetricsError: it is too small, or too large for the memory.
     """
-    shape = image.output_size(image.dimensions(file), size)
+    shape = image.output_size(image.dimensions(source), size)
     if min(shape) < 2 * metrics.SMALLEST:
         raise metrics.MetricsError(f"{file}: {_words(shape)} pixels; expected sides of at least {2 * metrics.SMALLEST}")
     needed, free = shape[0] * shape[1] * BYTES_PER_PIXEL, memory.available_memory()

@@ -161,6 +161,7 @@ def stylize_file(
         )
     else:
         picture = image.read(photo, max_pixels=limits.max_pixels)
+        check_result(target, picture, chosen, saving)
         maps = read_maps(chosen, max_pixels=limits.max_pixels)
         result = render(picture, looks, chosen, maps, loaded)
         height, width = result.pixels.shape[:2]
@@ -191,6 +192,21 @@ def _target(
     if output is None:
         return default_output(content, styles, format)
     return Path(output) / default_output(content, styles, format) if Path(output).is_dir() else Path(output)
+
+
+def check_result(
+    target: PathLike, picture: image.Picture | windows.LargePicture, controls: Controls, saving: Output
+) -> None:
+    """Checks, before a picture is painted, that the format can hold the result.
+
+    Raises:
+      ImageError: it is too large, see `jaxstyle.image.stream.check_format`.
+    """
+    height, width = image.output_size(picture.pixels.shape, controls.size)
+    format = saving.format
+    if image.is_standard(target):
+        format = image.format_of(target, format, picture.format)
+    stream.check_format(target, stream.format_of(target, format), width, height)
 
 
 def save(result: image.Picture, target: PathLike, saving: Output) -> tuple[str, ...]:
@@ -313,6 +329,7 @@ def paint_file(
         source = image.source_of(content)
         picture = stack.enter_context(windows.open_large(source, max_pixels=limits.max_pixels))
         maps = stack.enter_context(open_maps(controls, max_pixels=limits.max_pixels))
+        check_result(output, picture, controls, saving)
         height, width = image.output_size(picture.pixels.shape, controls.size)
         encoded = style(windows.sample(picture)) if callable(style) else style
         folder = limits.scratch or (tempfile.gettempdir() if to_standard else os.path.dirname(os.path.realpath(output)))
@@ -338,9 +355,10 @@ def paint_file(
         if to_standard:
             format = image.format_of(output, format, picture.format)
             target = stack.enter_context(sent(image.target_of(output), folder))
+        exif = image.resized_exif(picture.exif, picture.pixels.shape, (height, width))
         notices += stream.write(
             target,
-            Rows(rows, height, width, opacity, picture.bits, picture.exif),
+            Rows(rows, height, width, opacity, picture.bits, exif),
             format=format,
             overwrite=overwrite or to_standard,
             work=None if part is None else part.folder,

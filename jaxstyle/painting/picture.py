@@ -211,7 +211,8 @@ def render(
         bands = list(paint_source(ArraySource(pixels), style, controls, maps, loaded, shelf=shelf))
     result = bands[0] if len(bands) == 1 else np.concatenate(bands)
     notices = (*maps.stretched(height, width), *too_many(height, width, loaded))
-    return image.Picture(result, opacity, picture.bits, picture.exif, format=picture.format, notices=notices)
+    exif = image.resized_exif(picture.exif, picture.pixels.shape, result.shape)
+    return image.Picture(result, opacity, picture.bits, exif, format=picture.format, notices=notices)
 
 
 def too_many(height: int, width: int, loaded: Loaded) -> tuple[str, ...]:

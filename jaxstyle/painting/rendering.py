@@ -27,7 +27,7 @@ import numpy as np
 from jaxstyle.arrays import Array
 from jaxstyle.controls.controls import Size
 from jaxstyle.image import stream
-from jaxstyle.image.source import ImageError, is_standard, label_of, sent, target_of
+from jaxstyle.image.source import is_standard, sent, target_of
 from jaxstyle.image.stream import Rows
 from jaxstyle.methods.inr import files
 from jaxstyle.methods.inr.network import InrParams
@@ -35,11 +35,7 @@ from jaxstyle.methods.inr.rendering import check_params
 from jaxstyle.painting.options import Limits, Output, PathLike
 from jaxstyle.painting.scene import Painter, View, ViewFields, open_scene
 from jaxstyle.painting.unfinished import Unfinished, digest, half_placed, opened
-from jaxstyle.runtime import memory
 from jaxstyle.runtime.progress import Progress
-
-MOST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "MP4": 16_384}
-"""The longest side that a format can have, in pixels (of JPEG what libjpeg writes, of MP4 what x264 does)."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +122,7 @@ def render_file(
     stream.check_target(output, format=writing.format, overwrite=overwrite, keep=files_read(fit, view))
     params, begun = fitted(fit), time.perf_counter()
     with open_scene(params, view, max_pixels=limits.max_pixels) as scene:
-        check_format(output, stream.format_of(output, writing.format), scene.width, scene.height)
+        stream.check_format(output, stream.format_of(output, writing.format), scene.width, scene.height)
         painter = Painter(scene, bits, tile=tile, devices=limits.devices)
         with contextlib.ExitStack() as stack:
             target = os.fspath(output)
@@ -182,24 +178,6 @@ def fitted(fit: InrParams | PathLike) -> InrParams:
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(fit)):
         raise ValueError("fit: its parameters hold values that are not finite")
     return fit
-
-
-def check_format(output: PathLike, format: str, width: int, height: int) -> None:
-    """Checks that a format can hold a picture of this size, and the memory where the format needs it there as a whole,
-    before it is rendered.
-
-    Raises:
-      ImageError: it cannot.
-    """
-    most, label = MOST_SIDE.get(format), label_of(output, "output")
-    found = f"{width} x {height} pixels are too many"
-    if most is not None and max(width, height) > most:
-        problem = f"{found} for {format}, whose sides have at most {most}: PNG, TIFF and .dzi have no such limit"
-        raise ImageError(label, problem)
-    needed, free = 9 * width * height, memory.host_memory()  # the samples, their file, and what the encoder copies
-    if not stream.is_streamed(format) and free is not None and needed > free:
-        problem = f"{found} for the memory, where {format} needs them all at once"
-        raise ImageError(label, f"{problem}: PNG, TIFF (with tifffile) and .dzi are written row by row")
 
 
 # ---- the run -----------------------------------------------------------------------------------------------

@@ -237,12 +237,12 @@ def half_placed(target: str | os.PathLike[str]) -> bool:
 
 
 def digest(name: str | None) -> str | None:
-    """SHA-256 of a file, for a request; what is in memory has it as its name already.
+    """SHA-256 of a file, for a request; what is in memory has it as its name already, and a pipe, read once, its name.
 
     Raises:
       ImageError: the file cannot be read.
     """
-    if name is None or name.startswith("sha256:"):
+    if name is None or name.startswith("sha256:") or (os.path.exists(name) and not os.path.isfile(name)):
         return name
     try:
         with open(name, "rb") as file:

@@ -23,6 +23,7 @@ from jaxstyle.controls.degree import Maps, read_maps
 from jaxstyle.folders import find
 from jaxstyle.image import ImageError, Picture
 from jaxstyle.image.source import label_of
+from jaxstyle.image.stream import check_format
 from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting.options import PathLike, sort
 from jaxstyle.painting.picture import (
@@ -99,17 +100,22 @@ def sheet(
     if isinstance(chosen.size, tuple):
         raise ValueError("size: on a contact sheet expected the short side alone, which keeps aspect ratios")
     check(chosen, 1)
-    if cell < SMALLEST_CELL:
-        raise ValueError(f"cell: expected at least {SMALLEST_CELL} pixels, got {cell}")
-    if columns is not None and columns < 1:
-        raise ValueError(f"columns: expected at least 1, got {columns}")
-    page = Grid(cell, columns, len(styles)) if len(photos) == 1 else Table(cell, columns, len(photos), len(styles))
+    page = _page(len(photos), len(styles), cell, columns)
     if page.height * page.width > max_pixels:
         found = f"{page.width} x {page.height} pixels for {len(photos)} x {len(styles)} pictures"
         raise ValueError(f"cell: {found} are too many (max_pixels = {max_pixels}); smaller cells need less")
     maps = read_maps(chosen, max_pixels=max_pixels)
     loaded = default_model() if model is None else methods.loaded(model)
     return _fill(page, photos, styles, chosen, maps, loaded, cell, max_pixels, progress)
+
+
+def _page(photos: int, styles: int, cell: int = CELL, columns: int | None = None) -> Grid | Table:
+    """The sheet, empty."""
+    if cell < SMALLEST_CELL:
+        raise ValueError(f"cell: expected at least {SMALLEST_CELL} pixels, got {cell}")
+    if columns is not None and columns < 1:
+        raise ValueError(f"columns: expected at least 1, got {columns}")
+    return Grid(cell, columns, styles) if photos == 1 else Table(cell, columns, photos, styles)
 
 
 def _fill(
@@ -264,12 +270,12 @@ def sheet_file(
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
     chosen, limits, written, weights_file, rest = sort(controls, options, "cell", "columns", "recursive")
     recursive = rest.pop("recursive", False)
-    files, looks = (
-        tuple(picture.path for picture in find.find(given, name, recursive=recursive).pictures)
-        for given, name in ((photos, "photos"), (styles, "styles"))
-    )
+    found = [find.find(photos, "photos", recursive=recursive), find.find(styles, "styles", recursive=recursive)]
+    files, looks = (tuple(picture.path for picture in listing.pictures) for listing in found)
     keep = [*files, *looks, *chosen.files()]
     image.check_target(output, format=written.format, overwrite=written.overwrite, keep=keep)
+    page = _page(len(files), len(looks), **rest)
+    check_format(output, image.format_of(output, written.format), page.width, page.height)
     model = load_model(weights_file)
     made = sheet(files, looks, chosen, model=model, max_pixels=limits.max_pixels, progress=progress, **rest)
     notices = image.write(
@@ -287,6 +293,6 @@ def sheet_file(
         controls=chosen.as_dict(),
         weights_file=weights_file,
         failed=made.failed,
-        notices=(*made.notices, *notices),
+        notices=(*found[0].notices, *found[1].notices, *made.notices, *notices),
         seconds=round(time.perf_counter() - start, 3),
     )
