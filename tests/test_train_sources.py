@@ -1,6 +1,7 @@
 """Folders and tensorflow-datasets as sources of pictures, and what is held out of them."""
 
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from tests.train_pictures import crops, write_folder, write_picture
 from train.loader import Loader
-from train.sources import DataError, open_source, split
+from train.sources import DataError, UnreadableError, open_source, split
 
 
 @pytest.fixture
@@ -25,6 +26,19 @@ def test_folder_is_recursive_sorted_and_leaves_out_what_is_hidden(folder: Path) 
     assert names == ["Z.PNG", "a.webp", "b/1.jpg", "b/2.png", "c/d/3.png", "e.bmp", "f.png"]
     assert source.pixels(3).shape == (32, 40, 3)
     assert source.pixels(3).dtype == np.float32
+
+
+def test_nobody_waits_for_a_pipe_or_a_device(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.png")
+    (folder / "to_pipe.png").symlink_to("pipe.png")
+    (folder / "self.png").symlink_to("self.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    source = open_source(str(folder))
+    for index in range(len(source)):
+        if source.name(index) in ("pipe.png", "to_pipe.png", "self.png", "zero.png"):
+            with pytest.raises(UnreadableError, match=r"named pipe|device|symbolic links"):
+                source.pixels(index)
+    assert len(source) == 11
 
 
 def test_wrong_or_empty_folder_is_one_line(tmp_path: Path) -> None:

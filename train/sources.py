@@ -73,8 +73,10 @@ class Folder:
         return self.names[index]
 
     def pixels(self, index: int, short_side: int | None = None) -> np.ndarray:
+        path = self.root / self.names[index]
         try:
-            return image.read(self.root / self.names[index], short_side=short_side).pixels
+            image.check_file(path)  # nobody shall wait for a pipe
+            return image.read(path, short_side=short_side).pixels
         except image.ImageError as error:
             raise UnreadableError(str(error)) from error
 
