@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.train_pictures import crops, write_folder, write_picture
 from train.loader import Loader
-from train.sources import DataError, UnreadableError, open_source, split
+from train.sources import DataError, UnreadableError, choose_holdout, open_source, split
 
 
 @pytest.fixture
@@ -39,6 +39,15 @@ def test_nobody_waits_for_a_pipe_or_a_device(folder: Path) -> None:
             with pytest.raises(UnreadableError, match=r"named pipe|device|symbolic links"):
                 source.pixels(index)
     assert len(source) == 11
+
+
+@pytest.mark.parametrize(
+    ("sizes", "held"), [((3, 900), 1), ((39, 400), 3), ((400, 40), 4), ((5000, 400), 40), ((2,), 1)]
+)
+def test_a_tenth_is_held_out_at_most_40(sizes: tuple[int, ...], held: int) -> None:
+    sources = [range(size) for size in sizes]  # all that is asked for is how many there are
+    assert choose_holdout(None, *sources) == held  # type: ignore[arg-type]
+    assert choose_holdout(40, *sources) == 40  # type: ignore[arg-type]
 
 
 def test_wrong_or_empty_folder_is_one_line(tmp_path: Path) -> None:

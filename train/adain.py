@@ -42,6 +42,7 @@ from train.config import ConfigError, check_least, check_seed, flag, required
 from train.crops import Cropping
 from train.loader import Batch, open_loader, open_pictures
 from train.logs import check_finite
+from train.sources import HOLDOUT
 
 MAY_CHANGE = (
     *("steps", "workdir", "resume", "log_every", "checkpoint_every"),
@@ -65,7 +66,7 @@ class Config:
     crop: int = flag(256, "side of the training crops in pixels, a multiple of 8")
     largest_crop: int = flag(0, "cut windows of --crop up to this side, shrunk to --crop; 0: --crop only")
     resize: int = flag(512, "short side to which pictures are brought before cropping, in pixels")
-    holdout: int = flag(40, "pictures of each set held out for validation")
+    holdout: int | None = flag(None, "pictures of each set held out for validation", HOLDOUT)
     seed: int = flag(0, "of weights, order and crops")
     lr: float = flag(1e-4, "learning rate of Adam")
     schedule: Literal["inverse", "cosine"] = flag("inverse", "lr / (1 + 5e-5 t), or a cosine to 1 % of lr")
@@ -88,7 +89,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Raises ConfigError for values that no run can have."""
-        positive = ("steps", "batch_size", "holdout", "log_every", "checkpoint_every", "threads")
+        held_out = () if self.holdout is None else ("holdout",)
+        positive = ("steps", "batch_size", *held_out, "log_every", "checkpoint_every", "threads")
         others = ("reconstruct_steps", "seed", "cache_mib", "style_weight", "identity_weight")
         check_least(self, dict.fromkeys(positive, 1) | dict.fromkeys(others, 0))
         check_seed(self.seed)
@@ -284,10 +286,11 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
     mesh = devices.make_mesh() if mesh is None else mesh
     devices.check_batch_size(config.batch_size, mesh)
     cropping = Cropping(config.resize, config.crop, config.largest_crop, seed=config.seed)
-    crops, pairs = open_pictures(
-        config.content, config.style, cropping, holdout=config.holdout, cache_bytes=config.cache_mib * 2**20
+    holdout = run.left_open(config, config.workdir, "holdout")
+    crops, pairs, holdout = open_pictures(
+        config.content, config.style, cropping, holdout=holdout, cache_bytes=config.cache_mib * 2**20
     )
-    effective = dataclasses.asdict(config)
+    effective = dataclasses.asdict(config) | {"holdout": holdout}
     with run.open_run(config, config.workdir, config.steps, effective, may_change=MAY_CHANGE, best="val/loss") as this:
         model = create_model(config)
         state = this.restore(devices.replicate(create_state(config, model), mesh))

@@ -145,6 +145,15 @@ def open_source(spec: str, data_dir: str | os.PathLike[str] | None = None) -> So
     return source
 
 
+HOLDOUT = "a tenth of the smaller set, at most 40"
+"""How many pictures are held out where nobody says it, in words; see `choose_holdout`."""
+
+
+def choose_holdout(given: int | None, *sources: Source) -> int:
+    """How many pictures of each source are held out: as given, or a tenth of the smallest, at least 1, at most 40."""
+    return given if given is not None else max(1, min(40, min(map(len, sources)) // 10))
+
+
 def split(source: Source, holdout: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Splits a source by the hash of (seed, name), so that adding pictures moves hardly any other.
 
