@@ -3,7 +3,9 @@
 import io
 import os
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +120,35 @@ def test_tfds_mistakes_are_one_line(tfds_folder: Path, spec: str) -> None:
     with pytest.raises(DataError, match=spec) as caught:
         open_source(spec, data_dir=tfds_folder)
     assert "\n" not in str(caught.value)
+
+
+def test_tfds_without_a_network_fails_at_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself it tries for three minutes and a half."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    class FarPictures(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self) -> Any:
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict({"image": tfds.features.Image()}))
+
+        def _split_generators(self, manager: Any) -> Any:
+            return {"train": self._generate_examples(manager.download("http://127.0.0.1:9/pictures.zip"))}
+
+        def _generate_examples(self, path: Any) -> Any:
+            yield from ()
+
+    start = time.perf_counter()
+    with pytest.raises(
+        DataError, match="tfds:far_pictures:train: is not on this machine, and cannot be down"
+    ) as caught:
+        open_source("tfds:far_pictures:train", data_dir=tmp_path)
+    assert time.perf_counter() - start < 20 and "\n" not in str(caught.value) and "127.0.0.1" in str(caught.value)
+    assert "Retrying" not in capfd.readouterr().err
 
 
 def test_missing_tfds_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,21 @@
 """Where training pictures come from: image folders and tensorflow-datasets behind one small interface."""
 
+import contextlib
 import dataclasses
 import hashlib
+import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from jaxstyle import image
+
+RETRIES = 3
+"""Attempts after the first to reach where a data set is downloaded from, in 1.4 s."""
 
 
 class DataError(ValueError):
@@ -102,15 +108,21 @@ class Tfds:
         except ImportError as error:
             raise DataError(f"tfds:{spec}: needs tensorflow-datasets (extra jaxstyle[train])") from error
         try:
-            data = tfds.data_source(
-                name,
-                split=split,
-                data_dir=None if data_dir is None else os.fspath(data_dir),
-                builder_kwargs={"file_format": "array_record"},
-            )
+            with _impatient():
+                data = tfds.data_source(
+                    name,
+                    split=split,
+                    data_dir=None if data_dir is None else os.fspath(data_dir),
+                    builder_kwargs={"file_format": "array_record"},
+                    # prepared data sets of its makers are in another format
+                    download_and_prepare_kwargs={
+                        "download_config": tfds.download.DownloadConfig(try_download_gcs=False)
+                    },
+                )
+        except OSError as error:  # requests has its own errors of the network
+            raise DataError(f"tfds:{spec}: is not on this machine, and cannot be downloaded: {_line(error)}") from error
         except Exception as error:  # tfds raises many unrelated types for a wrong name or split
-            reason = str(error).strip().splitlines()
-            raise DataError(f"tfds:{spec}: {reason[0] if reason else type(error).__name__}") from error
+            raise DataError(f"tfds:{spec}: {_line(error)}") from error
         features = data.dataset_info.features
         pictures = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
         if not pictures:
@@ -131,6 +143,26 @@ class Tfds:
             return image.read(self.data[index][self.feature], short_side=short_side).pixels
         except image.ImageError as error:
             raise UnreadableError(f"{self.name(index)}: {error}") from error
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """Without a network tfds gives up after seconds: by itself it tries eleven times, in 205 s, and tells of each."""
+    from tensorflow_datasets.core.download import downloader
+
+    logger = logging.getLogger("urllib3.connectionpool")
+    before, level = getattr(downloader, "MAX_RETRIES", RETRIES), logger.level
+    downloader.MAX_RETRIES = RETRIES
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES = before
+        logger.setLevel(level)
 
 
 def open_source(spec: str, data_dir: str | os.PathLike[str] | None = None) -> Source:
