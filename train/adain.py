@@ -199,9 +199,11 @@ def train_step(
     terms = {"loss": loss, **terms}
     if axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), axis_name)
-    updates, opt = optimizer(config).update(grads, state.opt, state.decoder["params"])
+    with jax.numpy_dtype_promotion("standard"):  # optax's Adam multiplies floats with its count of steps
+        updates, opt = optimizer(config).update(grads, state.opt, state.decoder["params"])
     params = optax.apply_updates(state.decoder["params"], updates)
-    decay = jnp.minimum(config.average, (1 + state.step) / (10 + state.step))  # young averages forget faster
+    done = state.step.astype(jnp.float32)
+    decay = jnp.minimum(config.average, (1 + done) / (10 + done))  # young averages forget faster
     average = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.average, params)
     decoder = adain.running_statistics({"params": params, **rest}, model, batch["content"], batch["style"])
     return State(state.step + 1, decoder, average, opt), terms
