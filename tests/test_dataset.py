@@ -206,10 +206,15 @@ def contents_after(**options):
     return contents()
 
 
-def test_an_empty_shard(folder):
+def test_an_empty_shard(folder, capsys):
     empty = next(i for i in range(1, 100) if all(shard_of(name, 99) != i for name in PICTURES))
     report = stylize_dataset("in", "out", "styles", shard=(empty, 99))
     assert (report.pictures, report.done, report.failed) == (0, 0, ()) and contents() == {}
+    capsys.readouterr()
+    assert main.main(["stylize-dataset", "in", "out", "--styles", "styles", "--shard", f"{empty}/99"]) == 0
+    assert capsys.readouterr().err == (
+        f"jaxstyle: shard {empty}/99 is empty, which is normal: names decide, and there are few pictures\n"
+    )
 
 
 def test_a_leftover_goes_when_nobody_else_is_at_work(folder):

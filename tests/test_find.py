@@ -1,3 +1,4 @@
+import glob
 import os
 import time
 
@@ -63,6 +64,44 @@ def test_a_file_whose_name_looks_like_a_pattern(folder):
     assert not module.is_group("missing.png")
 
 
+def test_signs_in_the_names_of_folders_stand_for_themselves(folder):
+    touch(folder, "[2024] a*b/x.png", "[2024] a*b/sub [1]/y.png", "2/z.png", "top/[1]/[2].png", "top/1/2.png")
+    inside = "[2024] a*b"
+    assert find([f"{inside}/*.png"], "content").pictures == (Found(f"{inside}/x.png", "x.png"),)
+    assert names(find([str(folder / inside / "*.png")], "content")) == ["x.png"]
+    assert names(find([f"{inside}/**/*.png"], "content")) == ["sub [1]/y.png", "x.png"]
+    assert names(find([f"{inside}/*"], "content", recursive=True)) == ["sub [1]/y.png", "x.png"]
+    assert names(find([f"./{inside}/sub [1]/?.png"], "content")) == ["y.png"]
+    assert names(find(["[23]/*.png"], "content")) == ["2/z.png"]  # there is no such folder: a pattern
+    assert names(find(["to[p]/[1]/[2].png"], "content")) == ["top/[1]/[2].png"]  # below a pattern likewise
+    assert names(find(["to[p]/[12]/[23].png"], "content")) == ["top/1/2.png"]
+    with pytest.raises(PairError, match=r"x\[2\]\.jpg: matches no picture"):
+        find([f"{inside}/x[2].jpg"], "content")
+    with pytest.raises(PairError, match=r"missing\.jpg: no such file or folder"):
+        find([f"{inside}/missing.jpg"], "content")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "photos/*",
+        "photos/*/*.png",
+        "photos/**/*.png",
+        "**/*.png",
+        "**",
+        "*/",
+        "photos/**/",
+        "./photos/[ab]*",
+        "*/../*",
+    ],
+)
+def test_patterns_are_those_of_glob(folder, pattern):
+    for given in (pattern, f"{folder}/{pattern}"):
+        parts = given.split("/")
+        found = module._matches("/", parts[1:]) if given.startswith("/") else module._matches("", parts)
+        assert sorted(found) == sorted(glob.glob(given, recursive=True))
+
+
 @pytest.mark.parametrize(
     ("sources", "words"),
     [
@@ -88,9 +127,22 @@ def test_nothing_found(folder, sources, words):
 def test_links(folder):
     (folder / "photos/sub/up").symlink_to(folder / "photos")
     (folder / "photos/gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "photos/self.png").symlink_to("self.png")
+    (folder / "photos/self").symlink_to("self")
     os.mkfifo(folder / "photos/pipe.png")
-    found = find(["photos"], "content", recursive=True)  # no endless walk; what leads nowhere is not overlooked
-    assert names(found) == ["a.png", "b.JPG", "gone.png", "sub/a.png", "sub/deep/c.webp"] and found.ignored == 2
+    os.mkfifo(folder / "photos/pipe")
+    (folder / "photos/to_pipe.png").symlink_to("pipe.png")
+    found = find(["photos"], "content", recursive=True)  # no endless walk; what will fail is not overlooked
+    plain = ["a.png", "b.JPG", "gone.png", "pipe.png", "self.png", "sub/a.png", "sub/deep/c.webp", "to_pipe.png"]
+    assert names(found) == plain and found.ignored == 3
+    assert names(find(["photos/*"], "content")) == [name for name in plain if "/" not in name]
+
+
+def test_a_folder_of_nothing_but_links_to_themselves(folder):
+    (folder / "loops").mkdir()
+    (folder / "loops/self").symlink_to("self")
+    with pytest.raises(PairError, match=r"loops: holds no picture$"):
+        find(["loops"], "content")
 
 
 def test_results_are_no_pictures(folder):

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -391,6 +392,75 @@ def test_a_manifest_that_cannot_grow_stops_the_run(folder, cheap, monkeypatch):
     monkeypatch.setattr(Journal, "append", plain)
     report = stylize_folder("in", "styles/x.png", "out")  # what was written but not recorded is ours all the same
     assert report.done + report.kept == 4 and report.done >= 1
+
+
+@pytest.mark.parametrize("after", [0, 2, 4])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_removed_during_the_run_is_not_made_again(folder, cheap, after, again):
+    """Before the first result, between two, or after the last: what is gone is not called done."""
+    count = []
+
+    def progress(told):
+        count.append(told)
+        if told.done == after and Path("out").exists() and not any(Path().glob("moved*")):
+            Path("out").rename("moved")
+            if again:
+                Path("out").mkdir()
+
+    report = stylize_folder("in", "styles/x.png", "out", devices=jax.devices()[:1], progress=progress)
+    assert report.stopped is not None and report.stopped.startswith("out: was removed or replaced while")
+    assert "\n" not in report.stopped and (list(Path("out").iterdir()) if again else Path("out").exists()) in (
+        [],
+        False,
+    )
+    report = stylize_folder("in", "styles/x.png", "out")
+    assert (report.done, report.kept, report.stopped) == (4, 0, None)
+
+
+def test_a_result_removed_or_cut_off_during_the_run_is_not_called_done(folder, cheap):
+    def progress(told):
+        if told.done == 4:
+            Path("out/p0_stylized_x.png").unlink()
+            Path("out/p1_stylized_x.png").write_bytes(b"")
+
+    report = stylize_folder("in", "styles/x.png", "out", progress=progress)
+    assert report.done == 2 and {failure.source for failure in report.failed} == {"in/p0.png", "in/p1.png"}
+    assert all("was removed or changed while" in failure.error for failure in report.failed)
+    report = stylize_folder("in", "styles/x.png", "out")
+    assert (report.done, report.kept, report.failed) == (2, 2, ())
+
+
+def test_a_result_cut_off_afterwards_is_made_again(folder, cheap):
+    stylize_folder("in", "styles/x.png", "out")
+    whole = contents()
+    os.truncate("out/p2_stylized_x.png", 0)
+    report = stylize_folder("in", "styles/x.png", "out")
+    assert (report.done, report.kept) == (1, 3) and contents() == whole
+
+
+def test_links_to_themselves_pipes_and_devices_are_failures(folder, cheap):
+    """None of them stops the others, and nobody waits for them."""
+    Path("in/self.png").symlink_to("self.png")
+    Path("in/zero.png").symlink_to("/dev/zero")
+    os.mkfifo("in/pipe.png")
+    Path("in/to_pipe.png").symlink_to("pipe.png")
+    Path("in/loop").symlink_to("loop")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("in/socket.png")
+        report = stylize_folder("in", "styles/x.png", "out", recursive=True)
+    words = {
+        "in/self.png": "too many levels of symbolic links",
+        "in/zero.png": "is a device, not a picture file",
+        "in/pipe.png": "is a named pipe, not a picture file",
+        "in/to_pipe.png": "is a named pipe, not a picture file",
+        "in/socket.png": "is a socket, not a picture file",
+    }
+    assert {f.source: f.error for f in report.failed} == {name: f"{name}: {why}" for name, why in words.items()}
+    assert report.done == 5
+    report = stylize_folder("in/p0.png", ["in/pipe.png", "styles"], "more", pair="product")
+    assert report.done == 2 and [failure.error for failure in report.failed] == [
+        "in/pipe.png: is a named pipe, not a picture file"
+    ]
 
 
 def test_a_folder_that_cannot_be_used(folder, cheap):

@@ -114,3 +114,15 @@ def test_a_file_that_is_missing_is_named_and_shipped_weights_are_no_pictures(fil
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(WeightsError, match="permission denied"):
         files.load(file)
+
+
+def test_what_is_written_can_be_read(key, tmp_path):
+    """64-bit parameters are rounded; what is not finite is refused, as `load` would."""
+    params = init(key, SMALL)
+    wide = dataclasses.replace(params, z_c=np.asarray(params.z_c, np.float64) + 1e-12)
+    files.save(tmp_path / "a.safetensors", wide)
+    np.testing.assert_array_equal(files.load(tmp_path / "a.safetensors").z_c, params.z_c)
+    broken = dataclasses.replace(params, z_s=params.z_s.at[0].set(np.inf))
+    with pytest.raises(ValueError, match="params: z_s holds values that are not finite"):
+        files.save(tmp_path / "b.safetensors", broken)
+    assert not (tmp_path / "b.safetensors").exists()

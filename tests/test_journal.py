@@ -171,11 +171,99 @@ def test_records_say_when(path):
 def test_a_line_that_is_being_written_just_now_ends_the_reading(path):
     """Another process may write the rest of it before the reader is at the end."""
 
+    lines = [json.dumps(record("a.png")).encode() + b"\n", b'{"output": "b', b'.png", "status": "done"}\n']
+
     class Growing:
-        def __iter__(self):
-            return iter([json.dumps(record("a.png")).encode() + b"\n", b'{"output": "b', b'.png", "status": "done"}\n'])
+        def readline(self, most):
+            return lines.pop(0) if lines else b""
 
     assert [found["output"] for _, found in journal._lines(Growing(), path)] == ["a.png"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link to itself"])
+def test_only_regular_files_are_opened(path, kind):
+    """Nobody waits for a pipe or reads a device without an end."""
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path)
+    words = {"folder": "is a directory", "link to itself": "too many levels of symbolic links"}
+    words = words.get(kind, "not a regular file")
+    with pytest.raises(JournalError, match=f"^{path}: cannot be read: {words}$"):
+        list(read(path))
+    with pytest.raises(JournalError, match=f"^{path}: cannot be written: {words}$"):
+        Journal(path)
+    assert journal.in_use(path)  # which cannot be told
+    with pytest.raises(OSError):
+        read_at(path, journal.Place(0, 2))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"output": "a", "status": "done", "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"output": "a", "status": "done", "time": "now"}',
+        b'{"output": "a", "status": "done", "time": null}',
+        b'{"output": ["a"], "status": "done"}',
+        b'{"output": "a", "status": {}}',
+        b'["output", "status"]',
+        b'{"output": "a", "status": "done", "more": ' + b"1" * 10_000 + b"}",
+        b"\xff\xfe",
+    ],
+    ids=["deep", "time", "no time", "output", "status", "list", "long number", "no text"],
+)
+def test_lines_that_are_no_records(path, line):
+    good = json.dumps(record("b.png")).encode()
+    path.write_bytes(line + b"\n" + good + b"\n")
+    with pytest.raises(JournalError, match="line 1 is no record: mend or remove the file"):
+        list(read(path))
+    with pytest.raises(JournalError, match="line 1 is no record"):
+        Journal(path)
+    path.write_bytes(good + b"\n" + line + b"\n")  # as if torn
+    assert list(read(path)) == [record("b.png")]
+
+
+def test_no_more_is_read_than_a_line_may_have(path, monkeypatch):
+    monkeypatch.setattr(journal, "LONGEST", 100)
+    path.write_bytes(b" " * 101)
+    for use in (lambda: list(read(path)), lambda: Journal(path)):
+        with pytest.raises(JournalError, match="line 1 is no record"):
+            use()
+    path.unlink()
+    with Journal(path) as file:
+        file.append(record("a"))
+        with pytest.raises(OSError, match="too long"):
+            file.append(record("b", note="x" * 100))
+        assert file.last("b") is None
+    assert list(read(path)) == [record("a")]
+
+
+def test_a_record_is_what_its_readers_expect(path):
+    def check(record):
+        return isinstance(record.get("size"), int)
+
+    with Journal(path, check) as file:
+        file.append(record("a", size=1))
+        file.append(record("b", size=2))
+    assert len(list(read(path, check))) == 2
+    path.write_text(path.read_text().replace("1,", '"1",'))
+    for use in (lambda: list(read(path, check)), lambda: Journal(path, check)):
+        with pytest.raises(JournalError, match="line 1 is no record"):
+            use()
+
+
+def test_whether_it_is_still_in_its_place(path):
+    with Journal(path) as file:
+        assert file.in_place()
+        path.rename(path.with_name("moved"))
+        assert not file.in_place()
+        path.write_bytes(b"another's")
+        assert not file.in_place()
+    assert path.read_bytes() == b"another's"  # an empty journal is removed, but not what took its place
 
 
 def test_whether_a_process_has_it(path):

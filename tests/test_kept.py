@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from jaxstyle.controls.controls import Controls
-from jaxstyle.folders.kept import BatchError, Facts, make_folder, missing, remove_leftovers
+from jaxstyle.folders.kept import BatchError, Facts, is_whole, make_folder, missing, remove_leftovers, written
 from jaxstyle.folders.manifest import NAME
 from jaxstyle.folders.pairing import Job
 from jaxstyle.runtime.journal import Journal
@@ -35,13 +35,14 @@ class Run:
                 job.output for job in missing(jobs, Facts("w", sha256, None), record, self.out, overwrite=overwrite)
             ]
 
-    def put(self, job, status="done", sha256="1"):
-        """What a run would do."""
+    def put(self, job, status="done", sha256="1", **more):
+        """What a run would do; ``more`` goes on record."""
         facts = Facts("w", sha256, None)
-        (self.out / job.output).write_bytes(b"result")
+        path = self.out / job.output
+        path.write_bytes(b"result")
         with Journal(self.out / NAME) as record:
-            inputs = facts.inputs(job)
-            record.append({"output": job.output, "status": status, "inputs": inputs, **facts.of(job)})
+            about = {"inputs": facts.inputs(job), "result": written(path)} | more
+            record.append({"output": job.output, "status": status, **facts.of(job), **about})
 
 
 @pytest.fixture
@@ -81,6 +82,39 @@ def test_what_nobody_made_is_not_replaced(run):
     ):
         run.missing()
     assert run.missing(overwrite=True) == ["a.png", "sub/b.png"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"resul", b"resulT", b"result and more"])
+def test_a_result_that_is_not_what_was_written_is_made_again(run, damage):
+    first, second = run.jobs()
+    run.put(first)
+    run.put(second)
+    path = run.out / first.output
+    path.write_bytes(damage)
+    os.utime(path, ns=(1, 1))
+    assert run.missing() == ["a.png"]
+
+
+def test_a_copied_result_is_kept(run):
+    """With another time, but the same bytes; of earlier versions the manifest knows neither."""
+    first, second = run.jobs()
+    run.put(first)
+    run.put(second, result=None)
+    for job in (first, second):
+        os.utime(run.out / job.output, ns=(1, 1))
+    assert run.missing() == []
+    (run.out / second.output).write_bytes(b"")
+    assert run.missing() == []
+
+
+def test_whether_a_result_is_whole(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"123456789")
+    result = written(path)
+    assert result == [9, path.stat().st_mtime_ns, 0xCBF43926]  # the check value of CRC-32
+    assert is_whole(path, {"result": result}) and is_whole(path, {"result": [9, 0, 0xCBF43926]}) and is_whole(path, {})
+    assert not is_whole(path, {"result": [9, 0, 1]}) and not is_whole(tmp_path / "b.png", {"result": result})
+    assert not is_whole(tmp_path / "b.png", {})
 
 
 def test_what_was_made_when_controls_had_a_seed_is_kept(run):

@@ -78,3 +78,41 @@ def test_results_of_all_manifests_of_a_folder(tmp_path):
     link.symlink_to(tmp_path)
     expected = {str(Path(os.path.realpath(tmp_path), name)) for name in ("a.png", "sub/b.png", "c.png")}
     assert manifest.results(tmp_path) == manifest.results(link) == expected
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"style": 5},
+        {"style": [5]},
+        {"style": "s.png"},
+        {"controls": [1]},
+        {"controls": "alpha"},
+        {"source": ["a.png"]},
+        {"inputs": 1},
+        {"result": {}},
+        {"weights_sha256": 1},
+        {"notices": "none"},
+        {"time": "now"},
+    ],
+    ids=str,
+)
+def test_values_of_the_wrong_type(tmp_path, more):
+    """As damage: one line that names the file, whoever reads it."""
+    with manifest.open_manifest(tmp_path / NAME) as own:
+        own.append(record("a.png") | more)
+        own.append(record("b.png"))
+    (tmp_path / NAME).rename(tmp_path / "jaxstyle-manifest-1-of-2.jsonl")
+    with manifest.open_manifest(tmp_path / NAME) as own:
+        uses = (lambda: manifest.results(tmp_path), lambda: History(own, ["a.png"]))
+        for use in (*uses, lambda: manifest.open_manifest(tmp_path / "jaxstyle-manifest-1-of-2.jsonl")):
+            with pytest.raises(JournalError, match=r"jaxstyle-manifest-1-of-2\.jsonl: line 1 is no record"):
+                use()
+
+
+def test_records_of_earlier_versions(tmp_path):
+    """They know less."""
+    with manifest.open_manifest(tmp_path / NAME) as own:
+        own.append({"output": "a.png", "status": "writing"})
+        own.append(record("a.png", source="/a.png", style=["/s.png"], controls={}, seed=None, inputs=[[1, 2]]))
+    assert len(list(manifest.records(tmp_path))) == 2

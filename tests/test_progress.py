@@ -1,7 +1,9 @@
 import io
+import time
 
 import pytest
 
+from jaxstyle.runtime import progress
 from jaxstyle.runtime.progress import Bar, Progress, describe
 
 
@@ -40,3 +42,36 @@ def test_nothing_where_there_is_no_terminal(capsys):
     with Bar() as bar:
         bar(Progress(1, 0, 1, 0))
     assert stream.getvalue() == capsys.readouterr().err == ""
+
+
+def test_what_takes_long_shows_a_sign_of_life(monkeypatch):
+    """Also before anything is done: the time so far, which goes when the work is done."""
+    monkeypatch.setattr(progress, "PATIENCE", 0.02)
+    stream = Terminal()
+    with Bar(stream):
+        wait_for(stream, "so far")
+    assert stream.getvalue().endswith("\r\x1b[K") and "\n" not in stream.getvalue()
+    stream = Terminal()
+    with Bar(stream) as bar:
+        bar(Progress(3, 0, 0, 0))
+        wait_for(stream, "0/3  0:00:00 so far")
+    assert stream.getvalue().endswith("\n")
+
+
+def wait_for(stream, words):
+    end = time.monotonic() + 20
+    while words not in stream.getvalue():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_what_is_quick_shows_nothing():
+    stream = Terminal()
+    with Bar(stream):
+        pass
+    assert stream.getvalue() == ""
+
+
+def test_the_time_so_far():
+    assert describe(Progress(3, 0, 0, 0), 65, 100).endswith("] 0/3  0:01:05 so far")
+    assert describe(Progress(3, 3, 0, 0), 65, 100).endswith("] 3/3")

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -71,6 +72,20 @@ def test_photos_may_be_painted_larger_than_they_are_shown(files, painted):
     made = sheet(PHOTOS, STYLES[:1], Controls(size=45), cell=CELL)
     assert [value for kind, value in painted if kind == "render"] == [(30, 80), (45, 60)]  # a has no more
     assert count(made.pixels, 20) >= 15 * 40 and count(made.pixels, 30) >= 30 * 40
+
+
+def test_nobody_waits_for_a_pipe_or_a_device(files, painted):
+    os.mkfifo("photos/pipe.png")
+    for name, target in (("self", "self.png"), ("zero", "/dev/zero")):
+        (files / f"photos/{name}.png").symlink_to(target)
+    words = (
+        "is a named pipe, not a picture file",
+        "too many levels of symbolic links",
+        "is a device, not a picture file",
+    )
+    found = [f"photos/{name}.png" for name in ("pipe", "self", "zero")]
+    made = sheet(["photos/a.png", *found], ["paintings/x.png"], cell=CELL)
+    assert made.failed == tuple(f"{name}: {why}" for name, why in zip(found, words, strict=True))
 
 
 def test_one_photo_is_a_grid(files, painted):

@@ -151,3 +151,24 @@ def test_a_picture_goes_through_a_pipe_as_it_is():
     assert (found.format, found.bits, found.exif) == ("PNG", 16, sent.exif)
     np.testing.assert_array_equal(found.pixels, sent.pixels)
     np.testing.assert_array_equal(found.alpha, sent.alpha)
+
+
+def test_what_has_no_end_is_no_picture(tmp_path):
+    """Devices are never read; a named pipe is refused where it was found, as in a folder."""
+    fifo, link = tmp_path / "pipe.png", tmp_path / "zero.png"
+    os.mkfifo(fifo)
+    link.symlink_to("/dev/zero")
+    for path in ("/dev/zero", link):
+        with pytest.raises(ImageError, match=f"^{path}: is a device, not a picture file$"):
+            image.read(path)
+        with pytest.raises(ImageError, match="is a device"):
+            image.check_file(path)
+    with pytest.raises(ImageError, match=f"^{fifo}: is a named pipe, not a picture file$"):
+        image.check_file(fifo)
+    image.check_file(tmp_path / "missing.png")  # reading says more
+    read, write = os.pipe()
+    try:
+        image.check_file(f"/dev/fd/{read}")  # from a shell
+    finally:
+        os.close(read)
+        os.close(write)

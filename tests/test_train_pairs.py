@@ -36,6 +36,15 @@ def test_held_out_pairs_are_those_that_the_trainer_validates_on(folders: tuple[s
         assert [pair.name.partition(" + ")[0] for pair in found] == names[:count]
 
 
+def test_as_many_as_a_training_holds_out_by_itself(folders: tuple[str, str]) -> None:
+    held = min(len(open_source(folder)) for folder in folders) // 10
+    assert held == 1
+    with pytest.raises(pairs.PairsError, match="pairs: 2; only 1 of each set are held out"):
+        pairs.held_out(*folders, holdout=None, seed=0, size=16, count=2)
+    found, expected = (pairs.held_out(*folders, holdout=given, seed=0, size=16, count=1) for given in (None, 1))
+    assert found[0].fingerprint == expected[0].fingerprint
+
+
 def test_too_few_readable_pictures(folders: tuple[str, str]) -> None:
     with pytest.raises(pairs.PairsError, match=r"content: 9 of the 9 pictures|content: 8 of the 9 pictures"):
         pairs.held_out(*folders, holdout=9, seed=0, size=16, count=10)

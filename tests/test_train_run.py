@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -134,11 +135,27 @@ def step_of_two(key: jax.Array, state: Any, batch: Any, axis_name: str | None = 
 TX = optax.adam(1e-2)
 
 
+def test_what_is_left_open_is_that_of_the_run_that_is_continued(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"steps": 7, "log_every": 3}')
+
+    def chosen(**given: Any) -> Any:
+        settings = SimpleNamespace(**({"log_every": None, "resume": True} | given))
+        return run.left_open(settings, tmp_path, "log_every")
+
+    assert (chosen(), chosen(log_every=2), chosen(resume=False)) == (3, 2, None)
+    for damage in ("", "[]", "{", '{"steps": 7}'):
+        (tmp_path / "config.json").write_text(damage)
+        assert chosen() is None
+    (tmp_path / "config.json").unlink()
+    assert chosen() is None
+
+
 def train_two(workdir: Path, pictures: Path, **changes: Any) -> None:
     """The skeleton, with nothing left out."""
     config = Config(str(workdir), **changes)
     mesh = devices.make_mesh()
-    crops, pairs = open_pictures(str(pictures), str(pictures), Cropping(12, 8, seed=1), holdout=2, cache_bytes=0)
+    cropping = Cropping(12, 8, seed=1)
+    crops, pairs, _ = open_pictures(str(pictures), str(pictures), cropping, holdout=2, cache_bytes=0)
     with run.open_run(
         config, config.workdir, config.steps, asdict(config), may_change=("workdir", "resume"), best="val/loss"
     ) as this:

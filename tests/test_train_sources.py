@@ -1,8 +1,11 @@
 """Folders and tensorflow-datasets as sources of pictures, and what is held out of them."""
 
 import io
+import os
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from PIL import Image
 
 from tests.train_pictures import crops, write_folder, write_picture
 from train.loader import Loader
-from train.sources import DataError, open_source, split
+from train.sources import DataError, UnreadableError, choose_holdout, open_source, split
 
 
 @pytest.fixture
@@ -25,6 +28,28 @@ def test_folder_is_recursive_sorted_and_leaves_out_what_is_hidden(folder: Path) 
     assert names == ["Z.PNG", "a.webp", "b/1.jpg", "b/2.png", "c/d/3.png", "e.bmp", "f.png"]
     assert source.pixels(3).shape == (32, 40, 3)
     assert source.pixels(3).dtype == np.float32
+
+
+def test_nobody_waits_for_a_pipe_or_a_device(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.png")
+    (folder / "to_pipe.png").symlink_to("pipe.png")
+    (folder / "self.png").symlink_to("self.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    source = open_source(str(folder))
+    for index in range(len(source)):
+        if source.name(index) in ("pipe.png", "to_pipe.png", "self.png", "zero.png"):
+            with pytest.raises(UnreadableError, match=r"named pipe|device|symbolic links"):
+                source.pixels(index)
+    assert len(source) == 11
+
+
+@pytest.mark.parametrize(
+    ("sizes", "held"), [((3, 900), 1), ((39, 400), 3), ((400, 40), 4), ((5000, 400), 40), ((2,), 1)]
+)
+def test_a_tenth_is_held_out_at_most_40(sizes: tuple[int, ...], held: int) -> None:
+    sources = [range(size) for size in sizes]  # all that is asked for is how many there are
+    assert choose_holdout(None, *sources) == held  # type: ignore[arg-type]
+    assert choose_holdout(40, *sources) == 40  # type: ignore[arg-type]
 
 
 def test_wrong_or_empty_folder_is_one_line(tmp_path: Path) -> None:
@@ -95,6 +120,35 @@ def test_tfds_mistakes_are_one_line(tfds_folder: Path, spec: str) -> None:
     with pytest.raises(DataError, match=spec) as caught:
         open_source(spec, data_dir=tfds_folder)
     assert "\n" not in str(caught.value)
+
+
+def test_tfds_without_a_network_fails_at_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself it tries for three minutes and a half."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    class FarPictures(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self) -> Any:
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict({"image": tfds.features.Image()}))
+
+        def _split_generators(self, manager: Any) -> Any:
+            return {"train": self._generate_examples(manager.download("http://127.0.0.1:9/pictures.zip"))}
+
+        def _generate_examples(self, path: Any) -> Any:
+            yield from ()
+
+    start = time.perf_counter()
+    with pytest.raises(
+        DataError, match="tfds:far_pictures:train: is not on this machine, and cannot be down"
+    ) as caught:
+        open_source("tfds:far_pictures:train", data_dir=tmp_path)
+    assert time.perf_counter() - start < 20 and "\n" not in str(caught.value) and "127.0.0.1" in str(caught.value)
+    assert "Retrying" not in capfd.readouterr().err
 
 
 def test_missing_tfds_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

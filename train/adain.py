@@ -42,6 +42,7 @@ from train.config import ConfigError, check_least, check_seed, flag, required
 from train.crops import Cropping
 from train.loader import Batch, open_loader, open_pictures
 from train.logs import check_finite
+from train.sources import HOLDOUT
 
 MAY_CHANGE = (
     *("steps", "workdir", "resume", "log_every", "checkpoint_every"),
@@ -66,7 +67,7 @@ class Config:
     largest_crop: int = flag(0, "cut windows of --crop up to this side, shrunk to --crop; 0: --crop only")
     resize: int = flag(512, "short side to which pictures are brought before cropping, in pixels")
     augment: float = flag(0.0, "share of the style crops that are recoloured, made graphic, mixed, or patterns")
-    holdout: int = flag(40, "pictures of each set held out for validation")
+    holdout: int | None = flag(None, "pictures of each set held out for validation", HOLDOUT)
     seed: int = flag(0, "of weights, order and crops")
     lr: float = flag(1e-4, "learning rate of Adam")
     schedule: Literal["inverse", "cosine"] = flag("inverse", "lr / (1 + 5e-5 t), or a cosine to 1 % of lr")
@@ -90,7 +91,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Raises ConfigError for values that no run can have."""
-        positive = ("steps", "batch_size", "holdout", "log_every", "checkpoint_every", "threads")
+        held_out = () if self.holdout is None else ("holdout",)
+        positive = ("steps", "batch_size", *held_out, "log_every", "checkpoint_every", "threads")
         others = ("reconstruct_steps", "seed", "cache_mib", "style_weight", "identity_weight")
         check_least(self, dict.fromkeys(positive, 1) | dict.fromkeys(others, 0))
         check_seed(self.seed)
@@ -203,9 +205,11 @@ def train_step(
     terms = {"loss": loss, **terms}
     if axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), axis_name)
-    updates, opt = optimizer(config).update(grads, state.opt, state.decoder["params"])
+    with jax.numpy_dtype_promotion("standard"):  # optax's Adam multiplies floats with its count of steps
+        updates, opt = optimizer(config).update(grads, state.opt, state.decoder["params"])
     params = optax.apply_updates(state.decoder["params"], updates)
-    decay = jnp.minimum(config.average, (1 + state.step) / (10 + state.step))  # young averages forget faster
+    done = state.step.astype(jnp.float32)
+    decay = jnp.minimum(config.average, (1 + done) / (10 + done))  # young averages forget faster
     average = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.average, params)
     decoder = adain.running_statistics({"params": params, **rest}, model, batch["content"], batch["style"])
     return State(state.step + 1, decoder, average, opt), terms
@@ -290,15 +294,16 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
     mesh = devices.make_mesh() if mesh is None else mesh
     devices.check_batch_size(config.batch_size, mesh)
     cropping = Cropping(config.resize, config.crop, config.largest_crop, seed=config.seed)
-    crops, pairs = open_pictures(
+    holdout = run.left_open(config, config.workdir, "holdout")
+    crops, pairs, holdout = open_pictures(
         config.content,
         config.style,
         cropping,
-        holdout=config.holdout,
+        holdout=holdout,
         cache_bytes=config.cache_mib * 2**20,
         augment=config.augment,
     )
-    effective = dataclasses.asdict(config)
+    effective = dataclasses.asdict(config) | {"holdout": holdout}
     with run.open_run(config, config.workdir, config.steps, effective, may_change=MAY_CHANGE, best="val/loss") as this:
         model = create_model(config)
         state = this.restore(devices.replicate(create_state(config, model), mesh))

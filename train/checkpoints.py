@@ -47,6 +47,15 @@ def make_workdir(workdir: str | os.PathLike[str], *folders: str | os.PathLike[st
         raise CheckpointError(f"workdir: {path}: {error.strerror}") from error
 
 
+def recorded(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """The configuration of the run in a folder; empty if there is none that can be read."""
+    try:
+        found = json.loads((Path(workdir) / "config.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 class Checkpoints:
     """The checkpoints below ``workdir/checkpoints``; use it in a ``with`` statement or close it."""
 

@@ -24,9 +24,10 @@ class ConfigError(ValueError):
     """Flags that no run can have; the message is one line and begins with the field."""
 
 
-def flag(default: Any, text: str) -> Any:
-    """A field with a default and a help text."""
-    return dataclasses.field(default=default, metadata={"help": text})
+def flag(default: Any, text: str, words: str | None = None) -> Any:
+    """A field with a default and a help text, which may have ``words`` for the default."""
+    metadata = {"help": text} | ({} if words is None else {"default": words})
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def required(text: str) -> Any:

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from train.crops import Cropping, Crops, resize_short_side, to_float, to_uint8
-from train.sources import DataError, Source, UnreadableError, open_source, split
+from train.sources import DataError, Source, UnreadableError, choose_holdout, open_source, split
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +37,11 @@ class Pictures(NamedTuple):
 
     crops: dict[str, Crops]  # the streams ``content`` and ``style``
     validation: Batch  # of pairs that are held out
+    holdout: int  # pictures of each set that are not trained on
 
 
 def open_pictures(
-    content: str, style: str, cropping: Cropping, *, holdout: int, cache_bytes: int, augment: float = 0.0
+    content: str, style: str, cropping: Cropping, *, holdout: int | None, cache_bytes: int, augment: float = 0.0
 ) -> Pictures:
     """Opens photos and paintings, and holds some of them out.
 
@@ -48,7 +49,7 @@ def open_pictures(
       content: photos, a folder or tfds:NAME/CONFIG:SPLIT.
       style: paintings, likewise.
       cropping: how examples are cut; its seed also decides which pictures are held out.
-      holdout: pictures of each set that are not trained on.
+      holdout: pictures of each set that are not trained on; None: as `train.sources.choose_holdout` says.
       cache_bytes: memory for decoded pictures; each set gets half.
       augment: share of the paintings' crops that `train.augment` changes.
 
@@ -56,6 +57,7 @@ def open_pictures(
       DataError: a set is missing, or too few of its pictures can be read.
     """
     sources = {"content": open_source(content), "style": open_source(style)}
+    holdout = choose_holdout(holdout, *sources.values())
     parts = {name: split(source, holdout, cropping.seed) for name, source in sources.items()}
     crops = {
         name: Crops(
@@ -76,7 +78,7 @@ def open_pictures(
         count=min(VALIDATION, holdout),
         crop=cropping.crop,
     )
-    return Pictures(crops, validation)
+    return Pictures(crops, validation, holdout)
 
 
 @contextlib.contextmanager

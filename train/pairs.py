@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxstyle import image
 from train.crops import resize_short_side, to_float, to_uint8
-from train.sources import UnreadableError, open_source, split
+from train.sources import UnreadableError, choose_holdout, open_source, split
 
 logger = logging.getLogger(__name__)
 
@@ -71,13 +71,13 @@ def read_square(file: str, size: int) -> np.ndarray:
         raise PairsError(f"{file}: {error}") from None
 
 
-def held_out(content: str, style: str, *, holdout: int, seed: int, size: int, count: int) -> list[Pair]:
+def held_out(content: str, style: str, *, holdout: int | None, seed: int, size: int, count: int) -> list[Pair]:
     """The first readable pictures that a training with this ``holdout`` and ``seed`` held out, photo i with painting i.
 
     Args:
       content: photos, a folder or tfds:NAME/CONFIG:SPLIT.
       style: paintings, likewise.
-      holdout: pictures of each that were held out.
+      holdout: pictures of each that were held out; None: as many as a training holds out by itself.
       seed: of the training.
       size: side in pixels of the squares that are cut out of them.
       count: how many pairs.
@@ -87,8 +87,11 @@ def held_out(content: str, style: str, *, holdout: int, seed: int, size: int, co
       PairsError: too few of them can be read.
     """
     sides = []
-    for spec in (content, style):
-        source = open_source(spec)
+    sources = [open_source(spec) for spec in (content, style)]
+    given, holdout = holdout, choose_holdout(holdout, *sources)
+    if given is None and count > holdout:
+        raise PairsError(f"pairs: {count}; only {holdout} of each set are held out")
+    for spec, source in zip((content, style), sources, strict=True):
         found: list[tuple[str, np.ndarray]] = []
         for index in map(int, split(source, holdout, seed)[1]):
             if len(found) == count:

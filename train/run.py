@@ -136,6 +136,15 @@ class Run:
             raise KeyboardInterrupt(f"stopped after step {step} of {self.steps}; --resume goes on from there")
 
 
+def left_open(settings: Settings, workdir: str | os.PathLike[str], name: str) -> Any:
+    """A field that a configuration may leave open with None: then that of the run that is continued, if there is one.
+
+    What the run decides by itself it may keep that way, even where its pictures have become more.
+    """
+    value = getattr(settings, name)
+    return checkpoints.recorded(workdir).get(name) if value is None and settings.resume else value
+
+
 @contextlib.contextmanager
 def open_run(
     settings: Settings,

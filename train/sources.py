@@ -1,15 +1,21 @@
 """Where training pictures come from: image folders and tensorflow-datasets behind one small interface."""
 
+import contextlib
 import dataclasses
 import hashlib
+import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from jaxstyle import image
+
+RETRIES = 3
+"""Attempts after the first to reach where a data set is downloaded from, in 1.4 s."""
 
 
 class DataError(ValueError):
@@ -73,8 +79,10 @@ class Folder:
         return self.names[index]
 
     def pixels(self, index: int, short_side: int | None = None) -> np.ndarray:
+        path = self.root / self.names[index]
         try:
-            return image.read(self.root / self.names[index], short_side=short_side).pixels
+            image.check_file(path)  # nobody shall wait for a pipe
+            return image.read(path, short_side=short_side).pixels
         except image.ImageError as error:
             raise UnreadableError(str(error)) from error
 
@@ -100,15 +108,21 @@ class Tfds:
         except ImportError as error:
             raise DataError(f"tfds:{spec}: needs tensorflow-datasets (extra jaxstyle[train])") from error
         try:
-            data = tfds.data_source(
-                name,
-                split=split,
-                data_dir=None if data_dir is None else os.fspath(data_dir),
-                builder_kwargs={"file_format": "array_record"},
-            )
+            with _impatient():
+                data = tfds.data_source(
+                    name,
+                    split=split,
+                    data_dir=None if data_dir is None else os.fspath(data_dir),
+                    builder_kwargs={"file_format": "array_record"},
+                    # prepared data sets of its makers are in another format
+                    download_and_prepare_kwargs={
+                        "download_config": tfds.download.DownloadConfig(try_download_gcs=False)
+                    },
+                )
+        except OSError as error:  # requests has its own errors of the network
+            raise DataError(f"tfds:{spec}: is not on this machine, and cannot be downloaded: {_line(error)}") from error
         except Exception as error:  # tfds raises many unrelated types for a wrong name or split
-            reason = str(error).strip().splitlines()
-            raise DataError(f"tfds:{spec}: {reason[0] if reason else type(error).__name__}") from error
+            raise DataError(f"tfds:{spec}: {_line(error)}") from error
         features = data.dataset_info.features
         pictures = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
         if not pictures:
@@ -131,6 +145,26 @@ class Tfds:
             raise UnreadableError(f"{self.name(index)}: {error}") from error
 
 
+def _line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """Without a network tfds gives up after seconds: by itself it tries eleven times, in 205 s, and tells of each."""
+    from tensorflow_datasets.core.download import downloader
+
+    logger = logging.getLogger("urllib3.connectionpool")
+    before, level = getattr(downloader, "MAX_RETRIES", RETRIES), logger.level
+    downloader.MAX_RETRIES = RETRIES
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES = before
+        logger.setLevel(level)
+
+
 def open_source(spec: str, data_dir: str | os.PathLike[str] | None = None) -> Source:
     """Opens an image folder, or ``tfds:NAME/CONFIG:SPLIT``; ``data_dir`` is where tfds looks.
 
@@ -141,6 +175,15 @@ def open_source(spec: str, data_dir: str | os.PathLike[str] | None = None) -> So
     if len(source) == 0:
         raise DataError(f"{spec}: is empty")
     return source
+
+
+HOLDOUT = "a tenth of the smaller set, at most 40"
+"""How many pictures are held out where nobody says it, in words; see `choose_holdout`."""
+
+
+def choose_holdout(given: int | None, *sources: Source) -> int:
+    """How many pictures of each source are held out: as given, or a tenth of the smallest, at least 1, at most 40."""
+    return given if given is not None else max(1, min(40, min(map(len, sources)) // 10))
 
 
 def split(source: Source, holdout: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

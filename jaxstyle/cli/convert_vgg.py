@@ -46,10 +46,18 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Does what the flags say; returns the report, and 0."""
     from jaxstyle import weights
     from jaxstyle.nets import convert_vgg
+    from jaxstyle.runtime import progress
 
     output = args.output or f"{args.arch}.safetensors"
     options = arguments.given(args, "dtype", "calibrate", "overwrite")
-    path = convert_vgg.convert(args.arch, args.source, output, **options)
+    with progress.Bar() as bar:
+        path = convert_vgg.convert(
+            args.arch,
+            args.source,
+            output,
+            progress=lambda done, total: bar(progress.Progress(total, 0, done, 0)),
+            **options,
+        )
     checksum = weights.load(path).metadata["sha256"]
     if not args.json:
         print(f"{path}: {args.arch}, {args.dtype}, sha256 {checksum}")

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from jaxstyle import __version__
-from jaxstyle.cli import arguments
+from jaxstyle.cli import arguments, messages
 
 HELP = "show versions, devices and shipped weights"
 DESCRIPTION = "Shows versions, devices, the cache folder, the shipped weights with their licences and checksums."
@@ -25,13 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Does what the flags say; returns what was found, and 0."""
-    import jax
-
     from jaxstyle import weights
-    from jaxstyle.runtime import cache
+    from jaxstyle.runtime import cache, platforms
 
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    devices = [f"{device.platform}:{device.id} {device.device_kind}" for device in jax.devices()]
+    available, problem = platforms.devices()
+    devices = [f"{device.platform}:{device.id} {device.device_kind}" for device in available]
+    if problem is not None:
+        messages.note(problem)
     shipped = [weights.info(name) for name in weights.shipped()]
     python, folder = sys.version.split()[0], cache.folder()
     if not args.json:

@@ -36,10 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Does what the flags say; returns the numbers, with None for the infinite PSNR of equal pictures, and 0."""
     from jaxstyle.metrics import files
-    from jaxstyle.runtime import cache
+    from jaxstyle.runtime import cache, progress
 
     cache.enable()
-    found = files.measure_files(args.content, args.style, args.outputs, size=args.size)
+    with progress.Bar() as bar:
+        found = files.measure_files(
+            args.content,
+            args.style,
+            args.outputs,
+            size=args.size,
+            progress=lambda done, total: bar(progress.Progress(total, 0, done, 0)),
+        )
     if not args.json:
         print(table(found, files.MEANING))
     finite = {

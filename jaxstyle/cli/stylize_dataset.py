@@ -83,4 +83,6 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
             progress=bar,
             **arguments.given(args, *_OPTIONS),
         )
+    if report.shard is not None and report.pictures == 0:
+        messages.note(f"shard {report.shard} is empty, which is normal: names decide, and there are few pictures")
     return messages.tell(args, report, [f"{report.copied} other files copied"] if report.copied else [])

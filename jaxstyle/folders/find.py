@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import itertools
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,23 @@ class Listing:
 def is_group(source: PathLike) -> bool:
     """Whether an argument stands for any number of pictures: a folder, or a pattern such as ``photos/*.jpg``."""
     path = os.fspath(source)
-    return os.path.isdir(path) or (not os.path.lexists(path) and any(sign in path for sign in SIGNS))
+    if os.path.isdir(path) or os.path.lexists(path):
+        return os.path.isdir(path)
+    return any(map(_has_sign, Path(path).parts[len(_literal(path).parts) :]))
+
+
+def _has_sign(part: str) -> bool:
+    return any(sign in part for sign in SIGNS)
+
+
+def _literal(pattern: str) -> Path:
+    """The folder in which a pattern begins: signs in the names of folders that are there stand for themselves."""
+    found = Path()
+    for part in Path(pattern).parts:
+        if _has_sign(part) and not os.path.lexists(found / part):
+            break
+        found /= part
+    return found
 
 
 def find(sources: Sequence[PathLike], name: str, *, recursive: bool = False, results: Collection[str] = ()) -> Listing:
@@ -118,7 +134,7 @@ def _suffix(name: str) -> str:
 def _no_picture(path: str, recursive: bool) -> str:
     if not os.path.isdir(path):
         return "matches no picture"
-    deeper = not recursive and any(entry.is_dir() for entry in list(os.scandir(path)))
+    deeper = not recursive and any(map(_is_folder, list(os.scandir(path))))
     return "holds no picture" + ("; recursive=True looks into its folders" if deeper else "")
 
 
@@ -148,7 +164,7 @@ def _folder(root: str, prefix: str, recursive: bool, made: set[str]) -> Iterator
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 if recursive and not entry.name.endswith(SUFFIX):  # of an unfinished picture
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
             elif made and os.path.join(real, entry.name) in made:
@@ -157,15 +173,25 @@ def _folder(root: str, prefix: str, recursive: bool, made: set[str]) -> Iterator
                 yield Found(entry.path, prefix + entry.name, _is_picture(entry))
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link to itself, or to what may not be looked at, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _is_picture(entry: os.DirEntry[str]) -> bool:
-    """By the suffix; a link that leads nowhere is one that will fail, not one that is overlooked."""
-    return _suffix(entry.name) in image.READ_SUFFIXES and (entry.is_file() or entry.is_symlink())
+    """By the suffix: links that lead nowhere, pipes and the like will fail, and are not overlooked."""
+    return _suffix(entry.name) in image.READ_SUFFIXES
 
 
 def _pattern(pattern: str, recursive: bool, made: set[str]) -> Iterator[Found | None]:
-    fixed = list(itertools.takewhile(lambda part: not any(sign in part for sign in SIGNS), Path(pattern).parts))
-    base, seen = Path(*fixed), {Path(*fixed)}
-    for path in glob.iglob(pattern, recursive=True):
+    base = _literal(pattern)
+    seen = {base}
+    parts = (pattern.replace(os.altsep, os.sep) if os.altsep else pattern).split(os.sep)
+    matches = _matches(os.sep, parts[1:]) if parts[0] == "" else _matches("", parts)
+    for path in dict.fromkeys(matches):
         name = Path(path).relative_to(base)
         for above in name.parents:  # up to the base itself
             if base / above not in seen:
@@ -181,3 +207,26 @@ def _pattern(pattern: str, recursive: bool, made: set[str]) -> Iterator[Found | 
             yield from (None if found is None else Found(path, name.as_posix()) for found in _file(path, made))
         else:
             yield None
+
+
+def _matches(folder: str, parts: Sequence[str]) -> Iterator[str]:
+    """What a pattern stands for.
+
+    Args:
+      folder: with a separator at its end, or empty.
+      parts: of the pattern below it. One with signs that is there is taken as it is.
+    """
+    part, rest, escaped = parts[0], parts[1:], glob.escape(folder)
+    found: Iterable[str]
+    if part == "**":
+        found = glob.iglob(f"{escaped}**{os.sep if rest else ''}", recursive=True)
+        found = itertools.chain([""], found) if rest and not folder else found  # without a name glob leaves it out
+    elif _has_sign(part) and not os.path.lexists(folder + part):
+        found = glob.iglob(escaped + part)
+    else:
+        found = [folder + part] if part in ("", os.curdir) or os.path.lexists(folder + part) else []
+    for path in found:
+        if not rest:
+            yield path
+        elif path == "" or os.path.isdir(path):
+            yield from _matches(path if path == "" or path.endswith(os.sep) else path + os.sep, rest)

@@ -20,11 +20,11 @@ from typing import Unpack
 from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import read_maps
 from jaxstyle.folders import find, manifest, pairing
-from jaxstyle.folders.kept import BatchError, Facts, make_folder, missing, remove_leftovers
+from jaxstyle.folders.kept import BatchError, Facts, is_whole, make_folder, missing, remove_leftovers
 from jaxstyle.folders.manifest import History
 from jaxstyle.folders.options import FolderOptions, sort
 from jaxstyle.folders.pairing import Job, Pair
-from jaxstyle.folders.workers import Failure, Workers
+from jaxstyle.folders.workers import GONE, Failure, Workers
 from jaxstyle.painting.file import check_limits
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike
 from jaxstyle.painting.picture import check, load_model
@@ -46,7 +46,7 @@ class BatchReport:
       done: made now.
       kept: made by an earlier run.
       failed: what could not be made.
-      stopped: why no more could be done, such as a full disk; None where all was tried.
+      stopped: why no more could be done, such as a full disk, or why nothing is left; None where all was tried.
       ignored: files in the folders that are no pictures, or results of an earlier run.
       notices: of how many results the manifest has notices, about transparency left out and the like.
       seconds: all in all.
@@ -162,9 +162,10 @@ def run(
 ) -> BatchReport:
     """Makes the results that are missing.
 
-    A picture that cannot be made does not stop the others; a full disk does. Whatever ends the run, no result is half
-    written. What is there and was made otherwise (of another file, with other controls or weights) is refused before
-    anything is done; what was made of a file that has changed since, by its size or time, is made anew.
+    A picture that cannot be made does not stop the others; a full disk does, and so does somebody who removes the
+    folder. Whatever ends the run, no result is half written. What is there and was made otherwise (of another file,
+    with other controls or weights) is refused before anything is done; what was made of a file that has changed since,
+    by its size or time, or is not what was written, is made anew.
 
     Args:
       jobs: with outputs that differ; their names tell the formats.
@@ -198,7 +199,7 @@ def run(
     root = Path(folder)
     made = make_folder(root)
     try:
-        with Journal(root / name) as record:
+        with manifest.open_manifest(root / name) as record:
             facts = Facts(weights_file, loaded.sha256, seed)
             outputs = [job.output for job in jobs]
             todo = missing(jobs, facts, History(record, outputs), root, overwrite=output.overwrite)
@@ -207,7 +208,12 @@ def run(
             work.prepare(todo)
             begun = time.perf_counter()
             count = _finish(work, jobs, todo, progress or (lambda _: None))
-            remove_leftovers(record, outputs)  # of another run in this folder, that was killed meanwhile
+            stopped = work.stopped
+            if stopped is None and not record.in_place():
+                stopped = GONE.format(root)
+            if stopped is None:
+                remove_leftovers(record, outputs)  # of another run in this folder, that was killed meanwhile
+                _look_after(count, todo, record, root)
     except BaseException:
         if made:
             with contextlib.suppress(OSError):  # it holds something
@@ -221,7 +227,7 @@ def run(
         done=count.done,
         kept=len(jobs) - len(todo),
         failed=tuple(count.failed),
-        stopped=work.stopped,
+        stopped=stopped,
         ignored=0,
         notices=count.noticed,
         seconds=round(now - start, 3),
@@ -255,3 +261,15 @@ def _finish(work: Workers, jobs: Sequence[Job], todo: Sequence[Job], tell: Calla
         message = f"interrupted: {kept + count.done} of {len(jobs)} pictures are done, the same command does the rest"
         raise KeyboardInterrupt(message) from None
     return count
+
+
+def _look_after(count: _Count, todo: Sequence[Job], record: Journal, root: Path) -> None:
+    """Counts as failed what was made and is gone, or was changed, while the run went on."""
+    for job in todo:
+        last = record.last(job.output)
+        if last is not None and last["status"] == "done" and not is_whole(root / job.output, last):
+            count.done -= 1
+            words = (
+                f"{root / job.output}: was removed or changed while the run went on; the same command makes it again"
+            )
+            count.failed.append(Failure(job.content, job.styles, job.output, words))

@@ -1,7 +1,8 @@
 """Which results of a run are there already, and which have to be made.
 
 The manifest says of what, how and when a result was made. It is kept if all of that is as it would be now. It is made
-anew if a file that it was made of has changed since, by its size or time. If it would be made of another file or in
+anew if a file that it was made of has changed since, by its size or time, or if the result itself is not what was
+written: cut off by a full disk, say. If it would be made of another file or in
 another way, that is refused, so that nothing is replaced unasked and a folder never holds a mixture.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -105,6 +107,42 @@ def _stamp(path: str) -> list[int]:
     return [about.st_size, about.st_mtime_ns]
 
 
+def written(path: PathLike) -> list[int]:
+    """Size, time and CRC-32 of a result, for the manifest.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    about = os.stat(path)
+    return [about.st_size, about.st_mtime_ns, _crc32(path)]
+
+
+def _crc32(path: PathLike) -> int:
+    found = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            found = zlib.crc32(block, found)
+    return found
+
+
+def is_whole(path: PathLike, record: Record) -> bool:
+    """Whether a result is what was written. It is read only if its time has changed, by a copy for instance.
+
+    Args:
+      path: the file.
+      record: that says it is done. Those of earlier versions know nothing of the file: it is then taken for whole.
+    """
+    result = record.get("result")
+    if not result:
+        return os.path.exists(path)
+    try:
+        about = os.stat(path)
+        same = [about.st_size, about.st_mtime_ns] == result[:2]
+        return same or (about.st_size == result[0] and _crc32(path) == result[-1])
+    except OSError:
+        return False
+
+
 def _file_id(path: PathLike) -> tuple[int, int] | None:
     try:
         about = os.stat(path)
@@ -141,7 +179,7 @@ def missing(jobs: Sequence[Job], facts: Facts, record: History | Journal, root: 
         other = "exists already, and no earlier run made it" if last is None else ""
         if last is not None and last["status"] == "done":
             other = _difference(last, facts.of(job))
-            if not other and last.get("inputs") == facts.inputs(job):
+            if not other and last.get("inputs") == facts.inputs(job) and is_whole(target, last):
                 continue
         if other and not overwrite:
             raise BatchError(f"{target}: {other}; choose another folder, or give overwrite=True")

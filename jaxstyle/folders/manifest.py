@@ -6,7 +6,8 @@ with ``/``, as ``output``. ``status`` is ``"writing"`` before a file of that nam
 
 * ``source``, ``style``: absolute paths of the files that it was made of.
 * ``controls``, ``seed``, ``weights``, ``weights_sha256``: how; ``seed`` is that by which styles were drawn, or None.
-* done: ``width``, ``height``, ``seconds``, ``notices``, and ``inputs``: size and time of every file that was read.
+* done: ``width``, ``height``, ``seconds``, ``notices``; ``inputs``: size and time of every file that was read;
+  ``result``: size, time and CRC-32 of the file that was made, which earlier versions did not write.
 * failed: ``error``, one line.
 
 Runs that are meant to share a folder have a manifest each, and know from all of them what there is (`History`).
@@ -23,6 +24,28 @@ from jaxstyle.runtime.journal import Journal, JournalError, Place, Record
 
 NAME = "jaxstyle-manifest.jsonl"
 """In the folder of the results; those of shards are named by `name_of`."""
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("source", "weights", "weights_sha256", "error"), (str,)),
+    **dict.fromkeys(("style", "notices", "inputs", "result"), (list,)),
+    "controls": (dict,),
+}
+
+
+def is_record(record: Record) -> bool:
+    """Whether what a manifest says of a result has the types that it should have."""
+    right = all(record.get(key) is None or isinstance(record[key], kinds) for key, kinds in _KINDS.items())
+    return right and all(isinstance(style, str) for style in record.get("style") or ())
+
+
+def open_manifest(path: str | os.PathLike[str]) -> Journal:
+    """A manifest open for writing.
+
+    Raises:
+      JournalError: as `jaxstyle.runtime.journal.Journal`.
+    """
+    return Journal(path, is_record)
 
 
 def name_of(shard: tuple[int | str, int] | None) -> str:
@@ -65,7 +88,7 @@ def beside(own: Journal) -> list[Path]:
 def _read(path: str | os.PathLike[str]) -> Iterator[tuple[Place, Record]]:
     """The records of another run's manifest; none if it is gone: an empty one is removed by whoever had it."""
     try:
-        yield from journal.read_places(path)
+        yield from journal.read_places(path, is_record)
     except JournalError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise

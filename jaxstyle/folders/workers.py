@@ -24,7 +24,7 @@ import jax
 
 from jaxstyle import image
 from jaxstyle.controls.degree import Maps
-from jaxstyle.folders.kept import Facts
+from jaxstyle.folders.kept import Facts, written
 from jaxstyle.folders.pairing import Job
 from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting.file import check_result, paint_file, save, streams
@@ -34,6 +34,12 @@ from jaxstyle.runtime import memory
 from jaxstyle.runtime.journal import Journal, Record
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other picture could be written either
+
+GONE = "{}: was removed or replaced while results were written there; they are gone, the same command makes them again"
+
+
+class FolderGoneError(ValueError):
+    """The folder of the results is not the one any more in which the run began."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +195,7 @@ class Workers:
             return None
         facts = {"output": job.output, **self._facts.of(job)}
         try:
+            image.check_file(job.content)
             start, inputs = time.perf_counter(), self._facts.inputs(job)
             looks, target = self._looks((job.styles, id(job.controls))), self._root / job.output
             if self._in_tiles(job, target):
@@ -205,8 +212,9 @@ class Workers:
                     self._begin(job, target)
                     notices += save(made.picture, target, Output(overwrite=True))
                 seconds = round(time.perf_counter() - start - made.waited, 3)
+                result = {"width": made.width, "height": made.height, "result": written(target)}
                 more = {"seconds": seconds, "notices": notices, "inputs": inputs, "status": "done"}
-                self._record.append({**facts, "width": made.width, "height": made.height, **more})
+                self._record.append({**facts, **result, **more})
             return notices
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             return self._failed(job, facts, error)
@@ -248,7 +256,13 @@ class Workers:
         return _Made(None, found.width, found.height, found.notices, waited)
 
     def _begin(self, job: Job, target: Path) -> None:
-        """Puts on record that a file of that name is ours, before there is one."""
+        """Puts on record that a file of that name is ours, before there is one.
+
+        Raises:
+          FolderGoneError: somebody has removed the folder of the results.
+        """
+        if not self._record.in_place():
+            raise FolderGoneError(GONE.format(self._root))
         self._record.append({"output": job.output, "status": "writing"})
         target.parent.mkdir(parents=True, exist_ok=True)
 
@@ -264,7 +278,9 @@ class Workers:
             words = f"{place}: cannot be written: {(error.strerror or str(error)).lower()}"
         else:
             words = " ".join(str(error).split())
-        if not (isinstance(cause, OSError) and cause.errno in FULL):
+        if not self._record.in_place():
+            words = GONE.format(self._root)
+        elif not (isinstance(cause, OSError) and cause.errno in FULL):
             try:
                 with self._writing:
                     if not self._stop.is_set():
@@ -294,6 +310,8 @@ class Workers:
     def _read_styles(self, key: tuple[tuple[str, ...], int]) -> _Looks:
         """Reads styles, and encodes them unless they take on the content's colours."""
         paths, controls = key[0], self._controls[key[1]]
+        for path in paths:
+            image.check_file(path)
         pictures = [image.read(path, max_pixels=self._limits.max_pixels) for path in paths]
         notices = tuple(f"{path}: {note}" for path, look in zip(paths, pictures, strict=True) for note in look.notices)
         if self._recolour[key[1]]:

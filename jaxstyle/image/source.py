@@ -128,6 +128,39 @@ def reading(label: str) -> Iterator[None]:
         raise ImageError(label, f"cannot be read: {reason(error)}") from error
 
 
+_HANDED = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+"""Names of pipes that a shell opens for a command, which have an end."""
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Checks that a path is no pipe, device or socket: a picture in a folder for which nobody should wait.
+
+    What is missing or leads nowhere passes, as `read` says more about it; so do pipes from a shell.
+
+    Raises:
+        ImageError: it is one of these.
+    """
+    try:
+        kind = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    check_no_device(kind, label_of(path))
+    if stat.S_ISFIFO(kind) and not os.fspath(path).startswith(_HANDED):
+        raise ImageError(label_of(path), "is a named pipe, not a picture file")
+    if stat.S_ISSOCK(kind):
+        raise ImageError(label_of(path), "is a socket, not a picture file")
+
+
+def check_no_device(kind: int, label: str) -> None:
+    """Checks that a file's mode is not that of a device, which may have no end.
+
+    Raises:
+        ImageError: it is.
+    """
+    if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+        raise ImageError(label, "is a device, not a picture file")
+
+
 # --- streams ----------------------------------------------------------------------------------------------
 
 
@@ -146,6 +179,8 @@ def byte_stream(source: Any, label: str) -> Iterator[BinaryIO]:
     elif os.path.isdir(source):
         raise ImageError(label, "is a folder, not a picture file")
     else:
+        if os.path.realpath(source) != os.devnull:
+            check_no_device(os.stat(source).st_mode, label)
         with open(source, "rb") as file:
             yield file if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else io.BytesIO(_read_all(file, label))
 

@@ -129,14 +129,16 @@ _LBFGS = optax.chain(optax.scale_by_lbfgs(memory_size=10), optax.scale(-1.0))
 
 @jax.jit
 def _adam_step(gradient: Array, state: optax.OptState, pixels: Array, rate: Array) -> tuple[Array, optax.OptState]:
-    updates, state = optax.adam(rate).update(gradient, state, pixels)
+    with jax.numpy_dtype_promotion("standard"):  # optax multiplies floats with its count of steps
+        updates, state = optax.adam(rate).update(gradient, state, pixels)
     return jnp.clip(pixels + updates, 0, 1), state  # type: ignore[operator]
 
 
 @jax.jit
 def _direction(gradient: Array, state: optax.OptState, pixels: Array) -> tuple[Array, Array, optax.OptState]:
     """Where L-BFGS would step, the slope of the loss along it, and its memory afterwards."""
-    step, state = _LBFGS.update(gradient, state, pixels)
+    with jax.numpy_dtype_promotion("standard"):
+        step, state = _LBFGS.update(gradient, state, pixels)
     return step, jnp.vdot(gradient, step), state  # type: ignore[arg-type, return-value]
 
 

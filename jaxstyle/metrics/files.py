@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,7 +29,12 @@ BYTES_PER_PIXEL = 3400
 
 
 def measure_files(
-    content: str, style: str, outputs: Sequence[str], *, size: int | tuple[int, int] | None = None
+    content: str,
+    style: str,
+    outputs: Sequence[str],
+    *,
+    size: int | tuple[int, int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Measures stylized pictures against the photo and the painting they were made of.
 
@@ -39,6 +44,7 @@ def measure_files(
       outputs: files of stylized pictures.
       size: bring all pictures to this first: the short side, or (width, height) whatever their shape. By default
         they are compared as they are, and the stylized ones must have the photo's size.
+      progress: called with the number of outputs measured and their total.
 
     Returns:
       For every output, `metrics.measure` as numbers; see `MEANING`.
@@ -60,9 +66,11 @@ def measure_files(
     photo, painting = read(content), read(style)
     networks = metrics.load_networks()
     found = {}
-    for name in outputs:
+    for number, name in enumerate(outputs, 1):
         values = metrics.measure(networks, photo, painting, read(name))
         found[name] = {metric: float(values[metric]) for metric in MEANING}
+        if progress is not None:
+            progress(number, len(outputs))
     return found
 
 

@@ -288,7 +288,7 @@ def pixel_controllability(
         raise MetricsError(f"{found}: expected (H, W, 3) with sides over 2 distances, and at least 1 of the others")
     margins = jnp.asarray([[distance, distance]])
     ends = jnp.asarray([[height - distance, width - distance]])
-    places = np.asarray(jax.random.randint(key, (pixels, 2), margins, ends))
+    places = np.asarray(jax.random.randint(key, (pixels, 2), margins, ends, jnp.int32))
     plain = jnp.zeros((height, width), jnp.float32)
     (photo, base), _ = as_batches(least=1, content=content, render=render(plain))
     ring = np.ones((2 * distance + 1, 2 * distance + 1, 1), np.float32)

@@ -18,7 +18,7 @@ import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ def convert(
     dtype: str = "float16",
     calibrate: Sequence[str | os.PathLike[str]] = (),
     overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Reads VGG weights from a source and writes them as a weight file of kind ``"vgg"``.
 
@@ -78,6 +79,7 @@ def convert(
       calibrate: folders of pictures, searched recursively; the mean activation of every channel over them
         is stored, which the normalised network needs.
       overwrite: replace ``output`` if it is there.
+      progress: called with the number of pictures that were calibrated with and their total.
 
     Returns:
       ``output``.
@@ -105,7 +107,7 @@ def convert(
         if not np.isfinite(arrays[key]).all():
             raise ConversionError(f"{label}: {key} holds values that are not finite in {arrays[key].dtype}")
     if calibrate:
-        arrays = with_scales(arrays, _mean_activation(arrays, arch, calibrate))
+        arrays = with_scales(arrays, _mean_activation(arrays, arch, calibrate, progress))
     metadata = {
         "kind": "vgg",
         "arch": arch,
@@ -140,7 +142,10 @@ def with_scales(arrays: Mapping[str, np.ndarray], mean_activation: Mapping[str, 
 
 
 def _mean_activation(
-    arrays: Mapping[str, np.ndarray], arch: vgg.Arch, folders: Sequence[str | os.PathLike[str]]
+    arrays: Mapping[str, np.ndarray],
+    arch: vgg.Arch,
+    folders: Sequence[str | os.PathLike[str]],
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Mean of every channel after its ReLU over the central square of all pictures, resized to 256 x 256.
 
@@ -159,6 +164,8 @@ def _mean_activation(
         batch = np.stack([_crop(file) for file in files[start : start + _BATCH]])
         for name, vector in mean(params, batch, arch=arch).items():
             sums[name] = sums.get(name, 0) + np.asarray(vector, np.float64) * len(batch)
+        if progress is not None:
+            progress(start + len(batch), len(files))
     return vgg.floor_scales({name: total / len(files) for name, total in sums.items()})
 
 

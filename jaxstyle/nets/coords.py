@@ -112,8 +112,9 @@ def spline(values: Array, cells: int) -> tuple[Array, Array]:
 def spline_matrix(values: Array, cells: int) -> Array:
     """`spline` as a matrix: ``(n,)`` places -> ``(n, cells + 2)``, whose product with control points are values."""
     first, weights = spline(values, cells)
-    away = jnp.arange(cells + 2)[None] - first[:, None]  # (n, cells + 2)
-    return sum((jnp.where(away == k, weights[:, k : k + 1], 0) for k in range(3)), jnp.zeros(away.shape))
+    away = jnp.arange(cells + 2, dtype=jnp.int32)[None] - first[:, None]  # (n, cells + 2)
+    zeros = jnp.zeros(away.shape, weights.dtype)
+    return sum((jnp.where(away == k, weights[:, k : k + 1], 0) for k in range(3)), zeros)
 
 
 def resample(values: ArrayLike, x: np.ndarray, y: np.ndarray) -> Array:

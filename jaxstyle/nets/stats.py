@@ -43,7 +43,7 @@ def moments(features: Features, *, eps: float = EPS, size: Array | None = None) 
 
 def inside(shape: tuple[int, ...], size: Array) -> Array:
     """Which positions of ``(N, H, W, C)`` lie within the first ``size`` rows and columns: bool ``(1, H, W, 1)``."""
-    rows, columns = (jnp.arange(n) < end for n, end in zip(shape[1:3], size, strict=True))
+    rows, columns = (jnp.arange(n, dtype=jnp.int32) < end for n, end in zip(shape[1:3], size, strict=True))
     return (rows[:, None] & columns[None, :])[None, :, :, None]
 
 

@@ -52,7 +52,8 @@ def guarded(
       The exit code.
 
     Raises:
-      RuntimeError: one that is not about memory: a mistake of ours, which needs its traceback.
+      RuntimeError: one that is neither about memory nor about a platform that is not there: a mistake of ours, which
+        needs its traceback.
     """
     try:
         code = run()
@@ -70,11 +71,14 @@ def guarded(
         return fail(prog, 130, str(error) or interrupted)
     except MemoryError:
         return fail(prog, 1, f"out of memory; a smaller {smaller} needs less")
-    except RuntimeError as error:
-        from jaxstyle.runtime import memory  # only now: it imports jax
+    except (RuntimeError, AssertionError) as error:
+        from jaxstyle.runtime import memory, platforms  # only now: they import jax
 
-        if not memory.exhausted(error):
+        if memory.exhausted(error):
+            return fail(prog, 1, f"the device is out of memory; a smaller {smaller} needs less")
+        problem = platforms.devices()[1]
+        if problem is None:
             raise
-        return fail(prog, 1, f"the device is out of memory; a smaller {smaller} needs less")
+        return fail(prog, 2, problem)
     except OSError as error:
         return fail(prog, 1, f"{error.filename}: {error.strerror}" if error.filename else str(error))

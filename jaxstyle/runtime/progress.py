@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import IO, NamedTuple
 
 INTERVAL = 0.1
 """Seconds between two drawings at least."""
+PATIENCE = 2.0
+"""Seconds after which something is drawn though nothing is done yet: compiling, say."""
 
 
 class Progress(NamedTuple):
@@ -35,8 +38,9 @@ def describe(progress: Progress, seconds: float, width: int = 80, what: str = "p
     missing = progress.total - progress.kept - tried
     words = [f"{progress.kept + tried}/{progress.total}"]
     if rate:
-        minutes, rest = divmod(round(missing / rate), 60)
-        words += [f"{rate:.3g} {what}/s", f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} left"]
+        words += [f"{rate:.3g} {what}/s", f"{_time(missing / rate)} left"]
+    elif missing and seconds >= PATIENCE:
+        words += [f"{_time(seconds)} so far"]
     words += [f"{progress.failed} failed"] if progress.failed else []
     text = "  ".join(words)
     room = min(30, width - len(text) - 4)
@@ -46,10 +50,15 @@ def describe(progress: Progress, seconds: float, width: int = 80, what: str = "p
     return f"[{'#' * filled}{' ' * (room - filled)}] {text}"
 
 
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 class Bar:
     """Draws a `Progress` over and over on one line of a terminal; elsewhere nothing. A context manager.
 
-    Call it with each `Progress`.
+    Call it with each `Progress`. While there is none it shows how long the work has taken so far, from `PATIENCE` on.
     """
 
     def __init__(
@@ -66,21 +75,48 @@ class Bar:
         """
         self._what = what
         self._stream = sys.stderr if stream is None else stream
-        self._clock, self._start, self._drawn = clock, clock(), -INTERVAL
+        self._clock, self._start, self._drawn = clock, clock(), 0.0
+        self._told: Progress | None = None
+        self._line = False  # whether something stands on it
         self._visible = self._stream is not None and self._stream.isatty()
+        self._mutex, self._over = threading.Lock(), threading.Event()
+        self._ticking = threading.Thread(target=self._tick, daemon=True)
 
     def __call__(self, progress: Progress) -> None:
         """Draws, if it is time to."""
-        now = self._clock() - self._start
-        last = progress.total == progress.kept + progress.done + progress.failed
-        if self._visible and (now - self._drawn >= INTERVAL or last):
-            self._drawn = now
-            width = shutil.get_terminal_size().columns
-            print(f"\r{describe(progress, now, width, self._what)}\x1b[K", end="", file=self._stream, flush=True)
+        with self._mutex:
+            first, self._told = self._told is None, progress
+            if first or self._finished or self._clock() - self._start - self._drawn >= INTERVAL:
+                self._draw()
+
+    @property
+    def _finished(self) -> bool:
+        told = self._told
+        return told is not None and told.total == told.kept + told.done + told.failed
+
+    def _draw(self) -> None:
+        if not self._visible:
+            return
+        self._drawn = now = self._clock() - self._start
+        width = shutil.get_terminal_size().columns
+        text = f"{_time(now)} so far" if self._told is None else describe(self._told, now, width, self._what)
+        print(f"\r{text[: width - 1]}\x1b[K", end="", file=self._stream, flush=True)
+        self._line = True
+
+    def _tick(self) -> None:
+        while not self._over.wait(PATIENCE / 2):
+            with self._mutex:
+                if not self._finished and self._clock() - self._start - self._drawn >= PATIENCE:
+                    self._draw()
 
     def __enter__(self) -> Bar:
+        if self._visible:
+            self._ticking.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._visible and self._drawn >= 0:
-            print(file=self._stream, flush=True)
+        self._over.set()
+        if self._visible:
+            self._ticking.join()
+        if self._line:  # what says nothing but the time goes
+            print(end="\r\x1b[K" if self._told is None else "\n", file=self._stream, flush=True)

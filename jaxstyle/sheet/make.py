@@ -187,6 +187,8 @@ def _read(
 ) -> tuple[Picture | None, str]:
     """A picture at least as large as asked for, if it is; or why there is none."""
     try:
+        if isinstance(source, str | os.PathLike):
+            image.check_file(source)
         found = image.read(source, max_pixels=max_pixels, short_side=short_side)
     except ImageError as error:
         return None, str(error)

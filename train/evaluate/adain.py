@@ -15,6 +15,7 @@ the trainer validates on; or those of a file.
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ from train.crops import to_float, to_uint8
 from train.evaluate import results, tables
 from train.evaluate.results import Results, Row, Task
 from train.pairs import Pair
+from train.sources import HOLDOUT, choose_holdout, open_source
 
 SCORES = ("style_ratio", "gram_ratio", "content_ratio", "lpips")
 
@@ -51,7 +53,7 @@ class Config:
     content: str | None = flag(None, "photos: a folder, or tfds:NAME/CONFIG:SPLIT; the held-out part is used")
     style: str | None = flag(None, "paintings: likewise")
     pairs: int = flag(32, "pairs to evaluate")
-    holdout: int = flag(40, "pictures of each set that training held out")
+    holdout: int | None = flag(None, "pictures of each set that training held out", HOLDOUT)
     seed: int = flag(0, "seed of that training, which decides the held-out pictures")
     pairs_file: str | None = flag(None, "instead: lines of PHOTO tab PAINTING; further columns are not looked at")
     size: int = flag(256, "side in pixels of the squares that pictures are cut to, a multiple of 8")
@@ -67,14 +69,15 @@ class Config:
     def __post_init__(self) -> None:
         """Raises ConfigError for values that no evaluation can have."""
         parts = dict.fromkeys(("seed", "yardstick_steps", "figure3_pairs", "table1_repeats"), 0)
-        check_least(self, {"pairs": 1, "holdout": 1} | parts, "at least")
+        held_out = {} if self.holdout is None else {"holdout": 1}
+        check_least(self, {"pairs": 1} | held_out | parts, "at least")
         if self.size % 8 or self.size < 2 * metrics.SMALLEST:
             raise ConfigError(f"size: {self.size}; expected 32, 40, 48, ... (a multiple of 8)")
         if (self.content is None) != (self.style is None) or (self.content and self.pairs_file):
             raise ConfigError("content, style: give both, or --pairs-file instead of them")
         if self.pair_count and not (self.content or self.pairs_file):
             raise ConfigError("content, style: needed for the scores; give folders, --pairs-file, or --no-scores")
-        if self.content and self.pair_count > self.holdout:
+        if self.content and self.holdout is not None and self.pair_count > self.holdout:
             raise ConfigError(f"pairs: {self.pair_count}; only {self.holdout} of each set are held out")
         for name in ("figure3_iterations", "table1_sizes"):
             whole_numbers(getattr(self, name), name)
@@ -233,6 +236,9 @@ def evaluate(config: Config) -> Path:
     file = weights.load(config.weights, kind="adain")
     model = adain.load(config.weights, encoder=config.vgg)
     subject = {"weights": file.name, "sha256": file.metadata["sha256"], "encoder": Path(config.vgg).stem}
+    if config.content and config.holdout is None:
+        sources = [open_source(str(spec)) for spec in (config.content, config.style)]
+        config = dataclasses.replace(config, holdout=choose_holdout(None, *sources))
     path, page = (Path(f"{config.output}.{suffix}") for suffix in ("json", "md"))
     found = results.load(path, subject)
     chosen = load_pairs(config)

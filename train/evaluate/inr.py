@@ -40,6 +40,7 @@ from train.config import ConfigError, check_least, flag, required, whole_numbers
 from train.evaluate import measure_inr, results, tables_inr
 from train.evaluate.results import Results, Row, Task
 from train.pairs import Pair
+from train.sources import HOLDOUT
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Config:
     content: str | None = flag(None, "instead: photos, a folder or tfds:NAME/CONFIG:SPLIT, of which squares are cut")
     style: str | None = flag(None, "and paintings, likewise")
     pairs: int = flag(100, "pairs to evaluate, at most")
-    holdout: int = flag(40, "pictures of each folder that training held out")
+    holdout: int | None = flag(None, "pictures of each folder that training held out", HOLDOUT)
     holdout_seed: int = flag(0, "seed of that training, which decides the held-out pictures")
     inr: str | None = flag(None, "fitted files, FILE,FILE,..., one for each pair in order; none: fit the pairs")
     unweighted: str | None = flag(None, "for Table 4, fits of the same pairs without reweighting, likewise")
@@ -67,7 +68,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Raises ConfigError for values that no evaluation can have."""
-        least = {"pairs": 1, "holdout": 1, "repeats": 1, "pixels": 1, "steps": 0, "seed": 0}
+        least = {"pairs": 1, "repeats": 1, "pixels": 1, "steps": 0, "seed": 0}
+        least |= {} if self.holdout is None else {"holdout": 1}
         check_least(self, least, "at least")
         if self.size < inr_schedule.SMALLEST:
             raise ConfigError(f"size: {self.size}; expected at least {inr_schedule.SMALLEST}")
@@ -76,7 +78,7 @@ class Config:
         whole_numbers(self.sizes, "sizes")
         if (self.content is None) != (self.style is None) or (self.content is None) == (self.pairs_file is None):
             raise ConfigError("pairs_file: give it, or --content and --style instead")
-        if self.content and self.pairs > self.holdout:
+        if self.content and self.holdout is not None and self.pairs > self.holdout:
             raise ConfigError(f"pairs: {self.pairs}; only {self.holdout} of each folder are held out")
         if self.unweighted and not self.inr:
             raise ConfigError("unweighted: only together with --inr")

@@ -98,7 +98,7 @@ def mix(
         shift = mean - source.mean[:, None, None] * scale
         return (x * (scale + (1 - shares.sum(-1, keepdims=True))) + shift).astype(dtype)
     if place is None:
-        place = Place(jnp.zeros(2), jnp.asarray(content.shape[1:3]))
+        place = Place(jnp.zeros(2, jnp.int32), jnp.asarray(content.shape[1:3], jnp.int32))
     features = style.features.astype(jnp.float32)  # type: ignore[union-attr]
     shape = (features.shape[0], *content.shape[1:3], features.shape[3])
     scale = place.size.astype(jnp.float32) / jnp.asarray(features.shape[1:3], jnp.float32)

@@ -81,7 +81,7 @@ def _stylize(model: Model, content: Array, style: Style, alpha: Array, shares: A
     n, h, w, _ = content.shape
     f_c = encode(model, _pad(content))["relu4_1"]
     own = moments(f_c)
-    weights = _weights(alpha, jnp.ones(1) if shares is None else shares, (n, h, w))
+    weights = _weights(alpha, jnp.ones(1, jnp.float32) if shares is None else shares, (n, h, w))
     if shares is None and n > 1 and style.moments.mean.shape[0] == n:  # every picture has a style of its own
         weights = jnp.broadcast_to(weights, (n, *weights.shape[1:]))
         one = jax.tree.map(lambda leaf: leaf[:, None], (f_c, style, weights, own))

@@ -120,4 +120,4 @@ def init_decoder(key: Array, model: Model) -> Params:
     if model.fusion not in ("adain", "concat"):
         raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
     width = 1024 if model.fusion == "concat" else 512
-    return dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width))))
+    return dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width), jnp.float32)))

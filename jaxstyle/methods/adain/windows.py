@@ -93,7 +93,8 @@ def survey(model: Model, features: Features, style: Style, window: Window) -> Su
     x = features[0].astype(jnp.float32)
     core = jnp.asarray(window.core, jnp.int32).reshape(2, 2) - jnp.asarray(window.corner, jnp.int32)[:, None]
     (top, bottom), (left, right) = core // STRIDE
-    ys, xs = jnp.arange(x.shape[0])[:, None, None], jnp.arange(x.shape[1])[None, :, None]
+    rows, columns = (jnp.arange(n, dtype=jnp.int32) for n in x.shape[:2])
+    ys, xs = rows[:, None, None], columns[None, :, None]
     counted = (ys >= top) & (ys < bottom) & (xs >= left) & (xs < right)
     count = counted.sum(dtype=jnp.float32)
     mean = x.mean((0, 1), where=counted)

@@ -37,16 +37,18 @@ def save(path: str | os.PathLike[str], params: InrParams, **metadata: str) -> No
 
     Args:
       path: the file.
-      params: of one picture.
+      params: of one picture; written as float32.
       metadata: more entries for the file's header; ``licence`` is "your own" if not given.
 
     Raises:
       WeightsError: the folder is missing.
-      ValueError: ``params`` are not those of one picture.
+      ValueError: ``params`` are not those of one picture, or not finite.
     """
-    arrays = {name: np.asarray(value) for name, value in _arrays(params).items()}
+    arrays = {name: np.asarray(value, np.float32) for name, value in _arrays(params).items()}
     if {name: value.shape for name, value in arrays.items()} != _shapes(params.spec):
         raise ValueError("params: expected the arrays of one picture, as its spec says; of several take one")
+    if bad := next((name for name, value in arrays.items() if not np.isfinite(value).all()), None):
+        raise ValueError(f"params: {bad} holds values that are not finite")
     header = {"licence": "your own", **metadata, "kind": KIND}
     spec = json.dumps(dataclasses.asdict(params.spec), sort_keys=True)
     weights.save(path, arrays, header | {"spec": spec, "size": "{}x{}".format(*params.size)})

@@ -97,7 +97,7 @@ def _spline(points: Array, coords: Array) -> Array:
     """Control points (cells + 2, cells + 2, features) -> values at coords (..., 2)."""
     side = points.shape[0]
     (j, across), (i, down) = (places.spline(coords[..., k], side - 2) for k in (0, 1))
-    flat, total = points.reshape(side * side, -1), jnp.zeros((*coords.shape[:-1], points.shape[-1]))
+    flat, total = points.reshape(side * side, -1), jnp.zeros((*coords.shape[:-1], points.shape[-1]), points.dtype)
     for k in range(3):
         for m in range(3):
             total += (down[..., k] * across[..., m])[..., None] * flat[(i + k) * side + j + m]

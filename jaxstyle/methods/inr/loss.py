@@ -211,7 +211,7 @@ def sample_alpha(key: Array, loss: Loss = Loss(), count: int = 1) -> Array:
     Returns:
       ``(count,)``, degrees of style, ``1 - a``.
     """
-    u = jax.random.uniform(key, ((count + 1) // 2,))
+    u = jax.random.uniform(key, ((count + 1) // 2,), jnp.float32)
     if loss.sampling == "uniform":
         a = u
     elif loss.sampling == "exponential":

@@ -115,7 +115,7 @@ class Network(nn.Module):
         theirs is 1.
         """
         spec = self.spec
-        alpha = jnp.ones(coords.shape[:-1]) if alpha is None else alpha
+        alpha = jnp.ones(coords.shape[:-1], coords.dtype) if alpha is None else alpha
         grids = [
             inr_grids.Grid(cells, spec.features, name=inr_grids.name(cells))(coords, alpha) for cells in spec.grids
         ]
@@ -147,7 +147,8 @@ def init(key: Array, spec: Spec = Spec(), *, size: tuple[int, int] = (256, 256))
     k_network, k_latents = jax.random.split(key)
     shapes = network_shapes(spec)
     count = sum(math.prod(shape) for layer in shapes.values() for shape in layer.values())
-    drawn = jax.random.uniform(k_network, (count,), minval=-1, maxval=1)  # at once: each draw takes long to compile
+    # at once: each draw takes long to compile
+    drawn = jax.random.uniform(k_network, (count,), jnp.float32, minval=-1, maxval=1)
     network: Params = {}
     for name, layer in shapes.items():
         bounds = dict.fromkeys(inr_grids.PARTS, inr_grids.START)
@@ -157,7 +158,7 @@ def init(key: Array, spec: Spec = Spec(), *, size: tuple[int, int] = (256, 256))
         for part, bound in bounds.items():
             values, drawn = jnp.split(drawn, [math.prod(layer[part])])
             network.setdefault(name, {})[part] = bound * values.reshape(layer[part])
-    z_c, z_s = jax.random.normal(k_latents, (2, spec.latent))
+    z_c, z_s = jax.random.normal(k_latents, (2, spec.latent), jnp.float32)
     return InrParams(network, z_c, z_s, spec, size)
 
 
@@ -227,7 +228,7 @@ def _down_forward(line: Array, count: int) -> tuple[Array, None]:
 
 
 def _down_backward(count: int, _: None, gradient: Array) -> tuple[Array]:
-    total = jnp.matmul(jnp.ones((1, count)), gradient.reshape(count, -1), precision=_EXACT)
+    total = jnp.matmul(jnp.ones((1, count), gradient.dtype), gradient.reshape(count, -1), precision=_EXACT)
     return (total.reshape(gradient.shape[1:]),)
 
 

@@ -194,10 +194,10 @@ def render_grid(
         return lax.map(lambda number: tile(number, *rest), numbers)
 
     if mesh is None:
-        found = tiles(jnp.arange(down * across), params, *grid)
+        found = tiles(jnp.arange(down * across, dtype=jnp.int32), params, *grid)
     else:
         share = -(-down * across // mesh.size)
-        numbers = jnp.minimum(jnp.arange(share * mesh.size), down * across - 1)
+        numbers = jnp.minimum(jnp.arange(share * mesh.size, dtype=jnp.int32), down * across - 1)
         one, all_ = PartitionSpec("chunks"), PartitionSpec()
         spread = jax.shard_map(tiles, mesh=mesh, in_specs=(one, all_, all_, all_, all_), out_specs=one)
         found = spread(numbers, params, *grid)[: down * across]

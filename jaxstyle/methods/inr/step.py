@@ -148,7 +148,8 @@ def fit_step(
         return _refinement(key, params, encoder, cast(inr.Targets, data), this, schedule.loss)
 
     (loss, terms), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params.network)
-    updates, opt = optimizer(schedule).update(gradients, state.opt)
+    with jax.numpy_dtype_promotion("standard"):  # optax's Adam multiplies floats with its count of steps
+        updates, opt = optimizer(schedule).update(gradients, state.opt)
     lr = _learning_rate(this, state.step - schedule.starts()[stage])
     network = jax.tree.map(lambda p, u: p - lr * u, state.params.network, updates)
     params = dataclasses.replace(state.params, network=network)
@@ -158,7 +159,7 @@ def fit_step(
 def _learning_rate(stage: Stage, done: Array) -> Array | float:
     if stage.lr_end is None:
         return stage.lr
-    return stage.lr * jnp.power(stage.lr_end / stage.lr, done / max(1, stage.steps - 1))
+    return stage.lr * jnp.power(stage.lr_end / stage.lr, done.astype(jnp.float32) / max(1, stage.steps - 1))
 
 
 def _regression(
@@ -167,10 +168,10 @@ def _regression(
     """Mean squared difference at random pixels, each with a degree of style of its own."""
     height, width = data.photo.shape[:2]
     k_places, k_ends, k_between = jax.random.split(key, 3)
-    index = jax.random.randint(k_places, (stage.points,), 0, height * width)
+    index = jax.random.randint(k_places, (stage.points,), 0, height * width, jnp.int32)
     x, y = (jnp.asarray(places.axis(size), jnp.float32) for size in (width, height))
     coords = jnp.stack([x[index % width], y[index // width]], axis=-1)
-    end, between = (jax.random.uniform(k, (stage.points,)) for k in (k_ends, k_between))
+    end, between = (jax.random.uniform(k, (stage.points,), jnp.float32) for k in (k_ends, k_between))
     alpha = jnp.where(end < stage.ends, jnp.where(end < stage.ends / 2, 0.0, 1.0), between)
     photo, stylized = (picture.reshape(-1, 3)[index] for picture in (data.photo, data.stylized))
     wanted = (1 - alpha[:, None]) * photo + alpha[:, None] * stylized
@@ -188,9 +189,9 @@ def _refinement(
     if stage.gradient_every > 1:  # one pixel of every few that follow each other; the shift gives all the same chance
         count = data.photo.shape[0] * data.photo.shape[1]
         k_within, k_shift = jax.random.split(k_places)
-        first = jnp.arange(0, count - stage.gradient_every + 1, stage.gradient_every)
-        within = jax.random.randint(k_within, first.shape, 0, stage.gradient_every)
-        some = (first + within + jax.random.randint(k_shift, (), 0, count)) % count
+        first = jnp.arange(0, count - stage.gradient_every + 1, stage.gradient_every, jnp.int32)
+        within = jax.random.randint(k_within, first.shape, 0, stage.gradient_every, jnp.int32)
+        some = (first + within + jax.random.randint(k_shift, (), 0, count, jnp.int32)) % count
 
     def one(alpha: Array) -> tuple[Array, dict[str, Array]]:
         return inr.objective(params, encoder, data, alpha, loss, gradient_at=some)
@@ -201,9 +202,9 @@ def _refinement(
         total, terms = jax.tree.map(lambda values: values.mean(0), jax.vmap(one)(alphas))
     if stage.anchor:
         height, width = data.photo.shape[:2]
-        index = jax.random.randint(k_anchor, (stage.points,), 0, height * width)
+        index = jax.random.randint(k_anchor, (stage.points,), 0, height * width, jnp.int32)
         x, y = (jnp.asarray(places.axis(size), jnp.float32) for size in (width, height))
-        found = inr.evaluate_sparse(params, x, y, jnp.zeros(()), index, dtype=jnp.dtype(loss.dtype))
+        found = inr.evaluate_sparse(params, x, y, jnp.zeros((), jnp.float32), index, dtype=jnp.dtype(loss.dtype))
         terms["anchor"] = jnp.square(found - data.photo.reshape(-1, 3)[index]).mean()
         total += stage.anchor * terms["anchor"]
     return total, terms
