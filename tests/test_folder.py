@@ -175,7 +175,7 @@ def test_several_devices_share_the_work(folder, cheap):
 def test_few_pictures_are_in_memory_at_a_time(folder, cheap, monkeypatch):
     for i in range(40):
         noise(f"in/more{i}.png")
-    alive, most, mutex = 0, 0, threading.Lock()
+    alive, most, mutex, two = 0, 0, threading.Lock(), threading.Event()
     plain, save = image.read, workers.save
 
     def read(path, **options):
@@ -183,10 +183,13 @@ def test_few_pictures_are_in_memory_at_a_time(folder, cheap, monkeypatch):
         with mutex:
             alive += "in/" in str(path)
             most = max(most, alive)
+            if alive > 1:
+                two.set()
         return plain(path, **options)
 
     def written(*args, **options):
         nonlocal alive
+        assert two.wait(60)  # however busy the machine is: another picture is read before the first is written
         with mutex:
             alive -= 1
         return save(*args, **options)
