@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import os
 
@@ -634,3 +635,13 @@ def test_a_vgg19_encoder_for_a_vgg19_decoder(tmp_path):
     loaded = adain.load(tmp_path / "mine.safetensors", encoder=str(tmp_path / "vgg19.safetensors"))
     assert loaded.arch == "vgg19" and len(loaded.encoder) == 9 and len(loaded.decoder["params"]) == 9
     assert jax.eval_shape(adain.stylize, loaded, images(17, 16), images(16, 16)).shape == (17, 16, 3)
+
+
+def test_what_could_not_be_loaded_is_not_written(tmp_path):
+    model = adain.load("adain_vgg16")
+    for broken in (dataclasses.replace(model, decoder={}), dataclasses.replace(model, fusion="concat")):
+        with pytest.raises(
+            weights.WeightsError, match=r"a\.safetensors: the model's arrays are not those of a decoder"
+        ):
+            adain.save(tmp_path / "a.safetensors", broken)
+    assert list(tmp_path.iterdir()) == []

@@ -56,6 +56,11 @@ def to_arrays(decoder: Params, dtype: Any = np.float16) -> dict[str, np.ndarray]
     return {k: v.astype(dtype if k.endswith(".kernel") else np.float32) for k, v in named.items()}
 
 
+def _shapes(model: Model) -> Params:
+    """The shapes of the decoder's variables."""
+    return jax.tree.map(np.shape, jax.eval_shape(init_decoder, jax.random.key(0), model))
+
+
 def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
     """Writes the decoder as one safetensors file (float16 kernels); the encoder is named by its architecture.
 
@@ -65,8 +70,11 @@ def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
       metadata: more entries for the file's header, such as ``licence``.
 
     Raises:
-      WeightsError: the file cannot be written.
+      WeightsError: the file cannot be written, or the decoder is none that `load` would take.
     """
+    if jax.tree.map(np.shape, model.decoder) != _shapes(model):
+        kind = f"{model.arch}, fusion {model.fusion} and norm {model.norm}"
+        raise weights.WeightsError(f"{path}: the model's arrays are not those of a decoder for {kind}")
     config = {"arch": model.arch, "fusion": model.fusion, "norm": model.norm}
     weights.save(path, to_arrays(model.decoder), {"kind": "adain", **config, **metadata})
 
@@ -98,10 +106,10 @@ def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
         node[last] = np.asarray(array, np.float32)
     model = Model(params, decoder, arch, fusion, norm)  # type: ignore[arg-type]
     try:
-        fresh = jax.eval_shape(init_decoder, jax.random.key(0), model)
+        fresh = _shapes(model)
     except ValueError as error:
         raise weights.WeightsError(f"{source}: {error}") from None
-    if jax.tree.map(np.shape, decoder) != jax.tree.map(np.shape, fresh):
+    if jax.tree.map(np.shape, decoder) != fresh:
         kind = f"{arch}, fusion {fusion} and norm {norm}"
         raise weights.WeightsError(f"{source}: its arrays are not those of a decoder for {kind}")
     return jax.device_put(model)
