@@ -16,7 +16,7 @@ SIDE, BATCH = 128, 4
 
 def read(folder: str) -> jax.Array:
     """All pictures of a folder, (N, SIDE, SIDE, 3) in [0, 1]."""
-    files = sorted(file for file in Path(folder).iterdir() if file.suffix in image.READ_SUFFIXES)
+    files = sorted(file for file in Path(folder).iterdir() if file.suffix.lower() in image.READ_SUFFIXES)
     return jnp.stack([image.resize(image.read(file).pixels, (SIDE, SIDE)) for file in files])
 
 
@@ -43,5 +43,7 @@ def train(key: jax.Array, photos: jax.Array, paintings: jax.Array, steps: int) -
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (4, 5):
+        sys.exit(__doc__)
     photos, paintings, out, *steps = sys.argv[1:]
     adain.save(out, train(jax.random.key(0), read(photos), read(paintings), int(*steps or [10_000])))

@@ -30,27 +30,35 @@ class Model:
 
 
 class Style(NamedTuple):
+    """Statistics of the colours of K paintings."""
+
     mean: Array  # (K, 3)
     std: Array  # (K, 3)
 
 
 class Features(NamedTuple):
+    """A blurred window at two sizes."""
+
     coarse: Array  # (1, h / 4, w / 4, 3)
     fine: Array  # (1, h / 2, w / 2, 3)
 
 
 class Survey(NamedTuple):
+    """What painting must know of the whole picture."""
+
     positions: Array
     mean: Array
     squares: Array
 
 
 def init(seed: int = 0) -> Model:
+    """A model with random parameters."""
     rng = np.random.default_rng(seed)
     return Model(jnp.asarray(rng.dirichlet(np.ones(3)), jnp.float32), jnp.asarray(rng.uniform(0.5, 1, 3), jnp.float32))
 
 
 def needs(model: Model) -> Needs:
+    """Facts for planning."""
     return Needs(STRIDE, SMALLEST, (8, 4), windowed=True, mixes=True, bytes_per_pixel=64, style_bytes=24)
 
 
@@ -73,16 +81,19 @@ def _enlarge(x: Array, by: int) -> Array:
 
 
 def encode_style(model: Model, pictures: ArrayLike, extents: np.ndarray) -> Style:
+    """Mean and deviation of the colours of each picture."""
     found = [p[: e[0], : e[1]].reshape(-1, 3) for p, e in zip(np.asarray(pictures), np.asarray(extents), strict=True)]
     return Style(jnp.stack([f.mean(0) for f in found]), jnp.stack([f.std(0) for f in found]))
 
 
 def encode(model: Model, window: Window) -> Features:
+    """The blurred window at a quarter and at half of its size."""
     x = _blur(model, window.pixels, interface.inside(window, STRIDE, SMALLEST))
     return Features(_pool(x, 4), _pool(x, 2))
 
 
 def survey(model: Model, features: Features, style: Style, window: Window) -> Survey:
+    """The statistics of the coarse features at a window's core."""
     x = features.coarse[0]
     top, bottom, left, right = (jnp.asarray(window.core) - jnp.repeat(jnp.asarray(window.corner), 2)) // STRIDE
     ys, xs = jnp.arange(x.shape[0])[:, None, None], jnp.arange(x.shape[1])[None, :, None]
@@ -93,12 +104,14 @@ def survey(model: Model, features: Features, style: Style, window: Window) -> Su
 
 
 def merge(a: Survey, b: Survey) -> Survey:
+    """The statistics of both, in float64."""
     (n, mean, squares), (m, other, more) = (tuple(np.asarray(leaf, np.float64) for leaf in s) for s in (a, b))
     step = other - mean
     return Survey(n + m, mean + step * m / (n + m), squares + more + step**2 * n * m / (n + m))
 
 
 def paint(model: Model, features: Features, style: Style, found: Survey, window: Window) -> Array:
+    """The coarse features in the painting's colours, enlarged, and some of the window's detail."""
     shares = jnp.asarray(window.shares)
     mean, std = (jnp.einsum("nhwk,kc->nhwc", shares, s) for s in style)
     own = jnp.sqrt(found.squares / found.positions + 1e-4)
@@ -113,11 +126,13 @@ def paint(model: Model, features: Features, style: Style, found: Survey, window:
 
 
 def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
+    """Writes the weight file of a model."""
     arrays = {"kernel": np.asarray(model.kernel, np.float16), "gain": np.asarray(model.gain, np.float32)}
     weights.save(path, arrays, {"kind": "recolour", **metadata})
 
 
 def load(source: str = "recolour") -> Model:
+    """The model of a weight file."""
     file = weights.load(source, kind="recolour")
     if set(file.arrays) != {"kernel", "gain"}:
         raise weights.WeightsError(f"{source}: its arrays are not those of this method")

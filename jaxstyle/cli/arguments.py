@@ -64,13 +64,6 @@ def shares(text: str) -> tuple[float, ...]:
     return _numbers(text, "2,1,1, one per style", " (a weight file is given by --weights-file)")
 
 
-def tile(text: str) -> int:
-    """The side of a tile in pixels."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0 and int(text) % 8 == 0):
-        raise argparse.ArgumentTypeError(f"expected a positive multiple of 8, got {text!r}")
-    return int(text)
-
-
 def shard(text: str) -> tuple[int, int]:
     """``I/N``: the I-th of N parts."""
     parts = text.split("/")
@@ -130,7 +123,7 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True) -> None
         type=degree,
         default=1.0,
         metavar="A",
-        help="degree of style: 0 the photo, 1 full style (default: 1)",
+        help="degree of style: 0 the photo as the method draws it, 1 full style (default: 1)",
     )
     group.add_argument(
         "--alpha-map",

@@ -72,14 +72,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--tile",
-        type=arguments.tile,
+        type=arguments.count,
         metavar="N",
-        help="paint in tiles of N x N pixels, a multiple of 8, also what would fit",
+        help="paint in tiles of N x N pixels, also what would fit; of AdaIN N is a multiple of 8",
     )
     group.add_argument(
         "--scratch",
         metavar="FOLDER",
-        help="folder for temporary files of pictures in tiles, 32 bytes a pixel (default: that of the result)",
+        help="folder for temporary files of pictures in tiles, of AdaIN 32 bytes a pixel (default: that of the result)",
     )
     parser.add_argument(
         "--overwrite",

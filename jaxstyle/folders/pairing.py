@@ -1,4 +1,4 @@
-"""Which pictures are stylized with which styles, and what the results are called.
+"""Which pictures are stylized with which styles; what results are called is in `jaxstyle.painting.names`.
 
 Names only: no picture is opened. The outcome is a plain list of `Job`.
 """

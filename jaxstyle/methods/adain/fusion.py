@@ -1,4 +1,7 @@
-"""How content and style features meet (arXiv:1703.06868): Eq. 9, 14 and 15, and the concatenation of Sec. 7.2."""
+"""How content and style features meet (arXiv:1703.06868): Eq. 9, 14 and 15, and the concatenation of Sec. 7.2.
+
+Eq. 8, which gives features the statistics of others, is `jaxstyle.nets.stats.with_moments`.
+"""
 
 from __future__ import annotations
 
