@@ -321,7 +321,17 @@ def test_every_verb_serves_it(files, loaded, capsys):
     with_model = ["--weights-file", files, "--style-size", "40"]
     for line in (
         ["stylize", "photos/a/0.png", "--style", "paintings/0.png", "-o", "one.png", "--json"],
-        ["stylize", "photos/a/0.png", "--style", "paintings/0.png", "-o", "tiles.png", "--tile", str(5 * loaded.needs.stride), "--json"],
+        [
+            "stylize",
+            "photos/a/0.png",
+            "--style",
+            "paintings/0.png",
+            "-o",
+            "tiles.png",
+            "--tile",
+            str(5 * loaded.needs.stride),
+            "--json",
+        ],
         ["stylize", "photos", "--recursive", "--style", "paintings", "--mask", "mask.png", "-o", "many", "--json"],
         ["stylize-dataset", "photos", "set", "--styles", "paintings", "--preserve-color", "match", "--json"],
         ["sheet", "photos/a", "--styles", "paintings", "--cell", "40", "-o", "sheet.png", "--json"],

@@ -2,13 +2,23 @@ from pathlib import Path
 
 import pytest
 
+import jaxstyle
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, sort
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Options, Output, sort
+
+
+class Everything(Options, total=False):
+    """All fields of all groups, and one of none."""
+
+    devices: object
+    keep: object
+    bits: object
+    columns: int
 
 
 def test_nothing_given_is_what_the_groups_begin_with():
-    assert sort(None, {}) == (Controls(), Limits(), Output(), DEFAULT_WEIGHTS, {})
+    assert sort(Options, None, {}) == (Controls(), Limits(), Output(), DEFAULT_WEIGHTS, {})
     assert Limits().max_pixels == image.MAX_PIXELS
 
 
@@ -28,7 +38,7 @@ def test_every_option_goes_to_its_group():
         "columns": 3,
     }
     before = dict(options)
-    found = sort(None, options, "columns", "cell")
+    found = sort(Everything, None, options)
     assert found.controls == Controls(alpha=0.5, size=(40, 30))
     assert found.limits == Limits(99, 64, "here", (1, 2))
     assert found.output == Output("webp", True, ("a.png",), 16)
@@ -38,18 +48,33 @@ def test_every_option_goes_to_its_group():
 
 def test_keywords_go_before_the_fields_of_controls():
     controls = Controls(alpha=0.5, style_size=40)
-    assert sort(controls, {"alpha": 0.25}).controls == Controls(alpha=0.25, style_size=40)
-    assert sort(controls, {}).controls == controls
+    assert sort(Options, controls, {"alpha": 0.25}).controls == Controls(alpha=0.25, style_size=40)
+    assert sort(Options, controls, {}).controls == controls
 
 
-@pytest.mark.parametrize("options", [{"alhpa": 1}, {"alpha": 0.5, "tile": 8, "alhpa": 1}, {"seed": 1, "alhpa": 2}])
+@pytest.mark.parametrize("options", [{"alhpa": 1}, {"alpha": 0.5, "tile": 8, "alhpa": 1}, {"columns": 1, "alhpa": 2}])
 def test_an_unknown_keyword_is_named(options):
     with pytest.raises(TypeError, match=r"^unexpected keyword argument 'alhpa'$"):
-        sort(None, options)
-    if len(options) == 1:
-        assert sort(None, options, "alhpa").rest == options
+        sort(Everything, None, options)
 
 
 def test_a_control_that_is_out_of_range():
     with pytest.raises(ValueError, match="alpha"):
-        sort(Controls(), {"alpha": 2})
+        sort(Options, Controls(), {"alpha": 2})
+
+
+@pytest.mark.parametrize("name", ["tile", "weights_file", "overwrite", "max_pixels", "bits", "keep", "devices"])
+def test_a_picture_in_memory_takes_controls_alone(name):
+    with pytest.raises(TypeError, match=f"^unexpected keyword argument '{name}'$"):
+        jaxstyle.stylize("a.png", "b.png", **{name: 8})
+
+
+@pytest.mark.parametrize("name", ["bits", "keep", "devices", "seed", "columns"])
+def test_a_file_takes_what_it_says(name):
+    with pytest.raises(TypeError, match=f"^unexpected keyword argument '{name}'$"):
+        jaxstyle.stylize_file("a.png", "b.png", **{name: 8})
+
+
+def test_weights_are_a_name_or_a_path():
+    with pytest.raises(TypeError, match=r"^weights_file: expected a name or a path, got None$"):
+        jaxstyle.stylize_file("a.png", "b.png", weights_file=None)

@@ -3,6 +3,7 @@ import errno
 import numpy as np
 import pytest
 
+from jaxstyle.painting import unfinished
 from jaxstyle.painting.unfinished import SUFFIX, Unfinished, UnfinishedError
 from jaxstyle.runtime.journal import Journal, JournalError
 
@@ -174,3 +175,25 @@ def test_tiles_of_any_kind(tmp_path):
         with Unfinished(tmp_path / "a.png", REQUEST, tile.shape, tile.dtype) as part:
             part.write(5, tile)
             np.testing.assert_array_equal(part.read(5), tile)
+
+
+def test_a_picture_that_is_not_kept_makes_way_for_itself(tmp_path):
+    target = tmp_path / "a.png"
+    unfinished.clear(target, discard=False)  # there is nothing
+    with Unfinished(target, REQUEST, SHAPE, DTYPE) as part:
+        part.write(0, np.zeros(SHAPE, DTYPE))
+    with pytest.raises(UnfinishedError, match=r"holds a picture begun otherwise; .* overwrite=True"):
+        unfinished.clear(target, discard=False)
+    assert unfinished.begun(target) == REQUEST | {"size": [10, 4]}
+    unfinished.clear(target, discard=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_request_that_is_none(tmp_path):
+    """A journal that somebody wrote by hand."""
+    target = tmp_path / "a.png"
+    with Unfinished(target, [1], SHAPE, DTYPE) as part:
+        part.write(0, np.zeros(SHAPE, DTYPE))
+    assert unfinished.begun(target) is None
+    with pytest.raises(UnfinishedError, match="holds a picture begun with"):
+        Unfinished(target, REQUEST, SHAPE, DTYPE)

@@ -26,11 +26,11 @@ from jaxstyle.folders.dataset_plan import Plan, Recipe, plan
 from jaxstyle.folders.find import Found
 from jaxstyle.folders.folder import BatchReport
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.folders.options import DatasetOptions, sort
+from jaxstyle.folders.options import DatasetOptions
 from jaxstyle.folders.workers import Failure
 from jaxstyle.image.source import os_problem
 from jaxstyle.painting import names
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike, sort
 from jaxstyle.runtime import files
 from jaxstyle.runtime.progress import Progress
 

@@ -22,11 +22,11 @@ from jaxstyle.controls.degree import read_maps
 from jaxstyle.folders import find, manifest, pairing
 from jaxstyle.folders.kept import BatchError, Facts, is_whole, make_folder, missing, remove_leftovers
 from jaxstyle.folders.manifest import History
-from jaxstyle.folders.options import FolderOptions, sort
+from jaxstyle.folders.options import FolderOptions
 from jaxstyle.folders.pairing import Job, Pair
 from jaxstyle.folders.workers import GONE, Failure, Workers
 from jaxstyle.painting.file import check_limits
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike, sort
 from jaxstyle.painting.picture import check, load_model
 from jaxstyle.runtime.journal import Journal
 from jaxstyle.runtime.progress import Progress

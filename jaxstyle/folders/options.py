@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from jaxstyle.controls.controls import Controls
-from jaxstyle.painting import options as picture
-from jaxstyle.painting.options import Options, Sorted
+import jax
+
+from jaxstyle.painting.options import Options
 
 
 class FolderOptions(Options, total=False):
     """Those of `jaxstyle.stylize_folder`."""
 
     seed: int | None
+    devices: Sequence[jax.Device] | None
 
 
 class _DatasetOptions(FolderOptions, total=False):
@@ -34,25 +34,3 @@ class RayOptions(_DatasetOptions, total=False):
     shards: int
     cpus: float
     gpus: float
-
-
-def sort(kind: Any, controls: Controls | None, options: Mapping[str, Any]) -> Sorted:
-    """Makes groups of keyword arguments.
-
-    Args:
-      kind: the `TypedDict` that they are of.
-      controls: see `jaxstyle.painting.options.sort`.
-      options: the keyword arguments.
-
-    Returns:
-      A `Sorted`; what ``kind`` has beside `Options` is its ``rest``.
-
-    Raises:
-      TypeError: there is no such option.
-      ValueError: a control is out of range.
-    """
-    if unknown := sorted(set(options) - kind.__optional_keys__):
-        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    more = kind.__optional_keys__ - Options.__optional_keys__
-    found = picture.sort(controls, {name: value for name, value in options.items() if name not in more})
-    return found._replace(rest={name: value for name, value in options.items() if name in more})

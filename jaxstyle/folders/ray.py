@@ -20,8 +20,8 @@ from jaxstyle.folders import dataset, dataset_plan, manifest
 from jaxstyle.folders.dataset import DatasetReport
 from jaxstyle.folders.dataset_plan import Recipe
 from jaxstyle.folders.kept import BatchError
-from jaxstyle.folders.options import RayOptions, sort
-from jaxstyle.painting.options import PathLike
+from jaxstyle.folders.options import RayOptions
+from jaxstyle.painting.options import PathLike, sort
 from jaxstyle.runtime import cache
 from jaxstyle.runtime.progress import Progress
 

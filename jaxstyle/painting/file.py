@@ -135,7 +135,7 @@ def stylize_file(
       ValueError: as `jaxstyle.stylize`.
     """
     start = time.perf_counter()
-    (chosen, limits, saving, weights_file, _), sources = sort(controls, options), several(style)
+    (chosen, limits, saving, weights_file, _), sources = sort(Options, controls, options), several(style)
     check(chosen, len(sources))
     target = _target(content, sources, output, saving.format)
     files = tuple(path for path in (content, *sources, *chosen.files()) if not image.is_standard(path))
@@ -347,6 +347,8 @@ def paint_file(
             stack.enter_context(part.written(len(job.plan.bands), "bands"))
             rows = bands.painted(loaded, job, controls, part, scratch=folder, progress=progress)
         else:
+            if not to_standard:
+                unfinished.clear(output, discard=saving.overwrite)
             shelf, within = stack.enter_context(Shelf(folder)), dataclasses.replace(limits, scratch=folder)
             rows = paint_source(pixels, encoded, controls, maps, loaded, shelf=shelf, limits=within, progress=progress)
         notices = [f"{label_of(source)}: {notice}" for notice in picture.notices]

@@ -65,7 +65,6 @@ class Options(Fields, total=False):
     max_pixels: int
     tile: int | None
     scratch: PathLike | None
-    devices: Sequence[jax.Device] | None
     format: str | None
     overwrite: bool
 
@@ -86,29 +85,31 @@ class Sorted(NamedTuple):
     rest: dict[str, Any]
 
 
-def sort(controls: Controls | None, options: Mapping[str, Any], *more: str) -> Sorted:
-    """Makes groups of keyword arguments.
+def sort(kind: Any, controls: Controls | None, options: Mapping[str, Any]) -> Sorted:
+    """Makes groups of the keyword arguments of a front door.
 
     Args:
+      kind: the `TypedDict` that they are of, such as `Options`.
       controls: whose fields hold where ``options`` has none of that name; by default ``Controls()``.
-      options: keyword arguments of a front door.
-      more: names that this front door takes beside those of `Options`; they are given back as ``rest``.
+      options: the keyword arguments.
 
     Returns:
-      A `Sorted`.
+      A `Sorted`; what is of no group is its ``rest``.
 
     Raises:
-      TypeError: there is no such option.
+      TypeError: there is no such option, or ``weights_file`` is no name and no path.
       ValueError: a control is out of range.
     """
+    if unknown := sorted(set(options) - kind.__optional_keys__):
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
     left = dict(options)
 
-    def take(kind: Any) -> dict[str, Any]:
-        return {field.name: left.pop(field.name) for field in dataclasses.fields(kind) if field.name in left}
+    def take(group: Any) -> dict[str, Any]:
+        return {field.name: left.pop(field.name) for field in dataclasses.fields(group) if field.name in left}
 
     chosen = dataclasses.replace(controls or Controls(), **take(Controls))
     limits, output = Limits(**take(Limits)), Output(**take(Output))
-    weights_file = os.fspath(left.pop("weights_file", DEFAULT_WEIGHTS))
-    if unknown := sorted(set(left) - set(more)):
-        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    return Sorted(chosen, limits, output, weights_file, left)
+    weights_file = left.pop("weights_file", DEFAULT_WEIGHTS)
+    if not isinstance(weights_file, str | os.PathLike):
+        raise TypeError(f"weights_file: expected a name or a path, got {weights_file!r}")
+    return Sorted(chosen, limits, output, os.fspath(weights_file), left)

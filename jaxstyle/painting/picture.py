@@ -69,7 +69,7 @@ def stylize(
       TypeError: there is no such field, or ``model`` is none.
       ValueError: a control is out of range or does not fit the styles, or the model cannot mix them.
     """
-    chosen, sources = sort(controls, fields).controls, several(style)
+    chosen, sources = sort(Fields, controls, fields).controls, several(style)
     check(chosen, len(sources))
     picture, looks = image.read(content), [image.read(source) for source in sources]
     loaded = default_model() if model is None else methods.loaded(model)

@@ -94,7 +94,7 @@ class Unfinished:
         self._journal = Journal(journal)
         try:
             begun = self._journal.last(_REQUEST)
-            changed = "" if begun is None else _difference(begun.get("request") or {}, request)
+            changed = "" if begun is None else _difference(begun.get("request"), request)
             if changed and not discard and _outputs(journal) - {_REQUEST}:
                 raise UnfinishedError(
                     f"{self._label}: holds a picture begun {changed}; give the command that began it, or give "
@@ -227,7 +227,28 @@ def begun(target: str | os.PathLike[str]) -> dict[str, Any] | None:
         records = {record["output"]: record for record in read(journal)}
     except JournalError:
         return None
-    return records[_REQUEST].get("request") if len(records) > 1 and _REQUEST in records else None
+    found = records[_REQUEST].get("request") if len(records) > 1 and _REQUEST in records else None
+    return found if isinstance(found, dict) else None
+
+
+def clear(target: str | os.PathLike[str], *, discard: bool) -> None:
+    """Makes way for a picture that will not be kept while it is unfinished.
+
+    Args:
+      target: the picture.
+      discard: throw away what was begun.
+
+    Raises:
+      UnfinishedError: something was begun that is not to be discarded.
+    """
+    if begun(target) is None:
+        return
+    if not discard:
+        label = os.fspath(target) + SUFFIX
+        raise UnfinishedError(
+            f"{label}: holds a picture begun otherwise; give the command that began it, or give overwrite=True"
+        )
+    shutil.rmtree(os.path.realpath(target) + SUFFIX, ignore_errors=True)
 
 
 def half_placed(target: str | os.PathLike[str]) -> bool:
@@ -255,8 +276,9 @@ def _outputs(journal: str) -> set[str]:
     return {record["output"] for record in read(journal)}
 
 
-def _difference(then: dict[str, Any], now: dict[str, Any]) -> str:
+def _difference(before: Any, now: dict[str, Any]) -> str:
     """How a request differs from the one before, in words; empty if it does not."""
+    then = before if isinstance(before, dict) else {}
     for key in (*now, *then):
         if then.get(key) != now.get(key):
             return f"with {key} = {_short(then.get(key))}, not {_short(now.get(key))}"

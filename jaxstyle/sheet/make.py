@@ -270,7 +270,7 @@ def sheet_file(
     start = time.perf_counter()
     if unknown := sorted(options.keys() - SheetOptions.__optional_keys__):
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    chosen, limits, written, weights_file, rest = sort(controls, options, "cell", "columns", "recursive")
+    chosen, limits, written, weights_file, rest = sort(SheetOptions, controls, options)
     recursive = rest.pop("recursive", False)
     found = [find.find(photos, "photos", recursive=recursive), find.find(styles, "styles", recursive=recursive)]
     files, looks = (tuple(picture.path for picture in listing.pictures) for listing in found)
