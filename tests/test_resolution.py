@@ -162,7 +162,7 @@ def test_written_in_bands(tmp_path: Path, name: str, bits: int) -> None:
     if name == "b.tif":
         pytest.importorskip("tifffile")
     picture = image.read(saved(tmp_path / "a.jpg", dpi=(300, 150)))
-    notices = stream.write(tmp_path / name, [picture.pixels], 30, 40, exif=picture.exif, bits=bits)
+    notices = stream.write(tmp_path / name, stream.Rows([picture.pixels], 30, 40, bits=bits, exif=picture.exif))
     assert not any("EXIF" in notice for notice in notices)
     assert dots(tmp_path / name) == pytest.approx((300, 150), abs=0.02)
 
@@ -170,7 +170,9 @@ def test_written_in_bands(tmp_path: Path, name: str, bits: int) -> None:
 def test_smaller_versions_in_a_tiff_are_as_large_on_paper(tmp_path: Path) -> None:
     tifffile = pytest.importorskip("tifffile")
     exif = image.read(saved(tmp_path / "a.jpg", dpi=(300, 150))).exif
-    stream.write(tmp_path / "b.tif", [np.zeros((700, 900, 3), np.uint8)], 700, 900, exif=exif, pyramid=True)
+    stream.write(
+        tmp_path / "b.tif", stream.Rows([np.zeros((700, 900, 3), np.uint8)], 700, 900, exif=exif), pyramid=True
+    )
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         page = file.pages[0]
         assert page.get_resolution("INCH") == (300, 150) and page.pages[0].get_resolution("INCH") == (150, 75)
