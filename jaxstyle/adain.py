@@ -12,7 +12,7 @@ gives the photo back.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -200,6 +200,7 @@ def objective(
     norm: Norm = "squared",
     content_term: ContentTerm = "features",
     relative_style: bool = False,
+    style_scales: Mapping[str, Array] | None = None,
     train: bool = True,
 ) -> tuple[Array, dict[str, Array]]:
     """The training loss ``Lc + lambda Ls`` (Eq. 11-13), with an optional identity term.
@@ -221,6 +222,7 @@ def objective(
       norm: ``"squared"`` (the authors' code) or ``"plain"`` (the paper's text).
       content_term: ``"features"`` (Eq. 12) or ``"standardised"``.
       relative_style: Eq. 13 relative to the style's own statistics.
+      style_scales: what Ls multiplies the channels by, see `jaxstyle.losses.style_loss`.
       train: batch normalisation takes the batch's statistics; else the running ones.
 
     Returns:
@@ -240,7 +242,7 @@ def objective(
     f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
     terms = {
         "content": _content_term(model, f_o["relu4_1"], f_c, t, content_term, norm),
-        "style": style_loss(f_o, targets, norm=norm, relative=relative_style),
+        "style": style_loss(f_o, targets, norm=norm, relative=relative_style, scales=style_scales),
     }
     loss = terms["content"] + style_weight * terms["style"]
     if identity is not None:

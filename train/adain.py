@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 from flax import struct
 from jax.sharding import Mesh
 
@@ -66,13 +67,18 @@ class Config:
     crop: int = _flag(256, "side of the training crops in pixels, a multiple of 8")
     largest_crop: int = _flag(0, "cut windows of --crop up to this side, shrunk to --crop; 0: --crop only")
     resize: int = _flag(512, "short side to which pictures are brought before cropping, in pixels")
+    augment: float = _flag(0.0, "share of the style crops that are recoloured, made graphic, mixed, or patterns")
     holdout: int = _flag(40, "pictures of each set held out for validation")
     seed: int = _flag(0, "of weights, order and crops")
-    lr: float = _flag(1e-4, "learning rate of Adam")
+    optimizer: Literal["adam", "muon"] = _flag("adam", "adam, or muon (orthogonal updates of the kernels)")
+    lr: float = _flag(1e-4, "learning rate of Adam; with muon of updates as long as Adam's")
     schedule: Literal["inverse", "cosine"] = _flag("inverse", "lr / (1 + 5e-5 t), or a cosine to 1 % of lr")
     style_weight: float = _flag(10.0, "lambda of Eq. 11")
     content_term: adain.ContentTerm = _flag("features", "what Lc compares: f(g(t)) with t, or both standardised")  # noqa: RUF009
     relative_style: bool = _flag(False, "Ls relative to the style's own statistics")
+    style_channels: Literal["normalised", "plain"] = _flag(
+        "normalised", "channels in Ls: all alike, or as loud as in plain VGG, as the scores hear them"
+    )
     identity_weight: float = _flag(0.0, "weight of the identity term")
     identity_share: float = _flag(0.25, "share of pairs that get the identity term, if it has a weight")
     fusion: adain.Fusion = _flag("adain", "how content and style features meet (Sec. 7.2)")  # noqa: RUF009
@@ -104,6 +110,8 @@ class Config:
             raise ValueError(f"average: {self.average}; expected 0 to less than 1")
         if not 0 < self.identity_share <= 1:
             raise ValueError(f"identity_share: {self.identity_share}; expected more than 0, at most 1")
+        if not 0 <= self.augment <= 1:
+            raise ValueError(f"augment: {self.augment}; expected 0 to 1")
         if self.parallel == "pmap" and self.norm == "batch":
             raise ValueError("parallel: pmap would normalise per device; use jit with norm batch")
         if self.fusion == "concat" and (self.identity_weight or self.reconstruct_steps):
@@ -123,10 +131,20 @@ class State:
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam with the schedule of the configuration."""
+    """Adam, or Muon for the kernels and Adam for the rest, with the schedule of the configuration."""
+    rate = optax.cosine_decay_schedule(config.lr, config.steps, alpha=0.01)
     if config.schedule == "inverse":
-        return optax.adam(lambda t: config.lr / (1 + 5e-5 * t))
-    return optax.adam(optax.cosine_decay_schedule(config.lr, config.steps, alpha=0.01))
+        rate = lambda t: config.lr / (1 + 5e-5 * t)  # noqa: E731
+    if config.optimizer == "adam":
+        return optax.adam(rate)
+    # a kernel (3, 3, Cin, Cout) is a matrix of 9 Cin rows
+    return optax.contrib.muon(rate, muon_weight_dimension_numbers=_as_matrices, consistent_rms=0.2)
+
+
+def _as_matrices(params: Params) -> Params:
+    """What Muon takes for a matrix: the kernels, but for those to and from few channels."""
+    whole = optax.contrib.MuonDimensionNumbers((0, 1, 2), 3)
+    return jax.tree.map(lambda x: whole if x.ndim == 4 and min(x.shape[2:]) > 3 else None, params)
 
 
 def create_model(config: Config) -> adain.Model:
@@ -157,7 +175,13 @@ def create_state(config: Config, model: adain.Model) -> State:
 def _objective_options(config: Config) -> dict[str, Any]:
     """What Eq. 11 is made of, for training and validation."""
     names = ("style_weight", "content_term", "relative_style")
-    return {name: getattr(config, name) for name in names}
+    options = {name: getattr(config, name) for name in names}
+    if config.style_channels == "plain":
+        arrays = weights.load(config.vgg, kind="vgg").arrays
+        options["style_scales"] = {
+            tap: jnp.asarray(arrays[f"mean_activation.conv{tap.removeprefix('relu')}"]) for tap in adain.STYLE_TAPS
+        }
+    return options
 
 
 def train_step(
@@ -261,6 +285,7 @@ def _open_data(config: Config) -> tuple[dict[str, data.Crops], data.Batch]:
             crop=config.crop,
             largest_crop=config.largest_crop,
             cache_bytes=config.cache_mib * 2**19,  # each of the two gets half
+            augment=config.augment if name == "style" else 0.0,
         )
         for name, source in sources.items()
     }

@@ -22,6 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
+from train.augment import augment_style
 from train.sources import DataError as DataError
 from train.sources import Source, UnreadableError
 from train.sources import open_source as open_source
@@ -87,6 +88,7 @@ class Crops:
         largest_crop: int = 0,
         flip: bool = True,
         cache_bytes: int = 0,
+        augment: float = 0.0,
     ) -> None:
         """
         Args:
@@ -100,6 +102,7 @@ class Crops:
                 ``crop .. largest_crop`` and resampled to ``crop``, so strokes are seen at several scales.
             flip: mirror every second example, by chance.
             cache_bytes: memory for decoded and shrunk uint8 pictures, in bytes.
+            augment: share of the examples, 0 to 1, that `train.augment` changes; the crops are the same with any.
 
         Raises:
             DataError: no indices, or sizes that contradict each other.
@@ -110,9 +113,12 @@ class Crops:
             raise DataError(f"crop: {crop} with resize {resize}; expected 1 to resize")
         if largest_crop and not crop <= largest_crop <= resize:
             raise DataError(f"largest_crop: {largest_crop}; expected 0 or {crop} (crop) to {resize} (resize)")
+        if not 0 <= augment <= 1:
+            raise DataError(f"augment: {augment}; expected 0 to 1")
         self.source, self.indices, self.stream = source, np.asarray(indices), stream
         self.seed, self.resize, self.crop, self.flip = seed, resize, crop, flip
         self.largest_crop = largest_crop or crop
+        self.augment = augment
         self.skipped: dict[str, str] = {}  # name -> why, of every picture found unreadable so far
         self._stream_id = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:4], "big")
         self._cache = Cache(cache_bytes)
@@ -142,9 +148,23 @@ class Crops:
             index = int(order[(position + offset) % len(order)])
             pixels = self._load(index)
             if pixels is not None:
-                return self._cut(pixels, self._rng(1, k))
+                return self._augmented(self._cut(pixels, self._rng(1, k)), k)
         why = next(iter(self.skipped.values()))
         raise DataError(f"{self.stream}: none of {len(order)} pictures is readable; {why}")
+
+    def _augmented(self, cut: np.ndarray, k: int) -> np.ndarray:
+        """Example ``k``, changed or not."""
+        if not self.augment:
+            return cut
+        rng = self._rng(2, k)
+        if rng.random() >= self.augment:
+            return cut
+
+        def other() -> np.ndarray:
+            pixels = self._load(int(rng.choice(self.indices)))
+            return cut[::-1] if pixels is None else self._cut(pixels, rng)
+
+        return augment_style(cut, rng, other)
 
     def _rng(self, *fold: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, self._stream_id, *fold])
