@@ -12,7 +12,7 @@ gives the photo back.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -23,7 +23,7 @@ from flax import struct
 
 from jaxstyle import vgg, weights
 from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params, as_images, check_alpha
-from jaxstyle.layers import Conv3x3, inner, ring
+from jaxstyle.layers import Conv3x3, avg_pool2x2, inner, ring
 from jaxstyle.losses import Norm, content_loss, style_loss
 from jaxstyle.stats import Moments, adain, inside, moments, standardise
 
@@ -200,7 +200,7 @@ def objective(
     norm: Norm = "squared",
     content_term: ContentTerm = "features",
     relative_style: bool = False,
-    style_scales: Mapping[str, Array] | None = None,
+    coarse_style: float = 0.0,
     train: bool = True,
 ) -> tuple[Array, dict[str, Array]]:
     """The training loss ``Lc + lambda Ls`` (Eq. 11-13), with an optional identity term.
@@ -222,7 +222,8 @@ def objective(
       norm: ``"squared"`` (the authors' code) or ``"plain"`` (the paper's text).
       content_term: ``"features"`` (Eq. 12) or ``"standardised"``.
       relative_style: Eq. 13 relative to the style's own statistics.
-      style_scales: what Ls multiplies the channels by, see `jaxstyle.losses.style_loss`.
+      coarse_style: adds to Ls so many times the same of pictures of half the size, at least 32 pixels before; fine
+        texture, which nobody sees from afar, then does not stand for colours and contrasts.
       train: batch normalisation takes the batch's statistics; else the running ones.
 
     Returns:
@@ -242,8 +243,13 @@ def objective(
     f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
     terms = {
         "content": _content_term(model, f_o["relu4_1"], f_c, t, content_term, norm),
-        "style": style_loss(f_o, targets, norm=norm, relative=relative_style, scales=style_scales),
+        "style": style_loss(f_o, targets, norm=norm, relative=relative_style),
     }
+    if coarse_style:
+        halves = (avg_pool2x2(x) for x in (images, style))
+        f_o, f_s = (encode(model, half, STYLE_TAPS) for half in halves)
+        targets = jax.lax.stop_gradient({tap: moments(f) for tap, f in f_s.items()})
+        terms["style"] += coarse_style * style_loss(f_o, targets, norm=norm, relative=relative_style)
     loss = terms["content"] + style_weight * terms["style"]
     if identity is not None:
         terms["identity"] = (identity * jnp.abs(images - content).mean((1, 2, 3))).mean()

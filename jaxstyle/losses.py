@@ -47,12 +47,7 @@ def content_loss(features: Features, target: Features, *, norm: Norm = "squared"
 
 
 def style_loss(
-    features: Mapping[str, Features],
-    style: Mapping[str, Moments],
-    *,
-    norm: Norm = "squared",
-    relative: bool = False,
-    scales: Mapping[str, Array] | None = None,
+    features: Mapping[str, Features], style: Mapping[str, Moments], *, norm: Norm = "squared", relative: bool = False
 ) -> Array:
     """Distance of channel means plus that of deviations, summed over layers (Eq. 13 of arXiv:1703.06868).
 
@@ -65,7 +60,6 @@ def style_loss(
       style: ``{tap: Moments}`` of the style images, ``(N, C)`` or ``(1, C)``; its taps are the ones compared.
       norm: see `content_loss`.
       relative: divide, see above; for the squared norm only.
-      scales: ``{tap: (C,)}`` positive factors of the channels, before anything is compared; by default 1.
 
     Returns:
       A scalar, the mean over the batch.
@@ -83,8 +77,6 @@ def style_loss(
         n, c = found.mean.shape
         if target.mean.shape not in ((n, c), (1, c)):
             raise ValueError(f"style: expected statistics ({n}, {c}) for {tap}, got {target.mean.shape}")
-        if scales is not None:
-            found, target = (Moments(m.mean * scales[tap], m.std * scales[tap]) for m in (found, target))
         distance = _per_image(found.mean, target.mean, norm) + _per_image(found.std, target.std, norm)
         if relative:
             distance /= jnp.square(target.mean).mean(-1) + jnp.square(target.std).mean(-1)

@@ -484,6 +484,20 @@ def test_the_standardised_content_term():
         adain.objective(m.decoder, m, contents, styles, content_term="both")  # type: ignore[arg-type]
 
 
+def test_coarse_style_adds_the_style_term_of_half_the_size():
+    m, contents, styles = model(), images(2, 32, 48, seed=2), images(2, 48, 32, seed=3)
+    run = jax.jit(adain.objective, static_argnames="coarse_style")
+    (_, fine), (_, both) = (run(m.decoder, m, contents, styles, coarse_style=c) for c in (0.0, 0.5))
+    t = adain.fuse(m, encode(m, contents)["relu4_1"], adain.Style(moments(encode(m, styles)["relu4_1"])))
+    found, wanted = (
+        encode(m, np.asarray(x).reshape(2, x.shape[1] // 2, 2, x.shape[2] // 2, 2, 3).mean((2, 4)), adain.STYLE_TAPS)
+        for x in (decode(m, t), styles)
+    )
+    coarse = style_loss(found, {tap: moments(f) for tap, f in wanted.items()})
+    assert float(both["style"]) == pytest.approx(float(fine["style"] + 0.5 * coarse), rel=1e-4)
+    assert float(both["content"]) == pytest.approx(float(fine["content"]), rel=1e-5)
+
+
 def test_the_identity_term():
     contents, styles = PAIR
     styles = np.stack([styles[0], contents[1]])

@@ -123,6 +123,8 @@ def test_help_shows_every_flag_with_its_default(capsys: pytest.CaptureFixture[st
         ({"crop": 20}, "crop: 20; expected 16, 24, 32"),
         ({"crop": 8}, "crop: 8; expected 16, 24, 32"),
         ({"average": 1.0}, "average: 1.0; expected"),
+        ({"augment": 1.5}, "augment: 1.5; expected 0 to 1"),
+        ({"coarse_style": 1.0}, "crop: 16; expected at least 32 with coarse_style"),
         ({"identity_share": 0.0}, "identity_share: 0.0; expected"),
         ({"norm": "batch", "parallel": "pmap"}, "use jit with norm batch"),
         ({"fusion": "concat"}, "fusion: concat takes neither"),
@@ -310,6 +312,7 @@ CHOICES = [
     {"fusion": "concat", "identity_weight": 0.0},
     {"norm": "instance"},
     {"norm": "batch"},
+    {"coarse_style": 1.0, "crop": 32, "resize": 32, "augment": 0.5},
 ]
 
 
@@ -318,7 +321,8 @@ def test_a_step_keeps_the_state_and_gives_float32_terms(pictures: Path, choice: 
     run = config(pictures, Path("unused"), **choice)
     model = trainer.create_model(run)
     state = trainer.create_state(run, model)
-    batch = {"content": jnp.zeros((4, 16, 16, 3)), "style": jnp.ones((4, 16, 16, 3))}
+    shape = (4, run.crop, run.crop, 3)
+    batch = {"content": jnp.zeros(shape), "style": jnp.ones(shape)}
     if run.identity_weight:
         batch["identity"] = jnp.ones(4)
     step = lambda state, batch, key: trainer.train_step(state, batch, key, config=run, model=model)  # noqa: E731

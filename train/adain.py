@@ -29,7 +29,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import optax.contrib
 from flax import struct
 from jax.sharding import Mesh
 
@@ -70,15 +69,12 @@ class Config:
     augment: float = _flag(0.0, "share of the style crops that are recoloured, made graphic, mixed, or patterns")
     holdout: int = _flag(40, "pictures of each set held out for validation")
     seed: int = _flag(0, "of weights, order and crops")
-    optimizer: Literal["adam", "muon"] = _flag("adam", "adam, or muon (orthogonal updates of the kernels)")
-    lr: float = _flag(1e-4, "learning rate of Adam; with muon of updates as long as Adam's")
+    lr: float = _flag(1e-4, "learning rate of Adam")
     schedule: Literal["inverse", "cosine"] = _flag("inverse", "lr / (1 + 5e-5 t), or a cosine to 1 % of lr")
     style_weight: float = _flag(10.0, "lambda of Eq. 11")
     content_term: adain.ContentTerm = _flag("features", "what Lc compares: f(g(t)) with t, or both standardised")  # noqa: RUF009
     relative_style: bool = _flag(False, "Ls relative to the style's own statistics")
-    style_channels: Literal["normalised", "plain"] = _flag(
-        "normalised", "channels in Ls: all alike, or as loud as in plain VGG, as the scores hear them"
-    )
+    coarse_style: float = _flag(0.0, "weight, within Ls, of the same on pictures of half the size")
     identity_weight: float = _flag(0.0, "weight of the identity term")
     identity_share: float = _flag(0.25, "share of pairs that get the identity term, if it has a weight")
     fusion: adain.Fusion = _flag("adain", "how content and style features meet (Sec. 7.2)")  # noqa: RUF009
@@ -96,7 +92,7 @@ class Config:
     def __post_init__(self) -> None:
         """Raises ValueError for values that no run can have."""
         positive = ("steps", "batch_size", "holdout", "log_every", "checkpoint_every", "threads")
-        others = ("reconstruct_steps", "seed", "cache_mib", "style_weight", "identity_weight")
+        others = ("reconstruct_steps", "seed", "cache_mib", "style_weight", "coarse_style", "identity_weight")
         for name, least in (dict.fromkeys(positive, 1) | dict.fromkeys(others, 0)).items():
             if not least <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: {getattr(self, name)}; expected a number of at least {least}")
@@ -104,6 +100,8 @@ class Config:
             raise ValueError(f"seed: {self.seed}; expected less than {2**32}")
         if self.crop % adain.STRIDE or self.crop < adain.SMALLEST:
             raise ValueError(f"crop: {self.crop}; expected 16, 24, 32, ... (a multiple of {adain.STRIDE})")
+        if self.coarse_style and self.crop < 2 * adain.SMALLEST:
+            raise ValueError(f"crop: {self.crop}; expected at least {2 * adain.SMALLEST} with coarse_style")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr: {self.lr}; expected a positive number")
         if not 0 <= self.average < 1:
@@ -131,20 +129,10 @@ class State:
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam, or Muon for the kernels and Adam for the rest, with the schedule of the configuration."""
-    rate = optax.cosine_decay_schedule(config.lr, config.steps, alpha=0.01)
+    """Adam with the schedule of the configuration."""
     if config.schedule == "inverse":
-        rate = lambda t: config.lr / (1 + 5e-5 * t)  # noqa: E731
-    if config.optimizer == "adam":
-        return optax.adam(rate)
-    # a kernel (3, 3, Cin, Cout) is a matrix of 9 Cin rows
-    return optax.contrib.muon(rate, muon_weight_dimension_numbers=_as_matrices, consistent_rms=0.2)
-
-
-def _as_matrices(params: Params) -> Params:
-    """What Muon takes for a matrix: the kernels, but for those to and from few channels."""
-    whole = optax.contrib.MuonDimensionNumbers((0, 1, 2), 3)
-    return jax.tree.map(lambda x: whole if x.ndim == 4 and min(x.shape[2:]) > 3 else None, params)
+        return optax.adam(lambda t: config.lr / (1 + 5e-5 * t))
+    return optax.adam(optax.cosine_decay_schedule(config.lr, config.steps, alpha=0.01))
 
 
 def create_model(config: Config) -> adain.Model:
@@ -174,14 +162,8 @@ def create_state(config: Config, model: adain.Model) -> State:
 
 def _objective_options(config: Config) -> dict[str, Any]:
     """What Eq. 11 is made of, for training and validation."""
-    names = ("style_weight", "content_term", "relative_style")
-    options = {name: getattr(config, name) for name in names}
-    if config.style_channels == "plain":
-        arrays = weights.load(config.vgg, kind="vgg").arrays
-        options["style_scales"] = {
-            tap: jnp.asarray(arrays[f"mean_activation.conv{tap.removeprefix('relu')}"]) for tap in adain.STYLE_TAPS
-        }
-    return options
+    names = ("style_weight", "content_term", "relative_style", "coarse_style")
+    return {name: getattr(config, name) for name in names}
 
 
 def train_step(
@@ -256,7 +238,7 @@ def mark_identity(batch: data.Batch, config: Config, step: int, first_row: int =
     return {"content": batch["content"], "style": style, "identity": mask.astype(np.float32)}
 
 
-@partial(jax.jit, static_argnames=("content_term", "relative_style"))
+@partial(jax.jit, static_argnames=("content_term", "relative_style", "coarse_style"))
 def _evaluate(model: adain.Model, content: Array, style: Array, **options: Any) -> tuple[dict[str, Array], Array]:
     """Terms of Eq. 11 and the pictures, with the decoder as it is used after training; options of `objective`."""
     loss, terms = adain.objective(model.decoder, model, content, style, train=False, **options)
