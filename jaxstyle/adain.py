@@ -23,7 +23,7 @@ from flax import struct
 
 from jaxstyle import vgg, weights
 from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params, as_images, check_alpha
-from jaxstyle.layers import Conv3x3, avg_pool2x2, inner, ring
+from jaxstyle.layers import Conv3x3, inner, ring
 from jaxstyle.losses import Norm, content_loss, style_loss
 from jaxstyle.stats import Moments, adain, inside, moments, standardise
 
@@ -200,7 +200,7 @@ def objective(
     norm: Norm = "squared",
     content_term: ContentTerm = "features",
     relative_style: bool = False,
-    coarse_style: float = 0.0,
+    relative_to: Literal["style", "photo"] = "style",
     train: bool = True,
 ) -> tuple[Array, dict[str, Array]]:
     """The training loss ``Lc + lambda Ls`` (Eq. 11-13), with an optional identity term.
@@ -222,8 +222,7 @@ def objective(
       norm: ``"squared"`` (the authors' code) or ``"plain"`` (the paper's text).
       content_term: ``"features"`` (Eq. 12) or ``"standardised"``.
       relative_style: Eq. 13 relative to the style's own statistics.
-      coarse_style: adds to Ls so many times the same of pictures of half the size, at least 32 pixels before; fine
-        texture, which nobody sees from afar, then does not stand for colours and contrasts.
+      relative_to: ``"photo"``: relative to how far the photo's statistics are from them, as the scores are.
       train: batch normalisation takes the batch's statistics; else the running ones.
 
     Returns:
@@ -232,24 +231,21 @@ def objective(
     n = content.shape[0]
     if content.shape == style.shape:
         found = encode(model, jnp.concatenate([content, style]), STYLE_TAPS)
-        f_c, f_s = found["relu4_1"][:n], {tap: f[n:] for tap, f in found.items()}
+        of_photo, f_s = ({tap: f[part] for tap, f in found.items()} for part in (slice(n), slice(n, None)))
     else:
-        f_c, f_s = encode(model, content)["relu4_1"], encode(model, style, STYLE_TAPS)
+        of_photo, f_s = encode(model, content, STYLE_TAPS), encode(model, style, STYLE_TAPS)
+    f_c = of_photo["relu4_1"]
+    before = {tap: moments(f) for tap, f in of_photo.items()} if relative_to == "photo" else None
     targets = {tap: moments(f) for tap, f in f_s.items()}
     t = fuse(model, f_c, Style(targets["relu4_1"], f_s["relu4_1"] if model.fusion == "concat" else None))
-    t, f_c, targets = jax.lax.stop_gradient((t, f_c, targets))
+    t, f_c, targets, before = jax.lax.stop_gradient((t, f_c, targets, before))
     net = Decoder(model.arch, model.norm, model.dtype)
     images, _ = net.apply(decoder, t, train=train, mutable=["batch_stats"] if train and model.norm == "batch" else [])
     f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
     terms = {
         "content": _content_term(model, f_o["relu4_1"], f_c, t, content_term, norm),
-        "style": style_loss(f_o, targets, norm=norm, relative=relative_style),
+        "style": style_loss(f_o, targets, norm=norm, relative=relative_style, before=before),
     }
-    if coarse_style:
-        halves = (avg_pool2x2(x) for x in (images, style))
-        f_o, f_s = (encode(model, half, STYLE_TAPS) for half in halves)
-        targets = jax.lax.stop_gradient({tap: moments(f) for tap, f in f_s.items()})
-        terms["style"] += coarse_style * style_loss(f_o, targets, norm=norm, relative=relative_style)
     loss = terms["content"] + style_weight * terms["style"]
     if identity is not None:
         terms["identity"] = (identity * jnp.abs(images - content).mean((1, 2, 3))).mean()

@@ -11,6 +11,7 @@ from jaxstyle.arrays import Array, Features
 from jaxstyle.stats import Moments, gram, moments
 
 Norm = Literal["squared", "plain"]
+_OWN = 0.1  # so much of the style's own squared norm is added to the photo's distance, which may be 0
 _TINY = 1e-12  # under the root of the plain norm, whose gradient would be infinite at 0
 
 
@@ -47,7 +48,12 @@ def content_loss(features: Features, target: Features, *, norm: Norm = "squared"
 
 
 def style_loss(
-    features: Mapping[str, Features], style: Mapping[str, Moments], *, norm: Norm = "squared", relative: bool = False
+    features: Mapping[str, Features],
+    style: Mapping[str, Moments],
+    *,
+    norm: Norm = "squared",
+    relative: bool = False,
+    before: Mapping[str, Moments] | None = None,
 ) -> Array:
     """Distance of channel means plus that of deviations, summed over layers (Eq. 13 of arXiv:1703.06868).
 
@@ -60,6 +66,8 @@ def style_loss(
       style: ``{tap: Moments}`` of the style images, ``(N, C)`` or ``(1, C)``; its taps are the ones compared.
       norm: see `content_loss`.
       relative: divide, see above; for the squared norm only.
+      before: statistics of the photos; the distance is then divided by theirs, plus a tenth of the norm above: what is
+        left of it counts, and a painting that is like the photo asks for as much care as a strange one.
 
     Returns:
       A scalar, the mean over the batch.
@@ -79,7 +87,11 @@ def style_loss(
             raise ValueError(f"style: expected statistics ({n}, {c}) for {tap}, got {target.mean.shape}")
         distance = _per_image(found.mean, target.mean, norm) + _per_image(found.std, target.std, norm)
         if relative:
-            distance /= jnp.square(target.mean).mean(-1) + jnp.square(target.std).mean(-1)
+            own = jnp.square(target.mean).mean(-1) + jnp.square(target.std).mean(-1)
+            if before is not None:
+                way = _per_image(before[tap].mean, target.mean, norm) + _per_image(before[tap].std, target.std, norm)
+                own = way + _OWN * own
+            distance /= own
         total += distance.mean()
     return total
 

@@ -135,3 +135,15 @@ def test_relative_style_is_blind_to_the_scale_of_a_layer():
     assert float(style_loss(black, {"a": targets["a"]}, relative=True)) == pytest.approx(1, rel=0.01)
     with pytest.raises(ValueError, match="norm: expected 'squared' with relative, got 'plain'"):
         style_loss(f, targets, relative=True, norm="plain")
+
+
+def test_relative_style_may_be_relative_to_the_photo():
+    """The photo itself costs a little less than 1, whatever its distance; one that is the style costs nothing."""
+    c, s = ({"a": random((2, 6, 5, 4), seed=i)} for i in range(2))
+    photo, target = (moments(x["a"]) for x in (c, s))
+    own = np.square(target.mean).mean(-1) + np.square(target.std).mean(-1)
+    way = np.square(photo.mean - target.mean).mean(-1) + np.square(photo.std - target.std).mean(-1)
+    expected = np.mean(way / (way + 0.1 * own))
+    photo, target = {"a": photo}, {"a": target}
+    assert float(style_loss(c, target, relative=True, before=photo)) == pytest.approx(expected, rel=1e-4)
+    assert float(style_loss(s, target, relative=True, before=target)) == pytest.approx(0, abs=1e-6)

@@ -124,7 +124,7 @@ def test_help_shows_every_flag_with_its_default(capsys: pytest.CaptureFixture[st
         ({"crop": 8}, "crop: 8; expected 16, 24, 32"),
         ({"average": 1.0}, "average: 1.0; expected"),
         ({"augment": 1.5}, "augment: 1.5; expected 0 to 1"),
-        ({"coarse_style": 1.0}, "crop: 16; expected at least 32 with coarse_style"),
+        ({"relative_to": "photo"}, "relative_to: photo needs relative_style"),
         ({"identity_share": 0.0}, "identity_share: 0.0; expected"),
         ({"norm": "batch", "parallel": "pmap"}, "use jit with norm batch"),
         ({"fusion": "concat"}, "fusion: concat takes neither"),
@@ -312,7 +312,7 @@ CHOICES = [
     {"fusion": "concat", "identity_weight": 0.0},
     {"norm": "instance"},
     {"norm": "batch"},
-    {"coarse_style": 1.0, "crop": 32, "resize": 32, "augment": 0.5},
+    {"relative_style": True, "relative_to": "photo", "augment": 0.5},
 ]
 
 

@@ -74,7 +74,7 @@ class Config:
     style_weight: float = _flag(10.0, "lambda of Eq. 11")
     content_term: adain.ContentTerm = _flag("features", "what Lc compares: f(g(t)) with t, or both standardised")  # noqa: RUF009
     relative_style: bool = _flag(False, "Ls relative to the style's own statistics")
-    coarse_style: float = _flag(0.0, "weight, within Ls, of the same on pictures of half the size")
+    relative_to: Literal["style", "photo"] = _flag("style", "to those, or to how far from them the photo is")
     identity_weight: float = _flag(0.0, "weight of the identity term")
     identity_share: float = _flag(0.25, "share of pairs that get the identity term, if it has a weight")
     fusion: adain.Fusion = _flag("adain", "how content and style features meet (Sec. 7.2)")  # noqa: RUF009
@@ -92,7 +92,7 @@ class Config:
     def __post_init__(self) -> None:
         """Raises ValueError for values that no run can have."""
         positive = ("steps", "batch_size", "holdout", "log_every", "checkpoint_every", "threads")
-        others = ("reconstruct_steps", "seed", "cache_mib", "style_weight", "coarse_style", "identity_weight")
+        others = ("reconstruct_steps", "seed", "cache_mib", "style_weight", "identity_weight")
         for name, least in (dict.fromkeys(positive, 1) | dict.fromkeys(others, 0)).items():
             if not least <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: {getattr(self, name)}; expected a number of at least {least}")
@@ -100,8 +100,6 @@ class Config:
             raise ValueError(f"seed: {self.seed}; expected less than {2**32}")
         if self.crop % adain.STRIDE or self.crop < adain.SMALLEST:
             raise ValueError(f"crop: {self.crop}; expected 16, 24, 32, ... (a multiple of {adain.STRIDE})")
-        if self.coarse_style and self.crop < 2 * adain.SMALLEST:
-            raise ValueError(f"crop: {self.crop}; expected at least {2 * adain.SMALLEST} with coarse_style")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr: {self.lr}; expected a positive number")
         if not 0 <= self.average < 1:
@@ -110,6 +108,8 @@ class Config:
             raise ValueError(f"identity_share: {self.identity_share}; expected more than 0, at most 1")
         if not 0 <= self.augment <= 1:
             raise ValueError(f"augment: {self.augment}; expected 0 to 1")
+        if self.relative_to == "photo" and not self.relative_style:
+            raise ValueError("relative_to: photo needs relative_style")
         if self.parallel == "pmap" and self.norm == "batch":
             raise ValueError("parallel: pmap would normalise per device; use jit with norm batch")
         if self.fusion == "concat" and (self.identity_weight or self.reconstruct_steps):
@@ -162,7 +162,7 @@ def create_state(config: Config, model: adain.Model) -> State:
 
 def _objective_options(config: Config) -> dict[str, Any]:
     """What Eq. 11 is made of, for training and validation."""
-    names = ("style_weight", "content_term", "relative_style", "coarse_style")
+    names = ("style_weight", "content_term", "relative_style", "relative_to")
     return {name: getattr(config, name) for name in names}
 
 
@@ -238,7 +238,7 @@ def mark_identity(batch: data.Batch, config: Config, step: int, first_row: int =
     return {"content": batch["content"], "style": style, "identity": mask.astype(np.float32)}
 
 
-@partial(jax.jit, static_argnames=("content_term", "relative_style", "coarse_style"))
+@partial(jax.jit, static_argnames=("content_term", "relative_style", "relative_to"))
 def _evaluate(model: adain.Model, content: Array, style: Array, **options: Any) -> tuple[dict[str, Array], Array]:
     """Terms of Eq. 11 and the pictures, with the decoder as it is used after training; options of `objective`."""
     loss, terms = adain.objective(model.decoder, model, content, style, train=False, **options)
