@@ -49,26 +49,39 @@ STAGE3 := --steps 8000 --lr 4e-4 --schedule cosine --content-term standardised -
 	--identity-weight 40 --checkpoint-every 500
 STAGE4 := --steps 10000 --lr 4e-4 --schedule cosine --content-term standardised --style-weight 0.7 --relative-style \
 	--identity-weight 100 --checkpoint-every 500
+STRANGERS := --schedule cosine --content-term standardised --relative-style --identity-weight 100 --augment 0.8
+STAGE5 := --steps 1200 --lr 2e-4 $(STRANGERS) --style-weight 1.4 --average 0.99 --checkpoint-every 200
+STAGE6 := --steps 1000 --lr 2e-4 $(STRANGERS) --style-weight 1 --relative-to photo --average 0.995 --checkpoint-every 200
+STAGE7 := --steps 1700 --lr 2e-4 $(STRANGERS) --style-weight 1.6 --relative-to photo --average 0.997 --checkpoint-every 200
 RESUME = $(if $(wildcard $(1)/checkpoints/*),--resume)
 
 ifeq ($(and $(CONTENT),$(STYLE)),)
 weights:
-	@echo "The shipped decoder was trained in four stages, each starting from the one before (docs/adain_vgg16.md):"
+	@echo "The shipped decoder was trained in seven stages, each starting from the one before (docs/adain_vgg16.md):"
 	@echo "  python -m train.adain --content PHOTOS --style PAINTINGS --workdir 1 $(ADAIN) $(STAGE1)"
 	@echo "  python -m train.adain ... --workdir 2 --init 1/adain.safetensors $(ADAIN) $(STAGE2)"
 	@echo "  python -m train.adain ... --workdir 3 --init 2/adain.safetensors $(ADAIN) $(STAGE3)"
 	@echo "  python -m train.adain ... --workdir 4 --init 3/adain.safetensors $(ADAIN) $(STAGE4)"
-	@echo "make weights CONTENT=PHOTOS STYLE=PAINTINGS runs them, about three hours on two idle cores."
+	@echo "  python -m train.adain ... --workdir 5 --init 4/adain.safetensors $(ADAIN) $(STAGE5)"
+	@echo "  python -m train.adain ... --workdir 6 --init 5/adain.safetensors $(ADAIN) $(STAGE6)"
+	@echo "  python -m train.adain ... --workdir 7 --init 6/adain.safetensors $(ADAIN) $(STAGE7)"
+	@echo "make weights CONTENT=PHOTOS STYLE=PAINTINGS runs them, about four hours on two idle cores."
 else
-weights: out/weights/4/adain.safetensors
+weights: out/weights/7/adain.safetensors
 	@echo "$<"
 out/weights/1/adain.safetensors: START := $(ADAIN) $(STAGE1)
 out/weights/2/adain.safetensors: START := --init out/weights/1/adain.safetensors $(ADAIN) $(STAGE2)
 out/weights/3/adain.safetensors: START := --init out/weights/2/adain.safetensors $(ADAIN) $(STAGE3)
 out/weights/4/adain.safetensors: START := --init out/weights/3/adain.safetensors $(ADAIN) $(STAGE4)
+out/weights/5/adain.safetensors: START := --init out/weights/4/adain.safetensors $(ADAIN) $(STAGE5)
+out/weights/6/adain.safetensors: START := --init out/weights/5/adain.safetensors $(ADAIN) $(STAGE6)
+out/weights/7/adain.safetensors: START := --init out/weights/6/adain.safetensors $(ADAIN) $(STAGE7)
 out/weights/2/adain.safetensors: out/weights/1/adain.safetensors
 out/weights/3/adain.safetensors: out/weights/2/adain.safetensors
 out/weights/4/adain.safetensors: out/weights/3/adain.safetensors
+out/weights/5/adain.safetensors: out/weights/4/adain.safetensors
+out/weights/6/adain.safetensors: out/weights/5/adain.safetensors
+out/weights/7/adain.safetensors: out/weights/6/adain.safetensors
 out/weights/%/adain.safetensors: $(VENV)/test.stamp
 	@$(BIN)/python -m train.adain --content "$(CONTENT)" --style "$(STYLE)" --workdir out/weights/$* $(START) \
 		$(call RESUME,out/weights/$*)
