@@ -144,6 +144,9 @@ def test_how_far_apart_peers_may_be() -> None:
     assert not peers.too_far({"picture": 0.01}, {"kind": "gpu"}, True) and not peers.too_far(
         {"picture": 0.01}, CPU, False
     )
+    assert not peers.too_far({"gradient": 0.2}, CPU, True, later=True) and peers.too_far(
+        {"loss": 0.2}, CPU, True, later=True
+    )
     assert peers.too_far({"loss": float("nan")}, CPU, counted=True)
 
 
