@@ -144,7 +144,7 @@ def test_random_pairs_and_their_seed(folder, cheap):
     assert report.done == 4 and {record["seed"] for record in records() if record["status"] == "done"} == {3}
     stylize_folder(["in/p2.png", "in/p1.png"], "styles", "part", pair="random", seed=3)
     assert contents("part").items() <= contents().items()
-    with pytest.raises(ValueError, match="seed: AdaIN draws nothing at random"):
+    with pytest.raises(ValueError, match="seed: nothing is drawn at random but by pair"):
         stylize_folder("in", "styles", "other", seed=3)
     assert not Path("other").exists()
 

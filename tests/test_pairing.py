@@ -100,7 +100,7 @@ def test_seeds():
         with pytest.raises(ValueError, match=r"^seed: expected a whole number of at least 0, got "):
             checked_seed(wrong)
     check_no_seed(None)
-    with pytest.raises(ValueError, match=r"^seed: .*draws nothing at random"):
+    with pytest.raises(ValueError, match=r"^seed: .*drawn at random but by pair"):
         check_no_seed(0)
 
 

@@ -53,7 +53,7 @@ def checked_seed(seed: Any) -> int:
 def check_no_seed(seed: int | None) -> None:
     """Raises ValueError where a seed is given and nothing is drawn."""
     if seed is not None:
-        raise ValueError("seed: AdaIN draws nothing at random, its result is always the same; leave the seed out")
+        raise ValueError("seed: nothing is drawn at random but by pair='random'; leave the seed out")
 
 
 def choose(seed: int, name: str, count: int, k: int = 1) -> tuple[int, ...]:

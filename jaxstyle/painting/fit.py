@@ -54,7 +54,7 @@ def fit(
       callback: called after every step with the steps done and the terms of the loss; a true result ends the fit.
       aids: ``vgg``, the name of shipped weights of VGG, by default ``"vgg16"``, or a file that ``jaxstyle convert-vgg``
         wrote. ``stylized``, for schedules that begin with regression: what the picture shall look like at alpha 1 after
-        it; by default what `jaxstyle.adain` makes of the pair.
+        it; by default what the default model makes of the pair.
 
     Returns:
       The fitted picture.
