@@ -275,7 +275,7 @@ def test_files_are_mixed_and_that_is_said(folders, capsys):
         ("photo.png photos/a.png --recursive", "recursive: there is no folder to descend into"),
         ("photos --weights-file nothing", "nothing: no such weight file"),
         ("photos --format gif", "format: unknown format 'gif': expected one of BMP, JPEG"),
-        ("photos --tile 20", "--tile: expected a positive multiple of 8, got '20'"),
+        ("photos --tile 20", "--tile: expected a positive multiple of 8 pixels, got 20"),
         ("photos --scratch nowhere", "nowhere: is no folder that temporary files can be written to"),
         ("photos -o -", "output: standard output takes a single picture"),
         ("photos --alpha-map nowhere.png", "nowhere.png: no such file"),
