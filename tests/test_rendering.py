@@ -217,7 +217,7 @@ def test_a_pyramid_whose_index_was_not_moved_yet_is_finished(tmp_path, monkeypat
 def test_a_killed_process_is_continued(tmp_path):
     fit = tmp_path / "inr.safetensors"
     save(fit, init(jax.random.key(0), Spec(width=128), size=(64, 64)))
-    command = [sys.executable, "-m", "jaxstyle.cli", "render", fit, "--size", "1600x1100", "--json", "-o"]
+    command = [sys.executable, "-m", "jaxstyle", "render", fit, "--size", "1600x1100", "--json", "-o"]
     subprocess.run([*command, tmp_path / "whole.tif"], check=True)
     target, journal = tmp_path / "a.tif", tmp_path / "a.tif.jaxstyle-part" / "journal.jsonl"
     process = subprocess.Popen([*command, target])
