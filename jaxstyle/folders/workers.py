@@ -211,6 +211,7 @@ class Workers:
                 if made.picture is not None:
                     self._begin(job, target)
                     notices += save(made.picture, target, Output(overwrite=True))
+                self._check_place(target)
                 seconds = round(time.perf_counter() - start - made.waited, 3)
                 result = {"width": made.width, "height": made.height, "result": written(target)}
                 more = {"seconds": seconds, "notices": notices, "inputs": inputs, "status": "done"}
@@ -265,6 +266,16 @@ class Workers:
             raise FolderGoneError(GONE.format(self._root))
         self._record.append({"output": job.output, "status": "writing"})
         target.parent.mkdir(parents=True, exist_ok=True)
+
+    def _check_place(self, target: Path) -> None:
+        """Takes a result back that was just written into another folder, which has taken the place of that of the run.
+
+        Raises:
+          FolderGoneError: it has.
+        """
+        if not self._record.in_place():
+            target.unlink(missing_ok=True)
+            raise FolderGoneError(GONE.format(self._root))
 
     def _failed(self, job: Job, facts: Record, error: Exception) -> Failure | None:
         """Puts a failure on record, or stops the run where there is no use in going on."""
