@@ -186,4 +186,4 @@ def test_wheel_holds_the_library_with_its_weights_and_nothing_else(tmp_path):
 
     code = "import jaxstyle.weights as w; print(w.__file__); print(w.load('vgg16').metadata['arch'])"
     done = run(code, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
-    assert done.stdout.split() == [str(tmp_path / "site/jaxstyle/weights.py"), "vgg16"], done.stderr
+    assert done.stdout.split() == [str(tmp_path / "site/jaxstyle/weights/__init__.py"), "vgg16"], done.stderr
