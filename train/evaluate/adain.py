@@ -36,7 +36,7 @@ from train import pairs, run
 from train.config import ConfigError, check_least, flag, required, whole_numbers
 from train.crops import to_float, to_uint8
 from train.evaluate import results, tables
-from train.evaluate.results import Results, Row, Task
+from train.evaluate.results import Results, Row, Task, rounded
 from train.pairs import Pair
 from train.sources import HOLDOUT, choose_holdout, open_source
 
@@ -110,14 +110,9 @@ def _as_file(picture: Any) -> np.ndarray:
     return to_float([to_uint8(np.asarray(picture))])[0]
 
 
-def _rounded(value: Any) -> float:
-    """Six significant digits: what float32 knows."""
-    return float(f"{float(value):.6g}")
-
-
 def _score(networks: metrics.Networks, pair: Pair, output: np.ndarray) -> Row:
     found = metrics.scores(networks, pair.content, pair.style, output)
-    return {name: _rounded(found[name]) for name in SCORES}
+    return {name: rounded(found[name]) for name in SCORES}
 
 
 def score(model: adain.Model, networks: metrics.Networks, pair: Pair, save: Callable[[np.ndarray], None]) -> Row:
@@ -125,7 +120,7 @@ def score(model: adain.Model, networks: metrics.Networks, pair: Pair, save: Call
     style = adain.encode_style(model, pair.style)
     output, plain = (_as_file(adain.stylize(model, pair.content, style, alpha)) for alpha in (1.0, 0.0))
     save(output)
-    return _score(networks, pair, output) | {"psnr_alpha0": _rounded(metrics.psnr(plain, pair.content))}
+    return _score(networks, pair, output) | {"psnr_alpha0": rounded(metrics.psnr(plain, pair.content))}
 
 
 def yardstick(networks: metrics.Networks, pair: Pair, config: Config, save: Callable[[np.ndarray], None]) -> Row:
@@ -148,8 +143,8 @@ def figure3(model: adain.Model, networks: metrics.Networks, pair: Pair, iteratio
     )
     ours = adain.stylize(model, pair.content, adain.encode_style(model, pair.style))
     pictures: list[ArrayLike] = [pair.content, ours, *(found.kept[i] for i in iterations)]
-    styles = [_rounded(metrics.style_loss(networks, picture, pair.style)) for picture in pictures]
-    contents = [_rounded(metrics.content_loss(networks, picture, pair.content)) for picture in pictures]
+    styles = [rounded(metrics.style_loss(networks, picture, pair.style)) for picture in pictures]
+    contents = [rounded(metrics.content_loss(networks, picture, pair.content)) for picture in pictures]
     names = ("photo", "decoder", *map(str, iterations))
     below = np.flatnonzero(found.curve["style"] <= styles[1])
     return {
@@ -172,7 +167,7 @@ def table1(model: adain.Model, size: int, repeats: int) -> Row:
             start = time.perf_counter()
             run().block_until_ready()
             times.append(time.perf_counter() - start)
-        return _rounded(statistics.median(times))
+        return rounded(statistics.median(times))
 
     return {
         "without": seconds(lambda: adain.stylize(model, content, encoded)),

@@ -18,10 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle import image
-from jaxstyle.arrays import Array
 from jaxstyle.methods import inr
 from jaxstyle.metrics import metrics
-from train.evaluate.results import Row
+from train.evaluate.results import Row, rounded
 
 BAND = 1 << 22
 """Points of a band of rows: a picture with more is rendered band by band and never there as a whole."""
@@ -33,11 +32,6 @@ DISTANCES = (1, 3)
 
 class MeasureError(RuntimeError):
     """Something that could not be measured; the message is one line."""
-
-
-def rounded(value: float | Array) -> float:
-    """Six significant digits: what float32 knows."""
-    return float(f"{float(value):.6g}")
 
 
 # ---- Table 1: memory and time ------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 
 import jaxstyle
+from jaxstyle.arrays import Array
 from jaxstyle.runtime import files
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -34,6 +35,11 @@ class Task(NamedTuple):
 
     of: str  # fingerprint of what it is made from; another one makes the row anew
     run: Callable[[], Row]
+
+
+def rounded(value: float | Array) -> float:
+    """Six significant digits: what float32 knows."""
+    return float(f"{float(value):.6g}")
 
 
 def environment() -> dict[str, str]:
