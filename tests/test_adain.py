@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 import os
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -533,7 +534,92 @@ def test_descent_lowers_the_loss():
     assert losses == sorted(losses, reverse=True) and losses[-1] < 0.99 * losses[0]
 
 
+def test_style_at_half_the_size():
+    """It is the style term of halved pictures, and has its weight beside the other."""
+    params = model().decoder["params"]
+    run = jax.jit(partial(adain.objective, half_weight=0.5, style_weight=3.0))
+    loss, terms = run({"params": params}, model().replace(decoder={}), *PAIR)
+    half = lambda x: x.reshape(2, 8, 2, 12, 2, 3).mean((2, 4))  # noqa: E731
+    painted = decode(
+        model(), adain.fuse(model(), encode(model(), PAIR[0])["relu4_1"], adain.encode_style(model(), PAIR[1]))
+    )
+    found = encode(model(), half(np.asarray(painted)), taps=adain.STYLE_TAPS)
+    target = {tap: moments(f) for tap, f in encode(model(), half(PAIR[1]), taps=adain.STYLE_TAPS).items()}
+    assert float(terms["half"]) == pytest.approx(float(style_loss(found, target)), rel=1e-3)
+    expected = float(terms["content"]) + 3 * (float(terms["style"]) + 0.5 * float(terms["half"]))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+# ---- a learned aim -----------------------------------------------------------------------------------------
+
+
+@functools.cache
+def aiming(scale=0.3):
+    """A model with a learned aim, whose last layer is random instead of zero."""
+    bare = adain.Model(encoder(), {}, aim="learned")
+    decoder = jax.jit(adain.init_decoder)(jax.random.key(1), bare)
+    last = decoder["params"]["aim"]["change"]
+    last["kernel"] = scale * jax.random.normal(jax.random.key(2), last["kernel"].shape) / 16
+    return bare.replace(decoder=decoder)
+
+
+def test_a_fresh_aim_is_the_style_itself():
+    style = images(16, 24, seed=3)
+    found, expected = adain.encode_style(aiming(0.0), style), adain.encode_style(model(), style)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_an_aim_is_a_correction_from_the_moments_of_all_layers():
+    style = images(16, 24, seed=3)
+    found = adain.encode_style(aiming(), style).moments
+    features = encode(model(), style[None], taps=adain.STYLE_TAPS)
+    every = {tap: [np.asarray(part) for part in moments(f)] for tap, f in features.items()}
+    weights_of = jax.tree.map(np.asarray, aiming().decoder["params"]["aim"])
+    seen = np.log(np.concatenate([part for each in every.values() for part in each], -1) + 0.05)
+    hidden = seen @ weights_of["seen"]["kernel"] + weights_of["seen"]["bias"]
+    hidden *= 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3)))  # GELU
+    change = hidden @ weights_of["change"]["kernel"] + weights_of["change"]["bias"]
+    assert np.abs(change).max() > 0.1
+    np.testing.assert_allclose(found.mean, every["relu4_1"][0] + change[:, :512], atol=1e-3)
+    np.testing.assert_allclose(found.std, every["relu4_1"][1] + change[:, 512:], atol=1e-3)
+
+
+def test_a_padded_style_has_the_same_aim():
+    style = images(19, 29, seed=3)
+    larger = np.pad(style, ((0, 13), (0, 11), (0, 0)), mode="symmetric")
+    found = adain.encode_padded_styles(aiming(), larger[None], np.array([[19, 29]]))
+    exact = adain.encode_style(aiming(), style)
+    jax.tree.map(partial(np.testing.assert_allclose, atol=2e-3), found, exact)
+
+
+def test_identity_pairs_do_not_go_where_the_style_aims():
+    contents = PAIR[0]
+    run = jax.jit(partial(adain.objective, identity_weight=1.0))
+    _, terms = run(aiming().decoder, aiming().replace(decoder={}), contents, contents, identity=np.ones(2, np.float32))
+    rest = {k: v for k, v in aiming().decoder["params"].items() if k != "aim"}
+    painted = decode(model().replace(decoder={"params": rest}), encode(model(), contents)["relu4_1"])
+    assert float(terms["identity"]) == pytest.approx(float(np.abs(painted - contents).mean()), rel=1e-3)
+
+
+def test_gradients_reach_the_aim():
+    def loss(decoder):
+        return adain.objective(decoder, aiming().replace(decoder={}), *PAIR)[0]
+
+    gradients = jax.jit(jax.grad(loss))(aiming().decoder)["params"]["aim"]
+    for path, gradient in jax.tree.leaves_with_path(gradients):
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
+
+
 # ---- files -------------------------------------------------------------------------------------------------
+
+
+def test_an_aim_is_saved_with_its_decoder(tmp_path):
+    adain.save(tmp_path / "mine.safetensors", aiming())
+    loaded = adain.load(str(tmp_path / "mine.safetensors"))
+    assert loaded.aim == "learned"
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-3), loaded.decoder, aiming().decoder)
+    adain.save(tmp_path / "plain.safetensors", model())
+    assert "aim" not in weights.load(tmp_path / "plain.safetensors").metadata
 
 
 @pytest.mark.parametrize(("fusion", "norm"), [("adain", "none"), ("concat", "batch")])
@@ -587,8 +673,8 @@ def test_files_that_cannot_be_used(tmp_path):
     fails("holds weights of kind 'inr'; needed is 'adain'", kind="inr")
     fails("made for encoder vgg19, but the one given is vgg16", arch="vgg19")
     fails("made for encoder None, but the one given is vgg16", arch="")
-    fails("its arrays are not those of a decoder for vgg16, fusion concat and norm none", fusion="concat")
-    fails("its arrays are not those of a decoder for vgg16, fusion adain and norm batch", norm="batch")
+    fails("its arrays are not those of a decoder for vgg16, fusion concat, norm none and aim style", fusion="concat")
+    fails("its arrays are not those of a decoder for vgg16, fusion adain, norm batch and aim style", norm="batch")
     fails("fusion: expected 'adain' or 'concat', got 'sum'", fusion="sum")
     fails("norm: expected 'none', 'batch' or 'instance', got 'layer'", norm="layer")
     arrays = adain.to_arrays(model().decoder)

@@ -3,11 +3,12 @@
 import time
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.train_pictures import crops, write_folder
-from train.loader import Batch, Loader, validation_pairs
+from train.loader import Batch, Loader, to_unit, validation_pairs
 from train.sources import DataError, Source, open_source
 
 
@@ -41,10 +42,33 @@ def test_loader_resumes_anywhere_with_any_threads(folder: Path) -> None:
         assert set(got) == {"content", "style"}
         for name in got:
             assert got[name].shape == (4, 16, 16, 3)
-            assert got[name].dtype == np.float32
-            assert 0 <= got[name].min() < got[name].max() <= 1
+            assert got[name].dtype == np.uint8
+            assert got[name].min() < got[name].max()
             np.testing.assert_array_equal(got[name], expected[name])
     assert not np.array_equal(straight[0]["content"], straight[0]["style"])
+
+
+def test_processes_that_decode_give_the_same_batches_and_say_what_they_skipped(folder: Path) -> None:
+    (folder / "broken.png").write_bytes(b"no picture")
+    source = open_source(str(folder))
+
+    def batches(**options: int) -> tuple[list[Batch], dict[str, str]]:
+        content, style = crops(source), crops(source, stream="style")
+        with Loader(content, style, batch_size=4, **options) as loader:
+            return [next(loader) for _ in range(4)], loader.skipped
+
+    (threads, why), (processes, also) = batches(threads=2), batches(processes=2)
+    for expected, got in zip(threads, processes, strict=True):
+        for name in expected:
+            np.testing.assert_array_equal(got[name], expected[name])
+    assert list(why) == list(also) == ["broken.png"] and why == also
+
+
+def test_bytes_become_floats_where_they_are_used() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 1, 256, 1)
+    np.testing.assert_allclose(to_unit(jnp.asarray(pixels)), pixels / np.float32(255), atol=1e-7)
+    floats = jnp.linspace(0, 1, 7)
+    assert to_unit(floats) is floats
 
 
 def test_two_processes_get_the_two_halves_of_the_global_batch(folder: Path) -> None:

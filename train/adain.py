@@ -36,17 +36,16 @@ from jax.sharding import Mesh
 from jaxstyle import weights
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods import adain
-from jaxstyle.nets.stats import moments
 from train import devices, run
 from train.config import ConfigError, check_least, check_seed, flag, required
 from train.crops import Cropping
-from train.loader import Batch, open_loader, open_pictures
+from train.loader import Batch, open_loader, open_pictures, to_unit
 from train.logs import check_finite
 from train.sources import HOLDOUT
 
 MAY_CHANGE = (
     *("steps", "workdir", "resume", "log_every", "checkpoint_every"),
-    *("parallel", "distributed", "threads", "cache_mib"),
+    *("parallel", "distributed", "threads", "processes", "cache_mib"),
 )
 """Fields that a resumed run may have different from the run it continues."""
 
@@ -75,15 +74,18 @@ class Config:
     content_term: adain.ContentTerm = flag("features", "what Lc compares: f(g(t)) with t, or both standardised")  # noqa: RUF009
     relative_style: bool = flag(False, "Ls relative to the style's own statistics")
     relative_to: Literal["style", "photo"] = flag("style", "to those, or to how far from them the photo is")
+    half_weight: float = flag(0.0, "weight of Ls of the pictures at half their size, beside Ls")
     identity_weight: float = flag(0.0, "weight of the identity term")
     identity_share: float = flag(0.25, "share of pairs that get the identity term, if it has a weight")
     fusion: adain.Fusion = flag("adain", "how content and style features meet (Sec. 7.2)")  # noqa: RUF009
+    aim: adain.AimedAt = flag("style", "moments that features get: the style's (Eq. 8), or learned from all its layers")  # noqa: RUF009
     norm: adain.DecoderNorm = flag("none", "normalisation in the decoder (Sec. 7.2)")  # noqa: RUF009
     average: float = flag(0.999, "decay of the running average of the weights; 0 switches it off")
     dtype: Literal["float32", "bfloat16"] = flag("float32", "type of the convolutions, not of the losses")
     parallel: Literal["jit", "pmap"] = flag("jit", "jit over all devices and hosts, or pmap over local ones")
     distributed: str | None = flag(None, "HOST:PORT,PROCESSES,ID to train over several processes, or auto")
     threads: int = flag(4, "threads that decode pictures")
+    processes: int = flag(0, "processes that decode pictures, instead of threads; each has a cache of its own")
     cache_mib: int = flag(2048, "memory for decoded pictures, in MiB")
     log_every: int = flag(50, "steps between rows of metrics.csv")
     checkpoint_every: int = flag(1000, "steps between checkpoints, validations and picture sheets")
@@ -93,7 +95,15 @@ class Config:
         """Raises ConfigError for values that no run can have."""
         held_out = () if self.holdout is None else ("holdout",)
         positive = ("steps", "batch_size", *held_out, "log_every", "checkpoint_every", "threads")
-        others = ("reconstruct_steps", "seed", "cache_mib", "style_weight", "identity_weight")
+        others = (
+            "reconstruct_steps",
+            "seed",
+            "processes",
+            "cache_mib",
+            "style_weight",
+            "half_weight",
+            "identity_weight",
+        )
         check_least(self, dict.fromkeys(positive, 1) | dict.fromkeys(others, 0))
         check_seed(self.seed)
         if self.crop % adain.STRIDE or self.crop < adain.SMALLEST:
@@ -142,13 +152,15 @@ def create_model(config: Config) -> adain.Model:
       ValueError: a weight file is missing, damaged, or does not fit the configuration.
     """
     encoder, arch = adain.load_encoder(config.vgg)
-    model = adain.Model(encoder, {}, arch, config.fusion, config.norm, jnp.dtype(config.dtype))
+    model = adain.Model(encoder, {}, arch, config.fusion, config.norm, config.aim, jnp.dtype(config.dtype))
     fresh = partial(jax.jit(adain.init_decoder), jax.random.key(config.seed), model)
     if config.init is None:
         return dataclasses.replace(model, decoder=fresh())
     decoder = adain.load(config.init, encoder=config.vgg).decoder
+    if config.aim == "learned" and "aim" not in decoder["params"]:  # begins at the style's moments
+        decoder = {**decoder, "params": {**decoder["params"], "aim": fresh()["params"]["aim"]}}
     if jax.tree.map(jnp.shape, decoder) != jax.tree.map(jnp.shape, jax.eval_shape(fresh)):
-        wanted = f"fusion {config.fusion} and norm {config.norm}"
+        wanted = f"fusion {config.fusion}, norm {config.norm} and aim {config.aim}"
         raise weights.WeightsError(f"{config.init}: the decoder has another shape than {wanted} ask for")
     return dataclasses.replace(model, decoder=decoder)
 
@@ -162,7 +174,7 @@ def create_state(config: Config, model: adain.Model) -> State:
 
 def _objective_options(config: Config) -> dict[str, Any]:
     """What Eq. 11 is made of, for training and validation."""
-    names = ("style_weight", "content_term", "relative_style", "relative_to")
+    names = ("style_weight", "content_term", "relative_style", "relative_to", "half_weight")
     return {name: getattr(config, name) for name in names}
 
 
@@ -180,7 +192,8 @@ def train_step(
     Args:
       key: what all trainers' steps take; nothing is random in this one.
       state: from `create_state` or the step before.
-      batch: ``content`` and ``style`` ``(N, crop, crop, 3)``, and ``identity`` ``(N,)`` from `mark_identity`.
+      batch: ``content`` and ``style`` ``(N, crop, crop, 3)``, uint8, or float32 in [0, 1], and ``identity`` ``(N,)``
+        from `mark_identity`.
       config, model: the run's, constant; ``model.decoder`` is not looked at.
       axis_name: axis to average gradients and terms over, under pmap.
 
@@ -189,13 +202,14 @@ def train_step(
     """
     del key
     rest = {name: value for name, value in state.decoder.items() if name != "params"}
+    content, style = to_unit(batch["content"]), to_unit(batch["style"])
 
     def loss_of(params: Params) -> tuple[Array, dict[str, Array]]:
         return adain.objective(
             {"params": params, **rest},
             model,
-            batch["content"],
-            batch["style"],
+            content,
+            style,
             identity=batch.get("identity"),
             identity_weight=config.identity_weight or 1.0,  # without a weight: the reconstruction's
             **_objective_options(config),
@@ -211,7 +225,7 @@ def train_step(
     done = state.step.astype(jnp.float32)
     decay = jnp.minimum(config.average, (1 + done) / (10 + done))  # young averages forget faster
     average = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.average, params)
-    decoder = adain.running_statistics({"params": params, **rest}, model, batch["content"], batch["style"])
+    decoder = adain.running_statistics({"params": params, **rest}, model, content, style)
     return State(state.step + 1, decoder, average, opt), terms
 
 
@@ -240,12 +254,12 @@ def mark_identity(batch: Batch, config: Config, step: int, first_row: int = 0) -
     return {"content": batch["content"], "style": style, "identity": mask.astype(np.float32)}
 
 
-@partial(jax.jit, static_argnames=("content_term", "relative_style", "relative_to"))
+@partial(jax.jit, static_argnames=("content_term", "relative_style", "relative_to", "half_weight"))
 def _evaluate(model: adain.Model, content: Array, style: Array, **options: Any) -> tuple[dict[str, Array], Array]:
     """Terms of Eq. 11 and the pictures, with the decoder as it is used after training; options of `objective`."""
     loss, terms = adain.objective(model.decoder, model, content, style, train=False, **options)
-    f_c, f_s = (adain.encode(model, images)["relu4_1"] for images in (content, style))
-    pictures = adain.decode(model, adain.fuse(model, f_c, adain.Style(moments(f_s), f_s)))
+    f_c, f_s = adain.encode(model, content)["relu4_1"], adain.encode(model, style, adain.style_taps(model))
+    pictures = adain.decode(model, adain.fuse(model, f_c, adain.describe(model, f_s)))
     return {f"val/{name}": value for name, value in {"loss": loss, **terms}.items()}, pictures
 
 
@@ -312,7 +326,13 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
         advance, key = devices.parallel_step(step_fn, mesh, config.parallel), jax.random.key(config.seed)
         first = step = this.first
         with (
-            open_loader(crops, batch_size=config.batch_size, start_step=first, threads=config.threads) as loader,
+            open_loader(
+                crops,
+                batch_size=config.batch_size,
+                start_step=first,
+                threads=config.threads,
+                processes=config.processes,
+            ) as loader,
             run.open_logs(this, batch_size=config.batch_size) as logs,
             run.stop_on_signal() as stop,
         ):

@@ -134,6 +134,13 @@ class Crops:
         self._lock = threading.Lock()
         self._orders: dict[int, np.ndarray] = {}
 
+    def __getstate__(self) -> dict[str, object]:
+        """What another process needs: neither locks nor decoded pictures."""
+        return self.__dict__ | {"_lock": None, "_cache": self._cache.limit_bytes}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__ |= state | {"_lock": threading.Lock(), "_cache": Cache(state["_cache"])}  # type: ignore[arg-type]
+
     def order(self, epoch: int) -> np.ndarray:
         """(n,) the permutation of the indices in which epoch ``epoch`` visits them."""
         with self._lock:

@@ -4,7 +4,8 @@ Batch ``t`` holds the examples ``t * batch_size ...`` of the streams of `train.c
 
 Grain would give the shuffling and the threads, but not the contiguous slice of each process, the substitutes for
 unreadable pictures or the cache, and it is one more package; what is left of it is a thread pool, which the standard
-library has. Threads are enough because Pillow releases the GIL while it decodes and resizes.
+library has. Threads are enough where a step takes longer than its pictures: Pillow releases the GIL while it decodes
+and resizes. Processes keep a fast accelerator busy with augmented pictures. The batches are the same.
 """
 
 from __future__ import annotations
@@ -12,21 +13,27 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import NamedTuple, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jaxstyle.arrays import Array
 from train.crops import Cropping, Crops, resize_short_side, to_float, to_uint8
 from train.sources import DataError, Source, UnreadableError, choose_holdout, open_source, split
 
 logger = logging.getLogger(__name__)
 
 Batch = dict[str, np.ndarray]
-"""``content`` and ``style``, float32 (rows, crop, crop, 3) in [0, 1], and what a trainer adds, by row."""
+"""``content`` and ``style``, uint8 (rows, crop, crop, 3), and what a trainer adds, by row."""
+
+_Decoded: TypeAlias = tuple[np.ndarray, dict[str, str]]
+"""An example, and why pictures met so far were skipped, by name."""
 
 VALIDATION = 16
 """Pairs to validate on, if so many are held out."""
@@ -82,7 +89,9 @@ def open_pictures(
 
 
 @contextlib.contextmanager
-def open_loader(crops: Mapping[str, Crops], *, batch_size: int, start_step: int, threads: int) -> Iterator[Loader]:
+def open_loader(
+    crops: Mapping[str, Crops], *, batch_size: int, start_step: int, threads: int, processes: int = 0
+) -> Iterator[Loader]:
     """The batches of this process after ``start_step`` steps; at the end it is said how many pictures were skipped."""
     with Loader(
         crops["content"],
@@ -92,6 +101,7 @@ def open_loader(crops: Mapping[str, Crops], *, batch_size: int, start_step: int,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         threads=threads,
+        processes=processes,
     ) as loader:
         yield loader
         if loader.skipped:
@@ -114,6 +124,7 @@ class Loader(Iterator[Batch]):
         process_index: int = 0,
         process_count: int = 1,
         threads: int = 4,
+        processes: int = 0,
         prefetch: int = 2,
     ) -> None:
         """
@@ -125,6 +136,7 @@ class Loader(Iterator[Batch]):
           process_index: this process.
           process_count: how many share the global batch.
           threads: pictures decoded at once.
+          processes: so many processes decode instead, each with a cache of its own; 0: threads.
           prefetch: batches decoded ahead.
 
         Raises:
@@ -138,11 +150,17 @@ class Loader(Iterator[Batch]):
         self._rows = range(process_index * rows, (process_index + 1) * rows)
         self._batch_size = batch_size
         self._prefetch = max(1, prefetch)
-        self._pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode")
-        self._pending: deque[dict[str, list[Future[np.ndarray]]]] = deque()
+        self._pool: Executor = (
+            ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _keep, (self.streams,))
+            if processes
+            else ThreadPoolExecutor(max(1, threads), thread_name_prefix="decode")
+        )
+        self._example = _example if processes else lambda name, k: _decoded(self.streams[name], k)
+        self._pending: deque[dict[str, list[Future[_Decoded]]]] = deque()
+        self.skipped: dict[str, str] = {}  # name -> why, of the unreadable pictures met so far
 
     def __next__(self) -> Batch:
-        """The batch of the next step: ``content`` and ``style``, float32 (rows, crop, crop, 3) in [0, 1].
+        """The batch of the next step: ``content`` and ``style``, uint8 (rows, crop, crop, 3).
 
         Raises:
           DataError: not one picture of a stream is readable.
@@ -151,23 +169,24 @@ class Loader(Iterator[Batch]):
             first = (self.step + len(self._pending)) * self._batch_size
             self._pending.append(
                 {
-                    name: [self._pool.submit(stream.example, first + row) for row in self._rows]
-                    for name, stream in self.streams.items()
+                    name: [self._pool.submit(self._example, name, first + row) for row in self._rows]
+                    for name in self.streams
                 }
             )
         futures = self._pending.popleft()
         self.step += 1
-        return {name: to_float([one.result() for one in examples]) for name, examples in futures.items()}
+        batch = {}
+        for name, examples in futures.items():
+            pictures, skipped = zip(*(one.result() for one in examples), strict=True)
+            batch[name] = np.stack(pictures)
+            for some in skipped:
+                self.skipped |= some
+        return batch
 
     @property
     def first_row(self) -> int:
         """Place of this process' first row in every global batch."""
         return self._rows.start
-
-    @property
-    def skipped(self) -> dict[str, str]:
-        """Name -> reason of the unreadable pictures met so far by this process."""
-        return {name: why for stream in self.streams.values() for name, why in dict(stream.skipped).items()}
 
     def close(self) -> None:
         """Drops what is prefetched and waits for the pictures being decoded."""
@@ -179,6 +198,29 @@ class Loader(Iterator[Batch]):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _decoded(stream: Crops, k: int) -> _Decoded:
+    return stream.example(k), dict(stream.skipped)
+
+
+_kept: dict[str, Crops] = {}
+"""What a process of a loader decodes."""
+
+
+def _keep(streams: dict[str, Crops]) -> None:
+    """The beginning of such a process."""
+    _kept.update(streams)
+
+
+def _example(name: str, k: int) -> _Decoded:
+    """What such a process does."""
+    return _decoded(_kept[name], k)
+
+
+def to_unit(pixels: Array) -> Array:
+    """uint8 -> float32 in [0, 1], on the device, where it travels as a quarter; float32 stays as it is."""
+    return pixels.astype(jnp.float32) / 255 if pixels.dtype == jnp.uint8 else pixels
 
 
 def validation_pairs(

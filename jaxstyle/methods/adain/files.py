@@ -73,9 +73,10 @@ def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
       WeightsError: the file cannot be written, or the decoder is none that `load` would take.
     """
     if jax.tree.map(np.shape, model.decoder) != _shapes(model):
-        kind = f"{model.arch}, fusion {model.fusion} and norm {model.norm}"
+        kind = f"{model.arch}, fusion {model.fusion}, norm {model.norm} and aim {model.aim}"
         raise weights.WeightsError(f"{path}: the model's arrays are not those of a decoder for {kind}")
-    config = {"arch": model.arch, "fusion": model.fusion, "norm": model.norm}
+    config: dict[str, str] = {"arch": model.arch, "fusion": model.fusion, "norm": model.norm}
+    config |= {"aim": model.aim} if model.aim != "style" else {}  # files of before have none
     weights.save(path, to_arrays(model.decoder), {"kind": "adain", **config, **metadata})
 
 
@@ -104,12 +105,12 @@ def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
         for part in parts:
             node = node.setdefault(part, {})
         node[last] = np.asarray(array, np.float32)
-    model = Model(params, decoder, arch, fusion, norm)  # type: ignore[arg-type]
+    model = Model(params, decoder, arch, fusion, norm, file.metadata.get("aim", "style"))  # type: ignore[arg-type]
     try:
         fresh = _shapes(model)
     except ValueError as error:
         raise weights.WeightsError(f"{source}: {error}") from None
     if jax.tree.map(np.shape, decoder) != fresh:
-        kind = f"{arch}, fusion {fusion} and norm {norm}"
+        kind = f"{arch}, fusion {fusion}, norm {norm} and aim {model.aim}"
         raise weights.WeightsError(f"{source}: its arrays are not those of a decoder for {kind}")
     return jax.device_put(model)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxstyle.arrays import Array, ArrayLike, as_images, check_alpha
 from jaxstyle.methods.adain.fusion import mix
-from jaxstyle.methods.adain.network import SMALLEST, STRIDE, Model, Style, decode, encode
+from jaxstyle.methods.adain.network import SMALLEST, STRIDE, Model, Style, decode, describe, encode, style_taps
 from jaxstyle.methods.interface import reach
 from jaxstyle.nets.stats import moments
 
@@ -26,8 +26,8 @@ def _pad(images: Array) -> Array:
 def _encode_style(model: Model, images: Array) -> Style:
     h, w = images.shape[1:3]
     # up to the smallest side; a border that is no whole position has none in the features
-    f = encode(model, _pad(images)[:, : max(h, SMALLEST), : max(w, SMALLEST)])["relu4_1"]
-    return Style(moments(f), f if model.fusion == "concat" else None)
+    pixels = _pad(images)[:, : max(h, SMALLEST), : max(w, SMALLEST)]
+    return describe(model, encode(model, pixels, style_taps(model)))
 
 
 def encode_style(model: Model, style: ArrayLike) -> Style:

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from jaxstyle.arrays import Array, Features, Image, Params
 from jaxstyle.methods.adain.fusion import fuse
-from jaxstyle.methods.adain.network import STYLE_TAPS, Decoder, Model, Style, encode
+from jaxstyle.methods.adain.network import STYLE_TAPS, Decoder, Model, Style, aim, describe, encode, style_taps
+from jaxstyle.nets.convolutions import avg_pool2x2
 from jaxstyle.nets.losses import Norm, content_loss, style_loss
 from jaxstyle.nets.stats import moments, standardise
 
@@ -26,6 +27,7 @@ class Options(TypedDict, total=False):
     content_term: ContentTerm
     relative_style: bool
     relative_to: Literal["style", "photo"]
+    half_weight: float
 
 
 def objective(
@@ -59,9 +61,12 @@ def objective(
         ``content_term``: ``"features"`` (Eq. 12, the default) or ``"standardised"``.
         ``relative_style``: Eq. 13 relative to the style's own statistics, False by default.
         ``relative_to``: ``"photo"``: relative to how far the photo's statistics are from them, as the scores are.
+        ``half_weight``: of the style term of the pictures at half their size, beside the style term, 0 by default: what
+        is painted for a large picture is looked at reduced, and fine texture averages out.
 
     Returns:
-      ``(loss, terms)``: a scalar, and the unweighted ``content``, ``style`` and, if asked for, ``identity``.
+      ``(loss, terms)``: a scalar, and the unweighted ``content``, ``style`` and, if asked for, ``half`` and
+      ``identity``.
     """
     if unknown := sorted(set(options) - Options.__annotations__.keys()):
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
@@ -75,16 +80,26 @@ def objective(
     to_photo = options.get("relative_to") == "photo"
     before = {tap: moments(f) for tap, f in of_photo.items()} if to_photo else None
     targets = {tap: moments(f) for tap, f in f_s.items()}
-    t = fuse(model, f_c, Style(targets["relu4_1"], f_s["relu4_1"] if model.fusion == "concat" else None))
-    t, f_c, targets, before = jax.lax.stop_gradient((t, f_c, targets, before))
+    relative = options.get("relative_style", False)
+    style_of = Style(aim(decoder, model, targets), f_s["relu4_1"] if model.fusion == "concat" else None)
+    t = fuse(model, f_c, style_of)
+    if identity is not None and model.aim == "learned":  # a style's own aim need not be where it is
+        t = jnp.where(identity[:, None, None, None] > 0, f_c, t)
     net = Decoder(model.arch, model.norm, model.dtype)
     images, _ = net.apply(decoder, t, train=train, mutable=["batch_stats"] if train and model.norm == "batch" else [])
     f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
     terms = {
         "content": _content_term(model, f_o["relu4_1"], f_c, t, options.get("content_term", "features"), norm),
-        "style": style_loss(f_o, targets, norm=norm, relative=options.get("relative_style", False), before=before),
+        "style": style_loss(f_o, targets, norm=norm, relative=relative, before=before),
     }
-    loss = terms["content"] + options.get("style_weight", 10.0) * terms["style"]
+    looks = terms["style"]
+    if half_weight := options.get("half_weight", 0.0):
+        of = lambda x: {tap: moments(f) for tap, f in encode(model, avg_pool2x2(x), STYLE_TAPS).items()}  # noqa: E731
+        f_half = encode(model, avg_pool2x2(images), STYLE_TAPS)
+        before = of(content) if to_photo else None
+        terms["half"] = style_loss(f_half, of(style), norm=norm, relative=relative, before=before)
+        looks += half_weight * terms["half"]
+    loss = terms["content"] + options.get("style_weight", 10.0) * looks
     if identity is not None:
         terms["identity"] = (identity * jnp.abs(images - content).mean((1, 2, 3))).mean()
         loss += options.get("identity_weight", 0.0) * terms["identity"]
@@ -94,7 +109,7 @@ def objective(
 def _content_term(model: Model, found: Features, f_c: Features, t: Features, term: ContentTerm, norm: Norm) -> Array:
     """Lc of f(g(t)), or its standardised form."""
     if term == "features":  # concatenated features are no target (Sec. 7.2)
-        return content_loss(found, t if model.fusion == "adain" else f_c, norm=norm)
+        return content_loss(found, jax.lax.stop_gradient(t) if model.fusion == "adain" else f_c, norm=norm)
     if term != "standardised":
         raise ValueError(f"content_term: expected 'features' or 'standardised', got {term!r}")
     alike = (standardise(f, eps=_STANDARDISE_EPS) for f in (found, f_c))
@@ -108,8 +123,8 @@ def running_statistics(decoder: Params, model: Model, content: Image, style: Ima
     """
     if model.norm != "batch":
         return decoder
-    f_c, f_s = (encode(model, x)["relu4_1"] for x in (content, style))
-    t = fuse(model, f_c, Style(moments(f_s), f_s))
+    f_c = encode(model, content)["relu4_1"]
+    t = fuse(model, f_c, describe(model.replace(decoder=decoder), encode(model, style, style_taps(model))))  # type: ignore[attr-defined]
     net = Decoder(model.arch, model.norm, model.dtype)
     _, updates = net.apply(decoder, t, train=True, mutable=["batch_stats"])
     return {**decoder, **updates}

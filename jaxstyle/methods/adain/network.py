@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax import struct
 
 from jaxstyle.arrays import Array, Features, Image, Params
 from jaxstyle.nets import vgg
+from jaxstyle.nets.aim import Aim
 from jaxstyle.nets.convolutions import Conv3x3, inner, ring
-from jaxstyle.nets.stats import Moments, inside
+from jaxstyle.nets.stats import Moments, inside, moments
 
 Fusion = Literal["adain", "concat"]
 DecoderNorm = Literal["none", "batch", "instance"]
+AimedAt = Literal["style", "learned"]
 
 STRIDE = 8  # of relu4_1
 SMALLEST = 2 * STRIDE  # reflect padding needs two pixels at relu4_1
@@ -66,8 +69,10 @@ class Model:
 
     Attributes:
       encoder: normalised VGG parameters up to ``conv4_1`` (see `jaxstyle.vgg.normalise`).
-      decoder: the decoder's variables: ``{"params": ...}``, with batch normalisation also ``"batch_stats"``.
+      decoder: the decoder's variables: ``{"params": ...}``, with batch normalisation also ``"batch_stats"``. What a
+        learned aim has is ``"aim"`` among the parameters.
       arch, fusion, norm: static configuration; ``fusion`` and ``norm`` are the options of Sec. 7.2.
+      aim: static, ``"style"``: features get the style's moments (Eq. 8); ``"learned"``: those that `Aim` makes of them.
       dtype: static, the type of the convolutions; statistics and losses are float32 anyway.
     """
 
@@ -76,6 +81,7 @@ class Model:
     arch: vgg.Arch = struct.field(pytree_node=False, default="vgg16")
     fusion: Fusion = struct.field(pytree_node=False, default="adain")
     norm: DecoderNorm = struct.field(pytree_node=False, default="none")
+    aim: AimedAt = struct.field(pytree_node=False, default="style")
     dtype: Any = struct.field(pytree_node=False, default=jnp.float32)
 
 
@@ -84,7 +90,7 @@ class Style:
     """An encoded style: make it once with `encode_style`, use it for any number of pictures.
 
     Attributes:
-      moments: of ``relu4_1``, each ``(N, 512)``: all that AdaIN needs.
+      moments: that the content's ``relu4_1`` gets, each ``(N, 512)``: all that AdaIN needs.
       features: ``(N, H, W, 512)``, only with ``fusion="concat"``.
     """
 
@@ -106,18 +112,63 @@ def encode(
     return vgg.features(net, images, taps, arch=model.arch, padding="reflect", dtype=dtype, size=size)
 
 
+def style_taps(model: Model) -> tuple[str, ...]:
+    """The layers of a style that have to be known, ``relu4_1`` the last."""
+    return STYLE_TAPS if model.aim == "learned" else STYLE_TAPS[-1:]
+
+
+def aim(decoder: Params, model: Model, found: Mapping[str, Moments]) -> Moments:
+    """The moments that the content's features get.
+
+    Args:
+      decoder: the decoder's variables; ``model.decoder`` is not looked at.
+      model: the static configuration.
+      found: of the style, by layer, at least those of `style_taps`.
+
+    Returns:
+      Moments of ``relu4_1``, each ``(N, 512)``; the style's own (Eq. 8) unless the model's aim is learned.
+    """
+    if model.aim == "style":
+        return found["relu4_1"]
+    return Aim().apply({"params": decoder["params"]["aim"]}, {tap: found[tap] for tap in STYLE_TAPS})  # type: ignore[return-value]
+
+
+def describe(model: Model, features: Mapping[str, Features], *, size: Array | None = None) -> Style:
+    """What is kept of a style.
+
+    Args:
+      model: the decoder's variables and the configuration.
+      features: of the style, by layer, those of `style_taps`.
+      size: (2,), height and width of the picture where it is larger than the style, pixels.
+
+    Returns:
+      A `Style`.
+    """
+    found = {
+        tap: moments(features[tap], size=None if size is None else size // 2 ** (int(tap[4]) - 1))
+        for tap in style_taps(model)
+    }
+    return Style(aim(model.decoder, model, found), features["relu4_1"] if model.fusion == "concat" else None)
+
+
 def decode(model: Model, t: Features, *, size: Array | None = None) -> Image:
     """g of Eq. 10: features ``(N, H, W, 512)`` -> images ``(N, 8 H, 8 W, 3)``, not clipped; ``size``: see `Decoder`."""
     return Decoder(model.arch, model.norm, model.dtype).apply(model.decoder, t, size=size)  # type: ignore[return-value]
 
 
 def init_decoder(key: Array, model: Model) -> Params:
-    """Fresh decoder variables for a model's configuration (He-normal kernels).
+    """Fresh decoder variables for a model's configuration (He-normal kernels; a learned aim starts at the style's).
 
     Raises:
-      ValueError: an unknown fusion or normalisation.
+      ValueError: an unknown fusion, normalisation or aim.
     """
     if model.fusion not in ("adain", "concat"):
         raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
+    if model.aim not in ("style", "learned"):
+        raise ValueError(f"aim: expected 'style' or 'learned', got {model.aim!r}")
     width = 1024 if model.fusion == "concat" else 512
-    return dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width), jnp.float32)))
+    decoder = dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width), jnp.float32)))
+    if model.aim == "learned":
+        none = {tap: Moments(*jnp.zeros((2, 1, vgg.WIDTHS[i]), jnp.float32)) for i, tap in enumerate(STYLE_TAPS)}
+        decoder["params"] = {**decoder["params"], "aim": Aim().init(jax.random.fold_in(key, 1), none)["params"]}
+    return decoder

@@ -14,10 +14,10 @@ import numpy as np
 from jaxstyle.arrays import Array, ArrayLike, Features, Image
 from jaxstyle.methods.adain.fusion import Place, mix
 from jaxstyle.methods.adain.inference import stack
-from jaxstyle.methods.adain.network import SMALLEST, STRIDE, Model, Style, decode, encode
+from jaxstyle.methods.adain.network import SMALLEST, STRIDE, Model, Style, decode, describe, encode, style_taps
 from jaxstyle.methods.interface import Needs, Window, inside, reach
 from jaxstyle.nets import vgg
-from jaxstyle.nets.stats import EPS, Moments, moments
+from jaxstyle.nets.stats import EPS, Moments
 
 
 class Survey(NamedTuple):
@@ -66,8 +66,7 @@ def needs(model: Model) -> Needs:
 @jax.jit
 def _encode_styles(model: Model, images: Array, size: Array) -> Style:
     size = jnp.maximum(size, SMALLEST)
-    f = encode(model, images, size=size)["relu4_1"]
-    return Style(moments(f, size=size // STRIDE), f if model.fusion == "concat" else None)
+    return describe(model, encode(model, images, style_taps(model), size=size), size=size)
 
 
 def encode_padded_styles(model: Model, pictures: ArrayLike, extents: np.ndarray) -> Style:
