@@ -5,13 +5,22 @@ import numpy as np
 import PIL.Image
 import pytest
 
+import jaxstyle
 from jaxstyle import Controls, image
 from jaxstyle.controls import colors
 from jaxstyle.controls.degree import Maps, read_maps
 from jaxstyle.image.windows import ArraySource
 from jaxstyle.methods import adain
 from jaxstyle.painting import picture
-from jaxstyle.painting.picture import default_model, encode_styles, paint_source, render, stylize
+from jaxstyle.painting.picture import (
+    default_model,
+    encode_styles,
+    look_size,
+    paint_source,
+    render,
+    style_pixels,
+    stylize,
+)
 from jaxstyle.painting.stroke_size import Shelf
 
 RNG = np.random.default_rng(0)
@@ -91,6 +100,62 @@ def test_a_control_that_does_not_exist_is_no_control(photo, painting):
 def test_no_style(photo):
     with pytest.raises(ValueError, match="style: expected at least one picture"):
         stylize(photo, [])
+
+
+# ---- the size at which styles are looked at ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "asked", "expected"),
+    [
+        ((256, 256, 3), None, 256),
+        ((300, 224), None, 224),
+        ((picture.STYLE_SIZE, 2000, 3), None, picture.STYLE_SIZE),
+        ((4000, 3000, 3), None, picture.STYLE_SIZE),
+        ((1, 7, 3), None, 1),
+        ((256, 300, 3), 512, 512),
+        ((4000, 3000, 3), 100, 100),
+    ],
+)
+def test_a_style_is_never_enlarged_unless_asked_for(shape, asked, expected):
+    assert look_size(shape, Controls(style_size=asked)) == expected
+
+
+def test_a_small_style_is_looked_at_as_it_is(photo):
+    """The method gets its pixels themselves, and a second look finds nothing to do."""
+    small, large = RNG.random((20, 33, 3), np.float32), smooth(picture.STYLE_SIZE + 3, picture.STYLE_SIZE + 90)
+    np.testing.assert_array_equal(style_pixels(small, Controls()), small)
+    seen = style_pixels(large, Controls())
+    assert min(seen.shape[:2]) == picture.STYLE_SIZE
+    np.testing.assert_array_equal(style_pixels(seen, Controls()), seen)
+    found = np.asarray(stylize(photo, small), np.float32) / 255
+    expected = adain.stylize(default_model().model, image.read(photo).pixels, small)
+    np.testing.assert_allclose(found, np.asarray(expected), atol=0.51 / 255)
+
+
+@pytest.mark.slow
+def test_every_front_door_looks_at_a_small_style_as_it_is(photo, tmp_path):
+    """As large as its own size asks for, which is what asking for that size gives where the photo has it, too."""
+    painting, content = tmp_path / "small.png", tmp_path / "photos" / "photo.png"
+    image.write(painting, RNG.random((HEIGHT, WIDTH, 3), np.float32))
+    content.parent.mkdir()
+    content.write_bytes(photo.read_bytes())
+    expected = np.asarray(stylize(photo, painting, style_size=HEIGHT), np.int16)
+
+    def same(found):
+        assert np.abs(np.asarray(found, np.int16) - expected).max() <= 1
+
+    same(stylize(photo, painting))
+    jaxstyle.stylize_file(photo, painting, tmp_path / "file.png")
+    jaxstyle.stylize_file(photo, painting, tmp_path / "tiles.png", tile=256)
+    jaxstyle.stylize_folder(content.parent, painting, tmp_path / "folder")
+    jaxstyle.stylize_dataset(content.parent, tmp_path / "set", painting)
+    written = [*tmp_path.glob("file.png"), *tmp_path.glob("tiles.png"), *tmp_path.glob("folder/*.png")]
+    written += tmp_path.glob("set/*.png")
+    assert len(written) == 4
+    for file in written:
+        same(image.read(file).pixels * 255 + 0.5)
+    same(jaxstyle.StyleTransform([painting])(PIL.Image.open(photo), 0))
 
 
 # ---- controls ----------------------------------------------------------------------------------------------

@@ -58,8 +58,10 @@ class Controls:
       size: of the result: the short side in pixels, or ``(width, height)``; by default the content's own.
       style_size: the size of the strokes, independent of the size of the result: the picture is painted as in a
         preview whose short side has this many pixels, which is also the short side at which the styles are looked at.
-        Smaller means larger strokes. By default it is painted at the size of the result with the styles looked at at
-        512 pixels, and strokes have about the same size in pixels whatever that size. See `jaxstyle.stylize`.
+        Smaller means larger strokes. A style whose own short side is shorter is enlarged then, since that was asked
+        for. By default the picture is painted at the size of the result, the styles are looked at at their own size but
+        at 384 pixels at most, never enlarged, and strokes have about the same size in pixels whatever the result's
+        size. See `jaxstyle.stylize`.
     """
 
     alpha: float = 1.0

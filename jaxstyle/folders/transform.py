@@ -22,7 +22,7 @@ from jaxstyle.folders import find, pairing
 from jaxstyle.image.encode import quantise
 from jaxstyle.methods.interface import Style
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
-from jaxstyle.painting.picture import encode_styles, kept_styles, load_model, recolours, render, shrink_style
+from jaxstyle.painting.picture import encode_styles, kept_styles, load_model, recolours, render, style_pixels
 
 Key = int | str | bytes | np.generic | np.ndarray | tuple[Any, ...]
 
@@ -182,7 +182,7 @@ class StyleTransform:
         """A style, as far as it can be got ready before there is a picture."""
         look = image.read(self.styles[number])
         if recolours(self._controls):
-            return image.Picture(shrink_style(look.pixels, self._controls)), None
+            return image.Picture(style_pixels(look.pixels, self._controls)), None
         style = encode_styles([look], self._controls, load_model(self._weights_file))
         return image.Picture(look.pixels[:1, :1]), style  # the pixels are not looked at any more
 

@@ -29,7 +29,7 @@ from jaxstyle.folders.pairing import Job
 from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting.file import check_result, paint_file, save, streams
 from jaxstyle.painting.options import Limits, Output
-from jaxstyle.painting.picture import OUT_OF_MEMORY, encode_styles, kept_styles, recolours, render, shrink_style
+from jaxstyle.painting.picture import OUT_OF_MEMORY, encode_styles, kept_styles, recolours, render, style_pixels
 from jaxstyle.runtime import memory
 from jaxstyle.runtime.journal import Journal, Record
 
@@ -326,7 +326,7 @@ class Workers:
         pictures = [image.read(path, max_pixels=self._limits.max_pixels) for path in paths]
         notices = tuple(f"{path}: {note}" for path, look in zip(paths, pictures, strict=True) for note in look.notices)
         if self._recolour[key[1]]:
-            small = [shrink_style(look.pixels, controls) for look in pictures]
+            small = [style_pixels(look.pixels, controls) for look in pictures]
             return _Looks(tuple(image.Picture(pixels) for pixels in small), None, notices)
         with self._device() as (loaded, _):
             return _Looks((), jax.device_get(encode_styles(pictures, controls, loaded)), notices)

@@ -27,8 +27,8 @@ from jaxstyle.painting.plan import bucket, chosen_tile, fits, mirrored, plan_til
 from jaxstyle.painting.shares import Shares
 from jaxstyle.painting.stroke_size import Shelf
 
-STYLE_SIZE = 512
-"""Short side, in pixels, at which a style picture is looked at where `Controls.style_size` is not given."""
+STYLE_SIZE = 384
+"""The longest short side, in pixels, at which a style picture is looked at where `Controls.style_size` is not given."""
 
 OUT_OF_MEMORY = "the device is out of memory; a smaller size needs less"
 """What is said where a picture does not fit in memory after all."""
@@ -122,15 +122,29 @@ def recolours(controls: Controls) -> bool:
     return controls.preserve_color in RECOLOUR
 
 
-def shrink_style(pixels: np.ndarray, controls: Controls) -> np.ndarray:
-    """A style picture (H, W, 3) at the size at which it is looked at."""
-    return image.resize_short_side(pixels, controls.style_size or STYLE_SIZE)
+def look_size(shape: tuple[int, ...], controls: Controls) -> int:
+    """The short side, in pixels, at which a style picture is looked at: the one rule for all front doors.
+
+    Its own, at most `STYLE_SIZE`: a picture is never enlarged, which would blur it, and take the blur for its style.
+    Where ``style_size`` is given, that, whatever the picture's own: who asks for a size gets it, and the strokes of a
+    smaller picture become as large as asked for. The content has no say, so that an encoded style serves any content.
+
+    Args:
+      shape: of the style picture; begins with height and width.
+      controls: ``style_size`` is looked at.
+    """
+    return controls.style_size or min(STYLE_SIZE, *shape[:2])
+
+
+def style_pixels(pixels: np.ndarray, controls: Controls) -> np.ndarray:
+    """A style picture (H, W, 3) at the size at which it is looked at, see `look_size`."""
+    return image.resize_short_side(pixels, look_size(pixels.shape, controls))
 
 
 def encode_styles(
     looks: Sequence[image.Picture], controls: Controls, loaded: Loaded, content: np.ndarray | None = None
 ) -> Style:
-    """All the styles, encoded at the size that the controls ask for.
+    """All the styles, each encoded at its `look_size`.
 
     Args:
       looks: the style pictures.
@@ -149,7 +163,7 @@ def encode_styles(
     recolour = RECOLOUR.get(controls.preserve_color or "")
     encoded = []
     for look in looks:
-        pixels = shrink_style(look.pixels, controls)
+        pixels = style_pixels(look.pixels, controls)
         if recolour is not None and content is not None:
             pixels = recolour(pixels, content)
         encoded.append(_encode_style(loaded, pixels))

@@ -34,7 +34,7 @@ from jaxstyle.painting.picture import (
     load_model,
     recolours,
     render,
-    shrink_style,
+    style_pixels,
 )
 from jaxstyle.sheet.page import SMALLEST_CELL, Entry, Grid, Table, fitted
 
@@ -137,13 +137,13 @@ def _fill(
     looks: list[tuple[Picture, Style | None] | None] = []
     for number, source in enumerate(styles):
         name = _name(source, f"style {number + 1}")
-        look, problem = _read(source, name, chosen.style_size or STYLE_SIZE, max_pixels, notices)
+        look, problem = _read(source, name, max(cell, chosen.style_size or STYLE_SIZE), max_pixels, notices)
         failed += [problem] if problem else []
         looks.append(None)
-        if look is not None:
-            look = Picture(shrink_style(look.pixels, chosen), None)
-            looks[-1] = (look, None if recolour else encode_styles([look], chosen, loaded))
         page.style(canvas, number, Entry(name, None if look is None else fitted(look, cell), problem))
+        if look is not None:
+            look = Picture(style_pixels(look.pixels, chosen), None)
+            looks[-1] = (look, None if recolour else encode_styles([look], chosen, loaded))
     if not any(looks):
         raise _no_picture("styles", failed)
     read, size = 0, chosen.size if isinstance(chosen.size, int) else 0
