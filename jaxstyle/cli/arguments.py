@@ -166,9 +166,9 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True) -> None
         "--style-size",
         type=count,
         metavar="N",
-        help="strokes as in a preview whose short side has N pixels, with the paintings looked at at that size, whatever "
-        "the result's size: a smaller N means larger strokes (default: painted at the result's size, paintings looked at "
-        "at their own size, at most 384)",
+        help="strokes as in a preview whose short side has N pixels, with the paintings looked at at that size, too, "
+        "whatever the result's size: a smaller N means larger strokes (default: painted at the result's size, with "
+        "paintings looked at at their own, at most 384)",
     )
 
 
