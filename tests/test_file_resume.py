@@ -51,16 +51,16 @@ def stylize(output, **options):
 @contextlib.contextmanager
 def stopped(count=99, error=None):
     """Makes an error come instead of the band after so many; gives the first rows of those asked for."""
-    tops, keep_colors = [], bands.keep_colors
+    tops, finish = [], bands.finish
 
     def finished(band, top, *rest):
         tops.append(top)
         if len(tops) > count:
             raise error
-        return keep_colors(band, top, *rest)
+        return finish(band, top, *rest)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(bands, "keep_colors", finished)
+        patched.setattr(bands, "finish", finished)
         yield tops
 
 
@@ -198,8 +198,8 @@ from jaxstyle.painting import bands
 from tests import recolour
 
 methods.METHODS["recolour"] = recolour.METHOD
-keep_colors = bands.keep_colors
-bands.keep_colors = lambda band, top, *rest: keep_colors(band, top, *rest) if top < 32 else time.sleep(600)
+finish = bands.finish
+bands.finish = lambda band, top, *rest: finish(band, top, *rest) if top < 32 else time.sleep(600)
 {call}(*sys.argv[1:], weights_file="model.safetensors", tile=16)
 """
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxstyle import image
 
+AlphaBlend = Literal["photo", "features"]
 PreserveColor = Literal["match", "histogram", "luminance"]
 Size = int | tuple[int, int]
 
@@ -32,6 +33,7 @@ class Fields(TypedDict, total=False):
     alpha: float
     alpha_map: image.Source | None
     gradient: str | None
+    alpha_blend: AlphaBlend
     weights: Sequence[float] | None
     mask: image.Source | Sequence[image.Source] | None
     preserve_color: PreserveColor | None
@@ -46,9 +48,14 @@ class Controls:
     Hashable and comparable where its pictures are paths; ``Controls(**controls.as_dict())`` is ``controls`` then.
 
     Attributes:
-      alpha: degree of style in [0, 1]; 0 = content, 1 = full style.
+      alpha: degree of style in [0, 1]; 0 = content, 1 = full style. 0 is the photo itself, to the last bit where its
+        size stays, and so are places where the map, the gradient or the masks leave no style; see ``alpha_blend``.
       alpha_map: a grey picture of the degree of style, white = 1, stretched to the result's size; multiplies ``alpha``.
       gradient: the same from a line of text such as ``"left:0,right:1"``, see `parse_gradient`; multiplies both.
+      alpha_blend: what happens where the degree w of style, all styles together, is small. ``"photo"``: the result is
+        ``a(w) painted(w) + (1 - a(w)) photo`` at every pixel, ``a = 3 t^2 - 2 t^3`` with ``t = min(1, 2 w)``, see
+        `jaxstyle.painting.finish`. ``"features"``: ``painted(w)`` alone, the paper's degree of style (of AdaIN Eq. 14),
+        which mixes features: 0 is then the photo as the network redraws it.
       weights: one number per style, not negative; only their ratios count.
       mask: one grey picture per style, white where the style goes, stretched to the result's size. Soft masks mix; see
         `jaxstyle.controls.degree.mix`. A place that no mask covers keeps the content: a mask says where its style goes,
@@ -67,6 +74,7 @@ class Controls:
     alpha: float = 1.0
     alpha_map: image.Source | None = None
     gradient: str | None = None
+    alpha_blend: AlphaBlend = "photo"
     weights: tuple[float, ...] | None = None
     mask: tuple[image.Source, ...] | None = None
     preserve_color: PreserveColor | None = None
@@ -88,6 +96,9 @@ class Controls:
         if self.mask is not None:
             several = self.mask if isinstance(self.mask, list | tuple) else (self.mask,)
             keep(self, "mask", tuple(_path_or_picture(source) for source in several))
+        if self.alpha_blend not in get_args(AlphaBlend):
+            accepted = " or ".join(get_args(AlphaBlend))
+            raise ValueError(f"alpha_blend: expected {accepted}, got {self.alpha_blend!r}")
         if self.preserve_color not in (None, *get_args(PreserveColor)):
             accepted = ", ".join(get_args(PreserveColor))
             raise ValueError(f"preserve_color: expected one of {accepted}, got {self.preserve_color!r}")

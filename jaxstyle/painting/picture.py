@@ -21,6 +21,7 @@ from jaxstyle.controls.degree import Maps, degree, read_maps, shares
 from jaxstyle.image.windows import ArraySource, Source
 from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting import stroke_size
+from jaxstyle.painting.finish import finish
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, sort
 from jaxstyle.painting.paint import Job, paint
 from jaxstyle.painting.plan import bucket, chosen_tile, fits, mirrored, plan_tiles, plan_whole
@@ -58,8 +59,8 @@ def stylize(
       controls: how; by default ``Controls()``.
       model: from `jaxstyle.methods.load`, or a method's own model, such as `jaxstyle.adain.load` gives; by default the
         shipped one, loaded once.
-      fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``weights``, ``mask``, ``preserve_color``,
-        ``size``, ``style_size``. They go before those of ``controls``.
+      fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``alpha_blend``, ``weights``, ``mask``,
+        ``preserve_color``, ``size``, ``style_size``. They go before those of ``controls``.
 
     Returns:
       A ``PIL.Image.Image``; with the content's transparency, if it has any.
@@ -272,8 +273,10 @@ def paint_source(
         job = job_of(source, style, controls, maps, loaded, tile)
         return paint(loaded, job, scratch=limits.scratch, progress=progress if counts else None)
 
-    preview = image.output_size(pixels.shape, controls.style_size)
-    return _colored(stroke_size.painted(pixels, preview, once, shelf), pixels, controls)
+    height, width = pixels.shape[:2]
+    mixed = _shares(count(style), controls, maps, (height, width), loaded.needs.stride)
+    preview = image.output_size((height, width), controls.style_size)
+    return _finished(stroke_size.painted(pixels, preview, once, shelf), pixels, mixed, controls)
 
 
 def job_of(
@@ -289,13 +292,18 @@ def job_of(
       TileError: the model cannot be painted in tiles of that size.
       ValueError: the controls do not fit the styles.
     """
-    controls.check_styles(count(style))
     height, width = pixels.shape[:2]
-    parts = shares(count(style), controls, maps, height, width)
-    mixed = Shares(degree(controls, maps, height, width), parts, (height, width), loaded.needs.stride)
+    mixed = _shares(count(style), controls, maps, (height, width), loaded.needs.stride)
     if tile is None:
         return Job(pixels, style, mixed, plan_whole(height, width, loaded.needs))
     return Job(pixels, style, mixed, plan_tiles(height, width, loaded.needs, tile))
+
+
+def _shares(styles: int, controls: Controls, maps: Maps, extent: tuple[int, int], stride: int) -> Shares:
+    """The part that each of so many styles has at every place of a picture of (height, width)."""
+    controls.check_styles(styles)
+    parts = shares(styles, controls, maps, *extent)
+    return Shares(degree(controls, maps, *extent), parts, extent, stride)
 
 
 def repaint(content: np.ndarray, style: np.ndarray, loaded: Loaded | None = None) -> np.ndarray:
@@ -316,15 +324,8 @@ def repaint(content: np.ndarray, style: np.ndarray, loaded: Loaded | None = None
         return np.concatenate(list(bands))
 
 
-def keep_colors(band: np.ndarray, top: int, pixels: Source, controls: Controls) -> np.ndarray:
-    """Rows of a painting from ``top`` on; with the content's colours where ``preserve_color`` is ``"luminance"``."""
-    if controls.preserve_color != "luminance":
-        return band
-    return colors.keep_chroma(band, pixels.read(top, top + len(band), 0, band.shape[1]))
-
-
-def _colored(bands: Iterator[np.ndarray], pixels: Source, controls: Controls) -> Iterator[np.ndarray]:
+def _finished(bands: Iterator[np.ndarray], pixels: Source, shares: Shares, controls: Controls) -> Iterator[np.ndarray]:
     top = 0
     for band in bands:
-        yield keep_colors(band, top, pixels, controls)
+        yield finish(band, top, pixels, shares, controls)
         top += len(band)
