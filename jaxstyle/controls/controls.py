@@ -53,7 +53,7 @@ class Controls:
       alpha_map: a grey picture of the degree of style, white = 1, stretched to the result's size; multiplies ``alpha``.
       gradient: the same from a line of text such as ``"left:0,right:1"``, see `parse_gradient`; multiplies both.
       alpha_blend: what happens where the degree w of style, all styles together, is small. ``"photo"``: the result is
-        ``a(w) painted(w) + (1 - a(w)) photo`` at every pixel, ``a = 3 t^2 - 2 t^3`` with ``t = min(1, 2 w)``, see
+        ``a(w) painted(w) + (1 - a(w)) photo`` at every pixel, ``a = t (2 - t)`` with ``t = min(1, 2 w)``, see
         `jaxstyle.painting.finish`. ``"features"``: ``painted(w)`` alone, the paper's degree of style (of AdaIN Eq. 14),
         which mixes features: 0 is then the photo as the network redraws it.
       weights: one number per style, not negative; only their ratios count.
