@@ -106,7 +106,7 @@ def test_stylize_with_all_controls(pictures, capsys):
     image.write("left.png", np.repeat(np.float32([[1, 0]]), 13, axis=1))
     image.write("white.png", np.ones((19, 26), np.float32))
     flags = "--alpha 0.9 --alpha-map left.png --gradient center:1,edge:0.5 --weights 2,1 --mask left.png white.png"
-    flags += " --preserve-color histogram --size 26x19 --weights-file adain_vgg16"
+    flags += " --alpha-blend features --preserve-color histogram --size 26x19 --weights-file adain_vgg16"
     assert main.main([*STYLIZE, "--style", "photo.png", "-o", "out.png", "--json", *flags.split()]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
@@ -114,6 +114,7 @@ def test_stylize_with_all_controls(pictures, capsys):
         "alpha": 0.9,
         "alpha_map": "left.png",
         "gradient": "center:1,edge:0.5",
+        "alpha_blend": "features",
         "weights": [2.0, 1.0],
         "mask": ["left.png", "white.png"],
         "preserve_color": "histogram",

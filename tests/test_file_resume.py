@@ -101,7 +101,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(files, name):
 @pytest.mark.parametrize(
     "options",
     [
-        {"preserve_color": "luminance"},
+        {"preserve_color": "luminance", "alpha": 0.2},
         {"preserve_color": "match", "gradient": "left:0,right:1"},
         {"alpha_map": "ramp.png", "size": 53},
         {"style_size": 45},  # the size of the picture: painted once
@@ -273,6 +273,8 @@ def test_another_request_does_not_take_over(files):
     words = r"^a\.png\.jaxstyle-part: holds a picture begun with {}; give the command that began it, or give overwrite"
     with pytest.raises(UnfinishedError, match=words.format(r"alpha = 0\.5, not 1\.0")):
         stylize("a.png")
+    with pytest.raises(UnfinishedError, match=words.format('alpha_blend = "photo", not "features"')):
+        stylize("a.png", alpha=0.5, alpha_blend="features")
     with pytest.raises(UnfinishedError, match=words.format("tile = 16, not 32")):
         stylize("a.png", alpha=0.5, tile=32)
     with pytest.raises(UnfinishedError, match=words.format("style = .*")):
