@@ -114,12 +114,12 @@ def test_stylize_with_all_controls(pictures, capsys):
         "alpha": 0.9,
         "alpha_map": "left.png",
         "gradient": "center:1,edge:0.5",
-        "alpha_blend": "features",
         "weights": [2.0, 1.0],
         "mask": ["left.png", "white.png"],
         "preserve_color": "histogram",
         "size": [26, 19],
         "style_size": 19,
+        "alpha_blend": "features",
     }
     assert "jaxstyle: mask 1: 26 x 1 is stretched to 26 x 19\n" in captured.err
 
@@ -146,8 +146,9 @@ def test_every_flag_of_stylize_arrives(pictures, monkeypatch):
     monkeypatch.setattr(jaxstyle, "stylize_file", take)
     monkeypatch.setattr(batch, "stylize_folder", take)
     how = "--alpha 0.5 --alpha-map m.png --gradient left:0,right:1 --weights 2,1 --mask a.png b.png --size 9x8"
-    how += " --preserve-color match --style-size 7"
-    expected = jaxstyle.Controls(0.5, "m.png", "left:0,right:1", (2, 1), ("a.png", "b.png"), "match", (9, 8), 7)
+    how += " --preserve-color match --style-size 7 --alpha-blend features"
+    masks = ("a.png", "b.png")
+    expected = jaxstyle.Controls(0.5, "m.png", "left:0,right:1", (2, 1), masks, "match", (9, 8), 7, "features")
     more = "--weights-file w --format png --max-pixels 99 --tile 64 --scratch s --overwrite"
     options = {"weights_file": "w", "format": "png", "max_pixels": 99, "tile": 64, "scratch": "s", "overwrite": True}
     for extra in ("", "--pair random --seed 3 --recursive"):
@@ -180,7 +181,7 @@ def folders(pictures, monkeypatch):
         return image.Picture(picture.pixels / 2 + style / 2)
 
     monkeypatch.setattr(workers, "render", render)
-    monkeypatch.setattr(workers, "encode_styles", lambda looks, controls, model: np.float32(looks[0].pixels.mean()))
+    monkeypatch.setattr(workers, "encode_styles", lambda looks, *_: np.float32(looks[0].pixels.mean()))
     monkeypatch.setattr(batch, "load_model", lambda name: methods.loaded(adain.Model({}, {})))
     return pictures
 

@@ -15,12 +15,12 @@ def test_controls_go_through_json_and_are_hashable():
         alpha=0.5,
         alpha_map=Path("map.png"),
         gradient="left:0,right:1",
-        alpha_blend="features",
         weights=[2, 1],
         mask=["a.png", Path("b.png")],
         preserve_color="match",
         size=[640, 480],
         style_size=256,
+        alpha_blend="features",
     )
     record = json.loads(json.dumps(controls.as_dict()))
     assert Controls(**record) == controls and hash(Controls(**record)) == hash(controls)

@@ -174,8 +174,8 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True) -> None
         type=count,
         metavar="N",
         help="strokes as in a preview whose short side has N pixels, with the paintings looked at at that size, too, "
-        "whatever the result's size: a smaller N means larger strokes (default: painted at the result's size, with "
-        "paintings looked at at their own, at most 384)",
+        "whatever the result's size: a smaller N means larger strokes (default: painted at the result's size, and "
+        "paintings looked at at about that, from 256 to 512, but never enlarged)",
     )
 
 

@@ -33,12 +33,12 @@ class Fields(TypedDict, total=False):
     alpha: float
     alpha_map: image.Source | None
     gradient: str | None
-    alpha_blend: AlphaBlend
     weights: Sequence[float] | None
     mask: image.Source | Sequence[image.Source] | None
     preserve_color: PreserveColor | None
     size: Size | None
     style_size: int | None
+    alpha_blend: AlphaBlend
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,6 @@ class Controls:
         size stays, and so are places where the map, the gradient or the masks leave no style; see ``alpha_blend``.
       alpha_map: a grey picture of the degree of style, white = 1, stretched to the result's size; multiplies ``alpha``.
       gradient: the same from a line of text such as ``"left:0,right:1"``, see `parse_gradient`; multiplies both.
-      alpha_blend: what happens where the degree w of style, all styles together, is small. ``"photo"``: the result is
-        ``a(w) painted(w) + (1 - a(w)) photo`` at every pixel, ``a = t (2 - t)`` with ``t = min(1, 2 w)``, see
-        `jaxstyle.painting.finish`. ``"features"``: ``painted(w)`` alone, the paper's degree of style (of AdaIN Eq. 14),
-        which mixes features: 0 is then the photo as the network redraws it.
       weights: one number per style, not negative; only their ratios count.
       mask: one grey picture per style, white where the style goes, stretched to the result's size. Soft masks mix; see
         `jaxstyle.controls.degree.mix`. A place that no mask covers keeps the content: a mask says where its style goes,
@@ -66,20 +62,24 @@ class Controls:
       style_size: the size of the strokes, independent of the size of the result: the picture is painted as in a
         preview whose short side has this many pixels, which is also the short side at which the styles are looked at.
         Smaller means larger strokes. A style whose own short side is shorter is enlarged then, since that was asked
-        for. By default the picture is painted at the size of the result, the styles are looked at at their own size but
-        at 384 pixels at most, never enlarged, and strokes have about the same size in pixels whatever the result's
-        size. See `jaxstyle.stylize`.
+        for. By default the picture is painted at the size of the result, the styles are looked at at about the same
+        size, from 256 to 512 pixels, and never enlarged (`jaxstyle.painting.picture.style_side`); strokes then have
+        about the same size in pixels whatever the result's size. See `jaxstyle.stylize`.
+      alpha_blend: what happens where the degree w of style, all styles together, is small. ``"photo"``: the result is
+        ``a(w) painted(w) + (1 - a(w)) photo`` at every pixel, ``a = t (2 - t)`` with ``t = min(1, 2 w)``, see
+        `jaxstyle.painting.finish`. ``"features"``: ``painted(w)`` alone, the paper's degree of style (of AdaIN Eq. 14),
+        which mixes features: 0 is then the photo as the network redraws it.
     """
 
     alpha: float = 1.0
     alpha_map: image.Source | None = None
     gradient: str | None = None
-    alpha_blend: AlphaBlend = "photo"
     weights: tuple[float, ...] | None = None
     mask: tuple[image.Source, ...] | None = None
     preserve_color: PreserveColor | None = None
     size: Size | None = None
     style_size: int | None = None
+    alpha_blend: AlphaBlend = "photo"
 
     def __post_init__(self) -> None:
         """Brings lists to tuples; raises ValueError naming the field that is out of range."""

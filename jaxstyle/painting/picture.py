@@ -28,8 +28,11 @@ from jaxstyle.painting.plan import bucket, chosen_tile, fits, mirrored, plan_til
 from jaxstyle.painting.shares import Shares
 from jaxstyle.painting.stroke_size import Shelf
 
-STYLE_SIZE = 384
-"""The longest short side, in pixels, at which a style picture is looked at where `Controls.style_size` is not given."""
+STYLE_SIZE, SMALLEST_STYLE_SIZE = 512, 256
+"""The longest short side, in pixels, at which a style picture is looked at where `Controls.style_size` is not given;
+and what is looked at for small contents, if the style picture has it."""
+
+_STYLE_STEP = 64  # so that contents of many sizes share few encoded styles
 
 OUT_OF_MEMORY = "the device is out of memory; a smaller size needs less"
 """What is said where a picture does not fit in memory after all."""
@@ -123,36 +126,47 @@ def recolours(controls: Controls) -> bool:
     return controls.preserve_color in RECOLOUR
 
 
-def look_size(shape: tuple[int, ...], controls: Controls) -> int:
-    """The short side, in pixels, at which a style picture is looked at: the one rule for all front doors.
+def style_side(controls: Controls, extent: tuple[int, ...]) -> int:
+    """The short side, in pixels, at which styles are looked at: the one rule for all front doors.
 
-    Its own, at most `STYLE_SIZE`: a picture is never enlarged, which would blur it, and take the blur for its style.
-    Where ``style_size`` is given, that, whatever the picture's own: who asks for a size gets it, and the strokes of a
-    smaller picture become as large as asked for. The content has no say, so that an encoded style serves any content.
+    That of the result, to the nearest multiple of 64, at least `SMALLEST_STYLE_SIZE` and at most `STYLE_SIZE`. A style
+    picture whose own is shorter is looked at as it is (`style_pixels`): enlarged it would be blurred, and the blur
+    taken for its style. Where ``style_size`` is given, that, whatever the style's own and the result's: who asks for a
+    size gets it.
 
     Args:
-      shape: of the style picture; begins with height and width.
       controls: ``style_size`` is looked at.
+      extent: of the result; begins with height and width.
     """
-    return controls.style_size or min(STYLE_SIZE, *shape[:2])
+    if controls.style_size is not None:
+        return controls.style_size
+    nearest = (min(extent[:2]) + _STYLE_STEP // 2) // _STYLE_STEP * _STYLE_STEP
+    return min(max(nearest, SMALLEST_STYLE_SIZE), STYLE_SIZE)
 
 
-def style_pixels(pixels: np.ndarray, controls: Controls) -> np.ndarray:
-    """A style picture (H, W, 3) at the size at which it is looked at, see `look_size`."""
-    return image.resize_short_side(pixels, look_size(pixels.shape, controls))
+def style_pixels(pixels: np.ndarray, controls: Controls, side: int) -> np.ndarray:
+    """A style picture (H, W, 3) as it is looked at.
+
+    Args:
+      pixels: in any size.
+      controls: ``style_size`` is looked at: only where it is given are pictures enlarged.
+      side: see `style_side`.
+    """
+    return image.resize_short_side(pixels, side if controls.style_size else min(side, *pixels.shape[:2]))
 
 
 def encode_styles(
-    looks: Sequence[image.Picture], controls: Controls, loaded: Loaded, content: np.ndarray | None = None
+    looks: Sequence[image.Picture], controls: Controls, loaded: Loaded, side: int, content: np.ndarray | None = None
 ) -> Style:
-    """All the styles, each encoded at its `look_size`.
+    """All the styles, encoded as they are looked at.
 
     Args:
       looks: the style pictures.
       controls: ``style_size`` and ``preserve_color`` are looked at.
       loaded: the model.
+      side: the short side at which they are looked at, see `style_side`.
       content: pixels (..., 3) whose colours the styles take on; needed where ``preserve_color`` is ``"match"`` or
-        ``"histogram"``. Otherwise what is returned serves any content.
+        ``"histogram"``. Otherwise what is returned serves any content for which ``side`` is the same.
 
     Returns:
       The method's style, all leaves with a first axis of ``len(looks)``.
@@ -164,7 +178,7 @@ def encode_styles(
     recolour = RECOLOUR.get(controls.preserve_color or "")
     encoded = []
     for look in looks:
-        pixels = style_pixels(look.pixels, controls)
+        pixels = style_pixels(look.pixels, controls, side)
         if recolour is not None and content is not None:
             pixels = recolour(pixels, content)
         encoded.append(_encode_style(loaded, pixels))
@@ -208,8 +222,8 @@ def render(
       controls: checked by `check`.
       maps: what `jaxstyle.controls.degree.read_maps` made of them.
       loaded: the model.
-      style: what `encode_styles` returned for the same styles and controls, if it is there already; of no use where
-        the styles take on the content's colours.
+      style: what `encode_styles` returned for the same styles, controls and `style_side`, if it is there already; of no
+        use where the styles take on the content's colours.
 
     Returns:
       The result, with the content's transparency, bit depth and EXIF data, and notices about the maps.
@@ -221,7 +235,7 @@ def render(
         opacity = None if opacity is None else image.resize(opacity, (height, width))
     if style is None or recolours(controls):
         visible = pixels if opacity is None or not opacity.any() else pixels[opacity > 0]
-        style = encode_styles(looks, controls, loaded, visible)
+        style = encode_styles(looks, controls, loaded, style_side(controls, (height, width)), visible)
     with Shelf() as shelf:
         bands = list(paint_source(ArraySource(pixels), style, controls, maps, loaded, shelf=shelf))
     result = bands[0] if len(bands) == 1 else np.concatenate(bands)
