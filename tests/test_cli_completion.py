@@ -36,7 +36,7 @@ bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash
     ("words", "expected"),
     [
         (["sty"], {"stylize", "stylize-dataset"}),
-        (["stylize", "--alpha"], {"--alpha", "--alpha-map"}),
+        (["stylize", "--alpha"], {"--alpha", "--alpha-blend", "--alpha-map"}),
         (["stylize", "ph"], {"photo.jpg", "phones"}),
         (["stylize", "photo.jpg", "--style", "phones/"], {"phones/painting.jpg"}),
         (["stylize", "photo.jpg", "--style", "one.jpg", "phones/p"], {"phones/painting.jpg"}),

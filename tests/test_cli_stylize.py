@@ -106,7 +106,7 @@ def test_stylize_with_all_controls(pictures, capsys):
     image.write("left.png", np.repeat(np.float32([[1, 0]]), 13, axis=1))
     image.write("white.png", np.ones((19, 26), np.float32))
     flags = "--alpha 0.9 --alpha-map left.png --gradient center:1,edge:0.5 --weights 2,1 --mask left.png white.png"
-    flags += " --preserve-color histogram --size 26x19 --weights-file adain_vgg16"
+    flags += " --alpha-blend features --preserve-color histogram --size 26x19 --weights-file adain_vgg16"
     assert main.main([*STYLIZE, "--style", "photo.png", "-o", "out.png", "--json", *flags.split()]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
@@ -119,6 +119,7 @@ def test_stylize_with_all_controls(pictures, capsys):
         "preserve_color": "histogram",
         "size": [26, 19],
         "style_size": 19,
+        "alpha_blend": "features",
     }
     assert "jaxstyle: mask 1: 26 x 1 is stretched to 26 x 19\n" in captured.err
 
@@ -145,8 +146,9 @@ def test_every_flag_of_stylize_arrives(pictures, monkeypatch):
     monkeypatch.setattr(jaxstyle, "stylize_file", take)
     monkeypatch.setattr(batch, "stylize_folder", take)
     how = "--alpha 0.5 --alpha-map m.png --gradient left:0,right:1 --weights 2,1 --mask a.png b.png --size 9x8"
-    how += " --preserve-color match --style-size 7"
-    expected = jaxstyle.Controls(0.5, "m.png", "left:0,right:1", (2, 1), ("a.png", "b.png"), "match", (9, 8), 7)
+    how += " --preserve-color match --style-size 7 --alpha-blend features"
+    masks = ("a.png", "b.png")
+    expected = jaxstyle.Controls(0.5, "m.png", "left:0,right:1", (2, 1), masks, "match", (9, 8), 7, "features")
     more = "--weights-file w --format png --max-pixels 99 --tile 64 --scratch s --overwrite"
     options = {"weights_file": "w", "format": "png", "max_pixels": 99, "tile": 64, "scratch": "s", "overwrite": True}
     for extra in ("", "--pair random --seed 3 --recursive"):
@@ -179,7 +181,7 @@ def folders(pictures, monkeypatch):
         return image.Picture(picture.pixels / 2 + style / 2)
 
     monkeypatch.setattr(workers, "render", render)
-    monkeypatch.setattr(workers, "encode_styles", lambda looks, controls, model: np.float32(looks[0].pixels.mean()))
+    monkeypatch.setattr(workers, "encode_styles", lambda looks, *_: np.float32(looks[0].pixels.mean()))
     monkeypatch.setattr(batch, "load_model", lambda name: methods.loaded(adain.Model({}, {})))
     return pictures
 

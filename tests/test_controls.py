@@ -20,6 +20,7 @@ def test_controls_go_through_json_and_are_hashable():
         preserve_color="match",
         size=[640, 480],
         style_size=256,
+        alpha_blend="features",
     )
     record = json.loads(json.dumps(controls.as_dict()))
     assert Controls(**record) == controls and hash(Controls(**record)) == hash(controls)
@@ -56,6 +57,8 @@ def test_fields_are_those_of_controls():
         ({"gradient": "left:0,right:2"}, "gradient: expected values in [0, 1], got right:2"),
         ({"gradient": "left:0,right:x"}, "gradient: expected a number after right:, got 'x'"),
         ({"gradient": "left:0,right:nan"}, "gradient: expected a number after right:"),
+        ({"alpha_blend": "paper"}, "alpha_blend: expected photo or features, got 'paper'"),
+        ({"alpha_blend": None}, "alpha_blend: expected photo or features, got None"),
         ({"weights": (0, 0)}, "weights: expected numbers of at least 0, not all of them 0"),
         ({"weights": (1, -1)}, "weights: expected numbers of at least 0"),
         ({"weights": (1, float("inf"))}, "weights: expected numbers"),

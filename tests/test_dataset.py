@@ -50,7 +50,7 @@ def folder(tmp_path, monkeypatch):
     for i in range(5):
         noise(f"styles/{'ab'[i % 2]}/s{i}.png")
     monkeypatch.setattr(workers, "render", render)
-    monkeypatch.setattr(workers, "encode_styles", lambda looks, controls, model: np.float32(looks[0].pixels.mean()))
+    monkeypatch.setattr(workers, "encode_styles", lambda looks, *_: np.float32(looks[0].pixels.mean()))
     monkeypatch.setattr(
         batch, "load_model", lambda name: methods.loaded(adain.Model({}, {"place": jax.numpy.zeros(1)}))
     )
@@ -302,7 +302,7 @@ def render(picture, looks, controls, maps, model, *, style=None):
     return image.Picture(picture.pixels / 2 + style / 2)
 
 workers.render = render
-workers.encode_styles = lambda looks, controls, model: np.float32(looks[0].pixels.mean())
+workers.encode_styles = lambda looks, *_: np.float32(looks[0].pixels.mean())
 folder.load_model = lambda name: methods.loaded(adain.Model({}, {}))
 sys.exit(main.main(["stylize-dataset", "in", *sys.argv[1:], "--styles", "styles", "--copy-other", "--json"]))
 """

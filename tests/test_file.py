@@ -85,8 +85,7 @@ def negative(monkeypatch):
 def both(model, chosen, count=1, output="out.png", **options):
     """(file that `paint_file` wrote, what it reported, the picture done as a whole)."""
     check(chosen, count)
-    encode = functools.partial(encode_styles, looks(count), chosen, model)
-    style = encode if chosen.preserve_color in ("match", "histogram") else encode()
+    style = functools.partial(encode_styles, looks(count), chosen, model)
     done = paint_file("photo.png", style, output, chosen, loaded=model, limits=TILES, **options)
     whole = render(image.read("photo.png"), looks(count), chosen, read_maps(chosen), model)
     return image.read(output), done, whole
@@ -134,7 +133,7 @@ def test_streamed_tiff_to_a_pyramid(files, model):
     tifffile = pytest.importorskip("tifffile")
     pixels = (rough() * 255).astype(np.uint8)
     tifffile.imwrite("photo.tif", pixels, photometric="rgb", tile=(32, 48), compression="zlib")
-    style = encode_styles(looks(), Controls(), model)
+    style = encode_styles(looks(), Controls(), model, 512)
     paint_file("photo.tif", style, "out.dzi", Controls(), loaded=model, limits=Limits(tile=TILE, scratch=files))
     expected = render(image.read(pixels), looks(), Controls(), read_maps(Controls()), model).pixels
     found = image.read(files / "out_files" / "7" / "0_0.jpg").pixels

@@ -51,16 +51,16 @@ def stylize(output, **options):
 @contextlib.contextmanager
 def stopped(count=99, error=None):
     """Makes an error come instead of the band after so many; gives the first rows of those asked for."""
-    tops, keep_colors = [], bands.keep_colors
+    tops, finish = [], bands.finish
 
     def finished(band, top, *rest):
         tops.append(top)
         if len(tops) > count:
             raise error
-        return keep_colors(band, top, *rest)
+        return finish(band, top, *rest)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(bands, "keep_colors", finished)
+        patched.setattr(bands, "finish", finished)
         yield tops
 
 
@@ -101,7 +101,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(files, name):
 @pytest.mark.parametrize(
     "options",
     [
-        {"preserve_color": "luminance"},
+        {"preserve_color": "luminance", "alpha": 0.2},
         {"preserve_color": "match", "gradient": "left:0,right:1"},
         {"alpha_map": "ramp.png", "size": 53},
         {"style_size": 45},  # the size of the picture: painted once
@@ -198,8 +198,8 @@ from jaxstyle.painting import bands
 from tests import recolour
 
 methods.METHODS["recolour"] = recolour.METHOD
-keep_colors = bands.keep_colors
-bands.keep_colors = lambda band, top, *rest: keep_colors(band, top, *rest) if top < 32 else time.sleep(600)
+finish = bands.finish
+bands.finish = lambda band, top, *rest: finish(band, top, *rest) if top < 32 else time.sleep(600)
 {call}(*sys.argv[1:], weights_file="model.safetensors", tile=16)
 """
 
@@ -273,6 +273,8 @@ def test_another_request_does_not_take_over(files):
     words = r"^a\.png\.jaxstyle-part: holds a picture begun with {}; give the command that began it, or give overwrite"
     with pytest.raises(UnfinishedError, match=words.format(r"alpha = 0\.5, not 1\.0")):
         stylize("a.png")
+    with pytest.raises(UnfinishedError, match=words.format('alpha_blend = "photo", not "features"')):
+        stylize("a.png", alpha=0.5, alpha_blend="features")
     with pytest.raises(UnfinishedError, match=words.format("tile = 16, not 32")):
         stylize("a.png", alpha=0.5, tile=32)
     with pytest.raises(UnfinishedError, match=words.format("style = .*")):

@@ -57,7 +57,7 @@ class Cheap:
         self.rendered, self.encoded, self.devices = [], 0, set()
         self.before = lambda picture: None
 
-    def encode_styles(self, looks, controls, model, content=None):
+    def encode_styles(self, looks, controls, model, side=512, content=None):
         self.encoded += 1
         return np.mean([look.pixels.mean() for look in looks], dtype=np.float32)
 
@@ -623,7 +623,7 @@ def render(picture, looks, controls, maps, model, *, style=None):
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore it
 workers.render = render
-workers.encode_styles = lambda looks, controls, model: np.float32(looks[0].pixels.mean())
+workers.encode_styles = lambda looks, *_: np.float32(looks[0].pixels.mean())
 folder.load_model = lambda name: methods.loaded(adain.Model({}, {}))
 print("ready", flush=True)
 try:

@@ -1,6 +1,7 @@
 """What every method promises, tested on every entry of METHODS, and on one that a single module of the tests adds."""
 
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +9,17 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import image, methods, weights
+from jaxstyle import Controls, image, methods, stylize_file, weights
 from jaxstyle.cli.main import main
+from jaxstyle.controls.degree import Maps
 from jaxstyle.image.windows import ArraySource
 from jaxstyle.methods.interface import Window, inside, reach
+from jaxstyle.painting.finish import painted_part
 from jaxstyle.painting.paint import Job, _whole, paint
-from jaxstyle.painting.picture import _encode_style, default_model, load_model
+from jaxstyle.painting.picture import _encode_style, default_model, load_model, paint_source
 from jaxstyle.painting.plan import Plan, plan_tiles, plan_whole
 from jaxstyle.painting.shares import Shares
+from jaxstyle.painting.stroke_size import Shelf
 from tests import recolour
 
 KINDS = [*methods.METHODS, "recolour"]
@@ -343,6 +347,84 @@ def test_every_verb_serves_it(files, loaded, capsys):
     assert image.read("many/a/0_stylized_1.png").pixels.shape == (45, 61, 3)
     transform = jaxstyle.StyleTransform("paintings", size=(24, 24), weights_file=files)
     assert transform((photo(45, 61) * 255).astype(np.uint8), 3).shape == (24, 24, 3)
+
+
+def levels(file, deep=False):
+    """Its samples, as they are in the file."""
+    return np.rint(image.read(file).pixels * (65535 if deep else 255)).astype(np.int32)
+
+
+@heavy
+def test_alpha_0_is_the_photo(files, loaded):
+    """To the last bit, by every way from file to file."""
+    with_model = {"weights_file": files, "alpha": 0.0, "style_size": 40}
+    image.write("deep.png", photo(45, 61), bits=16)
+    tile = 3 * loaded.needs.stride
+    for source, deep in (("photos/a/0.png", False), ("deep.png", True)):
+        for number, options in enumerate(
+            ({}, {"preserve_color": "luminance"}, {"preserve_color": "match"}, {"style_size": 30}, {"style_size": 70})
+        ):
+            for name, more in (("whole", {}), ("tiles", {"tile": tile})):
+                if more and not loaded.needs.windowed:
+                    continue
+                output = f"{name}{number}.png"
+                stylize_file(source, "paintings/0.png", output, overwrite=True, **{**with_model, **options, **more})
+                np.testing.assert_array_equal(levels(output, deep), levels(source, deep), err_msg=f"{output} {options}")
+    jaxstyle.stylize_folder("photos/a", "paintings/0.png", "many", **with_model)
+    jaxstyle.stylize_dataset("photos", "set", "paintings", **with_model)
+    transform = jaxstyle.StyleTransform("paintings", alpha=0.0, weights_file=files)
+    for number in range(2):
+        expected = levels(f"photos/a/{number}.png")
+        (kept,) = Path("many").glob(f"{number}_*.png")
+        (in_set,) = Path("set/a").glob(f"{number}*.png")
+        for file in (kept, in_set):
+            np.testing.assert_array_equal(levels(file), expected)
+        np.testing.assert_array_equal(transform(expected.astype(np.uint8), number), expected)
+
+
+@heavy
+def test_where_no_style_is_the_photo_stays(files, loaded):
+    """Zeros of a map, the beginning of a gradient, places that no mask covers: to the last bit, in tiles as well."""
+    content, zero = levels("photos/a/0.png"), np.zeros((45, 61), bool)
+    zero[:, :31], ramp = True, np.float32(np.clip(np.arange(61) - 30, 0, 30) / 30)
+    image.write("map.png", np.tile(ramp, (45, 1)))
+    image.write("left.png", np.float32(np.tile(np.arange(61) > 30, (45, 1))))
+    cases = [{"alpha_map": "map.png"}, {"mask": "left.png"}, {"mask": "map.png", "alpha": 0.75}]
+    if loaded.needs.mixes:
+        cases.append({"mask": ("left.png", "map.png"), "weights": (1, 2)})
+    for number, fields in enumerate(cases):
+        styles = ["paintings/0.png", "paintings/1.png"][: len(np.atleast_1d(fields.get("mask", "one")))]
+        found = []
+        for tile in (None, 3 * loaded.needs.stride) if loaded.needs.windowed else (None,):
+            output = f"{number}-{tile}.png"
+            stylize_file("photos/a/0.png", styles, output, weights_file=files, style_size=45, tile=tile, **fields)
+            found.append(levels(output))
+            np.testing.assert_array_equal(found[-1][zero], content[zero], err_msg=str(fields))
+            assert np.abs(found[-1] - content)[~zero].max() > 3
+        assert np.abs(found[0] - found[-1]).max() <= 1
+
+
+def test_from_the_photo_to_the_painting_there_is_no_jump(loaded, styles):
+    """The result is the formula of what features alone give, and full degrees are as they always were."""
+    content = photo(40, 56)
+
+    def made(alpha, blend="photo"):
+        controls = Controls(alpha=alpha, alpha_blend=blend)
+        with Shelf() as shelf:
+            bands = paint_source(ArraySource(content), styles[0], controls, Maps(), loaded, shelf=shelf)
+            return np.concatenate(list(bands))
+
+    degrees = np.linspace(0, 1, 21, dtype=np.float32).tolist()
+    found, features = (np.stack([made(alpha, blend) for alpha in degrees]) for blend in ("photo", "features"))
+    part = painted_part(np.float32(degrees))[:, None, None, None]
+    close(found, part * features + (1 - part) * content, 1e-6)
+    np.testing.assert_array_equal(found[0], content)
+    np.testing.assert_array_equal(found[10:], features[10:])
+    close(features[-1], painted(loaded, styles[0], content), 1e-6)
+    steps = np.sqrt(np.square(np.diff(found, axis=0)).mean((1, 2, 3)))
+    assert steps.max() < 4 * np.sqrt(np.square(features[-1] - content).mean()) / len(steps)
+    away = np.sqrt(np.square(found - content).mean((1, 2, 3)))
+    assert (np.diff(away[:11]) > 0).all()
 
 
 def test_what_differs_is_the_method_alone(files, loaded):

@@ -5,13 +5,22 @@ import numpy as np
 import PIL.Image
 import pytest
 
+import jaxstyle
 from jaxstyle import Controls, image
 from jaxstyle.controls import colors
 from jaxstyle.controls.degree import Maps, read_maps
 from jaxstyle.image.windows import ArraySource
 from jaxstyle.methods import adain
 from jaxstyle.painting import picture
-from jaxstyle.painting.picture import default_model, encode_styles, paint_source, render, stylize
+from jaxstyle.painting.picture import (
+    default_model,
+    encode_styles,
+    paint_source,
+    render,
+    style_pixels,
+    style_side,
+    stylize,
+)
 from jaxstyle.painting.stroke_size import Shelf
 
 RNG = np.random.default_rng(0)
@@ -91,6 +100,73 @@ def test_a_control_that_does_not_exist_is_no_control(photo, painting):
 def test_no_style(photo):
     with pytest.raises(ValueError, match="style: expected at least one picture"):
         stylize(photo, [])
+
+
+# ---- the size at which styles are looked at ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("extent", "asked", "expected"),
+    [
+        ((1, 7, 3), None, 256),
+        ((256, 300), None, 256),
+        ((287, 900, 3), None, 256),
+        ((900, 288, 3), None, 320),
+        ((400, 400), None, 384),
+        ((512, 512, 3), None, 512),
+        ((3000, 4000), None, 512),
+        ((3000, 4000), 1000, 1000),
+        ((3000, 4000), 100, 100),
+    ],
+)
+def test_styles_are_looked_at_at_about_the_size_of_the_result(extent, asked, expected):
+    assert style_side(Controls(style_size=asked), extent) == expected
+
+
+def test_a_style_is_never_enlarged_unless_asked_for(photo):
+    """The method gets the pixels of a small one themselves, and a second look finds nothing to do."""
+    small, large = RNG.random((20, 33, 3), np.float32), smooth(303, 404)
+    np.testing.assert_array_equal(style_pixels(small, Controls(), 256), small)
+    assert style_pixels(small, Controls(style_size=40), 40).shape == (40, 66, 3)
+    seen = style_pixels(large, Controls(), 256)
+    assert min(seen.shape[:2]) == 256
+    np.testing.assert_array_equal(style_pixels(seen, Controls(), 256), seen)
+    found = np.asarray(stylize(photo, small), np.float32) / 255
+    expected = adain.stylize(default_model().model, image.read(photo).pixels, small)
+    np.testing.assert_allclose(found, np.asarray(expected), atol=0.51 / 255)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("own", "seen"), [((19, 26), (19, 19)), ((350, 360), (256, 320))])
+def test_every_front_door_looks_at_a_style_in_the_same_way(own, seen, tmp_path):
+    """Never larger than it is, and as large as each photo asks for."""
+    painting, photos = tmp_path / "painting.png", tmp_path / "photos"
+    image.write(painting, RNG.random((*own, 3), np.float32))
+    photos.mkdir()
+    expected = {}
+    for name, (height, width), side in zip("ab", ((40, 50), (320, 330)), seen, strict=True):
+        image.write(photos / f"{name}.png", smooth(height, width))
+        look = image.resize_short_side(image.read(painting).pixels, side)
+        found = adain.stylize(default_model().model, image.read(photos / f"{name}.png").pixels, look)
+        expected[name] = np.asarray(found, np.float32) * 255
+
+    def same(name, found):
+        assert np.abs(np.asarray(found, np.float32) - expected[name]).max() < 1.5
+
+    jaxstyle.stylize_folder(photos, painting, tmp_path / "folder")
+    jaxstyle.stylize_dataset(photos, tmp_path / "set", painting)
+    transform = jaxstyle.StyleTransform([painting])
+    for name in "ab":
+        photo = photos / f"{name}.png"
+        same(name, stylize(photo, painting))
+        jaxstyle.stylize_file(photo, painting, tmp_path / "file.png", overwrite=True)
+        jaxstyle.stylize_file(photo, painting, tmp_path / "tiles.png", tile=256, overwrite=True)
+        written = [*tmp_path.glob("*/*.png"), tmp_path / "file.png", tmp_path / "tiles.png"]
+        written = [file for file in written if file.parent != photos and file.stem[0] in f"{name}ft"]
+        assert len(written) == 4
+        for file in written:
+            same(name, image.read(file).pixels * 255)
+        same(name, transform(PIL.Image.open(photo), 0))
 
 
 # ---- controls ----------------------------------------------------------------------------------------------
@@ -220,7 +296,7 @@ def test_encoded_styles_serve_many_contents(operation_by_operation):
     looks, model = [image.Picture(x) for x in LOOKS], default_model()
     for fields in ({}, {"preserve_color": "match"}):
         chosen = Controls(style_size=HEIGHT, **fields)
-        style = encode_styles(looks, chosen, model)
+        style = encode_styles(looks, chosen, model, HEIGHT)
         found = render(image.Picture(PHOTO), looks, chosen, Maps(), model, style=style).pixels
         np.testing.assert_array_equal(found, rendered(LOOKS, **fields))
 
@@ -245,7 +321,7 @@ def test_style_size_keeps_the_look_at_another_size():
         return np.abs(found - image.resize(image.resize(found, (HEIGHT, WIDTH)), found.shape[:2])).mean()
 
     assert distance(large) < 0.1 * distance(other)
-    look = encode_styles([image.Picture(LOOKS[0])], Controls(style_size=HEIGHT), default_model())
+    look = encode_styles([image.Picture(LOOKS[0])], Controls(style_size=HEIGHT), default_model(), HEIGHT)
     with Shelf() as shelf:
         bands = paint_source(ArraySource(content), look, Controls(), Maps(), default_model(), shelf=shelf)
         painted_large = np.concatenate(list(bands))

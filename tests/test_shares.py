@@ -42,6 +42,17 @@ def test_a_window_is_a_part_of_the_whole():
         np.testing.assert_allclose(found.window(top, left, height, width), part, atol=1e-6)
 
 
+def test_the_total_is_that_of_pixels():
+    rng = np.random.default_rng(0)
+    alpha, parts = rng.random((15, 21), np.float32), rng.random((15, 21, 2), np.float32) / 2
+    found = Shares(alpha, parts, (15, 21), 8).total(3, 7, 2, 20)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, (alpha * parts.sum(-1))[3:7, 2:20], atol=1e-6)
+    found = Shares(0.5, parts, (15, 21), 8).total(3, 7, 2, 20)
+    np.testing.assert_allclose(found, 0.5 * parts.sum(-1)[3:7, 2:20], atol=1e-6)
+    assert Shares(0.5, np.array([0.5, 0.25]), (15, 21), 8).total(0, 15, 0, 21).tolist() == [[0.375]]  # of all pixels
+
+
 @pytest.mark.parametrize(
     ("alpha", "parts", "message"),
     [

@@ -33,7 +33,7 @@ def painted(monkeypatch):
     """Instead of the method: the mean of the photo's and the style's colour. Gives the calls."""
     calls = []
 
-    def encode_styles(looks, controls, model, content=None):
+    def encode_styles(looks, controls, model, side, content=None):
         calls.append(("encode", float(looks[0].pixels.mean() * 255)))
         return looks[0].pixels.mean()
 

@@ -30,7 +30,7 @@ class Cheap:
     def __init__(self):
         self.encoded = 0
 
-    def encode_styles(self, looks, controls, model):
+    def encode_styles(self, looks, controls, model, side):
         self.encoded += 1
         return np.float32(looks[0].pixels.mean())
 

@@ -123,7 +123,7 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True) -> None
         type=degree,
         default=1.0,
         metavar="A",
-        help="degree of style: 0 the photo as the method draws it, 1 full style (default: 1)",
+        help="degree of style: 0 the photo itself, 1 full style (default: 1)",
     )
     group.add_argument(
         "--alpha-map",
@@ -135,6 +135,13 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True) -> None
         metavar="SPEC",
         help="degree of style that changes over the picture: left:0,right:1, or top-left:0,bottom-right:1, or all four "
         "corners, or center:1,edge:0 (times --alpha)",
+    )
+    group.add_argument(
+        "--alpha-blend",
+        choices=("photo", "features"),
+        default="photo",
+        help="where the degree of style is below 0.5: photo mixes the photo in, until at 0 it is all; features is the "
+        "paper's way, in which 0 is the photo as the network redraws it (default: photo)",
     )
     if mixed:
         group.add_argument(
@@ -166,8 +173,9 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True) -> None
         "--style-size",
         type=count,
         metavar="N",
-        help="strokes as in a preview whose short side has N pixels, whatever the result's size: a smaller N means "
-        "larger strokes (default: painted at the result's size)",
+        help="strokes as in a preview whose short side has N pixels, with the paintings looked at at that size, too, "
+        "whatever the result's size: a smaller N means larger strokes (default: painted at the result's size, and "
+        "paintings looked at at about that, from 256 to 512, but never enlarged)",
     )
 
 

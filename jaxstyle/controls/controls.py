@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxstyle import image
 
+AlphaBlend = Literal["photo", "features"]
 PreserveColor = Literal["match", "histogram", "luminance"]
 Size = int | tuple[int, int]
 
@@ -37,6 +38,7 @@ class Fields(TypedDict, total=False):
     preserve_color: PreserveColor | None
     size: Size | None
     style_size: int | None
+    alpha_blend: AlphaBlend
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Controls:
     Hashable and comparable where its pictures are paths; ``Controls(**controls.as_dict())`` is ``controls`` then.
 
     Attributes:
-      alpha: degree of style in [0, 1]; 0 = content, 1 = full style.
+      alpha: degree of style in [0, 1]; 0 = content, 1 = full style. 0 is the photo itself, to the last bit where its
+        size stays, and so are places where the map, the gradient or the masks leave no style; see ``alpha_blend``.
       alpha_map: a grey picture of the degree of style, white = 1, stretched to the result's size; multiplies ``alpha``.
       gradient: the same from a line of text such as ``"left:0,right:1"``, see `parse_gradient`; multiplies both.
       weights: one number per style, not negative; only their ratios count.
@@ -58,8 +61,14 @@ class Controls:
       size: of the result: the short side in pixels, or ``(width, height)``; by default the content's own.
       style_size: the size of the strokes, independent of the size of the result: the picture is painted as in a
         preview whose short side has this many pixels, which is also the short side at which the styles are looked at.
-        Smaller means larger strokes. By default it is painted at the size of the result with the styles looked at at
-        512 pixels, and strokes have about the same size in pixels whatever that size. See `jaxstyle.stylize`.
+        Smaller means larger strokes. A style whose own short side is shorter is enlarged then, since that was asked
+        for. By default the picture is painted at the size of the result, the styles are looked at at about the same
+        size, from 256 to 512 pixels, and never enlarged (`jaxstyle.painting.picture.style_side`); strokes then have
+        about the same size in pixels whatever the result's size. See `jaxstyle.stylize`.
+      alpha_blend: what happens where the degree w of style, all styles together, is small. ``"photo"``: the result is
+        ``a(w) painted(w) + (1 - a(w)) photo`` at every pixel, ``a = t (2 - t)`` with ``t = min(1, 2 w)``, see
+        `jaxstyle.painting.finish`. ``"features"``: ``painted(w)`` alone, the paper's degree of style (of AdaIN Eq. 14),
+        which mixes features: 0 is then the photo as the network redraws it.
     """
 
     alpha: float = 1.0
@@ -70,6 +79,7 @@ class Controls:
     preserve_color: PreserveColor | None = None
     size: Size | None = None
     style_size: int | None = None
+    alpha_blend: AlphaBlend = "photo"
 
     def __post_init__(self) -> None:
         """Brings lists to tuples; raises ValueError naming the field that is out of range."""
@@ -86,6 +96,9 @@ class Controls:
         if self.mask is not None:
             several = self.mask if isinstance(self.mask, list | tuple) else (self.mask,)
             keep(self, "mask", tuple(_path_or_picture(source) for source in several))
+        if self.alpha_blend not in get_args(AlphaBlend):
+            accepted = " or ".join(get_args(AlphaBlend))
+            raise ValueError(f"alpha_blend: expected {accepted}, got {self.alpha_blend!r}")
         if self.preserve_color not in (None, *get_args(PreserveColor)):
             accepted = ", ".join(get_args(PreserveColor))
             raise ValueError(f"preserve_color: expected one of {accepted}, got {self.preserve_color!r}")

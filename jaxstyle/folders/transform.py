@@ -22,7 +22,15 @@ from jaxstyle.folders import find, pairing
 from jaxstyle.image.encode import quantise
 from jaxstyle.methods.interface import Style
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
-from jaxstyle.painting.picture import encode_styles, kept_styles, load_model, recolours, render, shrink_style
+from jaxstyle.painting.picture import (
+    encode_styles,
+    kept_styles,
+    load_model,
+    recolours,
+    render,
+    style_pixels,
+    style_side,
+)
 
 Key = int | str | bytes | np.generic | np.ndarray | tuple[Any, ...]
 
@@ -101,7 +109,7 @@ class StyleTransform:
         self._range, self._seed, self._probability = (degrees[0], degrees[1]), pairing.checked_seed(seed), probability
         self._weights_file = os.path.abspath(weights_file) if os.path.exists(weights_file) else os.fspath(weights_file)
         self.styles = _listed(styles)
-        self._looks: Callable[[int], tuple[image.Picture, Style | None]] | None = None
+        self._looks: Callable[[int, int], tuple[image.Picture, Style | None]] | None = None
 
     def draw(self, key: Key) -> Draw | None:
         """What a key gets; None if its picture stays as it is.
@@ -175,15 +183,16 @@ class StyleTransform:
         if self._looks is None:
             self._looks = functools.lru_cache(min(KEPT, kept_styles(self._controls, loaded)))(self._encoded)
         controls = dataclasses.replace(self._controls, alpha=drawn.alpha)
-        look, style = self._looks(drawn.style)
+        side = style_side(controls, image.output_size(picture.pixels.shape, controls.size))
+        look, style = self._looks(drawn.style, side)
         return render(picture, [look], controls, read_maps(controls), loaded, style=style)
 
-    def _encoded(self, number: int) -> tuple[image.Picture, Style | None]:
-        """A style, as far as it can be got ready before there is a picture."""
+    def _encoded(self, number: int, side: int) -> tuple[image.Picture, Style | None]:
+        """A style as it is looked at, as far as it can be got ready before there is a picture."""
         look = image.read(self.styles[number])
         if recolours(self._controls):
-            return image.Picture(shrink_style(look.pixels, self._controls)), None
-        style = encode_styles([look], self._controls, load_model(self._weights_file))
+            return image.Picture(style_pixels(look.pixels, self._controls, side)), None
+        style = encode_styles([look], self._controls, load_model(self._weights_file), side)
         return image.Picture(look.pixels[:1, :1]), style  # the pixels are not looked at any more
 
 

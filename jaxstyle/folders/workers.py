@@ -26,10 +26,20 @@ from jaxstyle import image
 from jaxstyle.controls.degree import Maps
 from jaxstyle.folders.kept import Facts, written
 from jaxstyle.folders.pairing import Job
+from jaxstyle.image import ImageError
 from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting.file import check_result, paint_file, save, streams
 from jaxstyle.painting.options import Limits, Output
-from jaxstyle.painting.picture import OUT_OF_MEMORY, encode_styles, kept_styles, recolours, render, shrink_style
+from jaxstyle.painting.picture import (
+    OUT_OF_MEMORY,
+    STYLE_SIZE,
+    encode_styles,
+    kept_styles,
+    recolours,
+    render,
+    style_pixels,
+    style_side,
+)
 from jaxstyle.runtime import memory
 from jaxstyle.runtime.journal import Journal, Record
 
@@ -164,9 +174,12 @@ class Workers:
         Raises:
           ImageError: one of them cannot be read.
         """
-        keys = {(job.styles, id(job.controls)) for job in jobs}
-        if len(keys) == 1:
-            self._looks(keys.pop())
+        if len({(job.styles, id(job.controls)) for job in jobs}) == 1:
+            try:
+                side = self._side(jobs[0])
+            except ImageError:  # which is that photo's failure
+                side = jobs[0].controls.style_size or STYLE_SIZE
+            self._looks((jobs[0].styles, id(jobs[0].controls), side))
 
     def outcomes(self, jobs: Iterable[Job]) -> Generator[Failure | tuple[str, ...], None, None]:
         """Does the jobs; of each, as it is finished, why it failed, or its notices."""
@@ -197,7 +210,7 @@ class Workers:
         try:
             image.check_file(job.content)
             start, inputs = time.perf_counter(), self._facts.inputs(job)
-            looks, target = self._looks((job.styles, id(job.controls))), self._root / job.output
+            looks, target = self._looks((job.styles, id(job.controls), self._side(job))), self._root / job.output
             if self._in_tiles(job, target):
                 made = self._made_piecewise(job, looks, target)
             else:
@@ -239,7 +252,9 @@ class Workers:
 
     def _made_piecewise(self, job: Job, looks: _Looks, target: Path) -> _Made | None:
         """The result of a picture that is done in tiles, written; None if the run has been stopped."""
-        style = looks.encoded or functools.partial(encode_styles, looks.pictures, job.controls, self._loaded)
+        style = looks.encoded
+        if style is None:
+            style = functools.partial(encode_styles, looks.pictures, job.controls, self._loaded)
         with self._device() as (loaded, waited):
             with self._writing:
                 if self._stop.is_set():
@@ -318,15 +333,19 @@ class Workers:
     def _read_content(self, path: str) -> image.Picture:
         return image.read(path, max_pixels=self._limits.max_pixels)
 
-    def _read_styles(self, key: tuple[tuple[str, ...], int]) -> _Looks:
-        """Reads styles, and encodes them unless they take on the content's colours."""
-        paths, controls = key[0], self._controls[key[1]]
+    def _side(self, job: Job) -> int:
+        """The side at which the styles of a picture are looked at; of its file only the header is read."""
+        return style_side(job.controls, image.output_size(image.dimensions(job.content), job.controls.size))
+
+    def _read_styles(self, key: tuple[tuple[str, ...], int, int]) -> _Looks:
+        """Reads styles, and encodes them unless they take on the content's colours; the key ends with their side."""
+        paths, controls, side = key[0], self._controls[key[1]], key[2]
         for path in paths:
             image.check_file(path)
         pictures = [image.read(path, max_pixels=self._limits.max_pixels) for path in paths]
         notices = tuple(f"{path}: {note}" for path, look in zip(paths, pictures, strict=True) for note in look.notices)
         if self._recolour[key[1]]:
-            small = [shrink_style(look.pixels, controls) for look in pictures]
+            small = [style_pixels(look.pixels, controls, side) for look in pictures]
             return _Looks(tuple(image.Picture(pixels) for pixels in small), None, notices)
         with self._device() as (loaded, _):
-            return _Looks((), jax.device_get(encode_styles(pictures, controls, loaded)), notices)
+            return _Looks((), jax.device_get(encode_styles(pictures, controls, loaded, side)), notices)

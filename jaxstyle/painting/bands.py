@@ -22,9 +22,9 @@ from jaxstyle.controls.controls import Controls
 from jaxstyle.image.encode import quantise
 from jaxstyle.methods.interface import Loaded, Needs
 from jaxstyle.painting import unfinished
+from jaxstyle.painting.finish import finish
 from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.paint import Begun, Job, paint
-from jaxstyle.painting.picture import keep_colors
 from jaxstyle.painting.plan import Plan
 from jaxstyle.painting.unfinished import SUFFIX, Unfinished, digest
 
@@ -71,7 +71,7 @@ def painted(
     Args:
       loaded: the model.
       job: what is painted.
-      controls: ``preserve_color`` is looked at.
+      controls: ``alpha_blend`` and ``preserve_color`` are looked at.
       part: the bands that are done; the others are put there.
       scratch, progress: see `jaxstyle.painting.paint.paint`.
 
@@ -85,7 +85,7 @@ def painted(
         for number, (top, bottom) in enumerate(rows):
             samples = None if number in missing else part.read(number)
             if samples is None:
-                band = quantise(keep_colors(next(fresh), top, job.source, controls), part.dtype)
+                band = quantise(finish(next(fresh), top, job.source, job.shares, controls), part.dtype)
                 samples = np.pad(band, ((0, part.shape[0] - len(band)), (0, 0), (0, 0)))  # the last one may be shorter
                 part.write(number, samples)
             yield samples[: bottom - top]

@@ -46,14 +46,16 @@ from jaxstyle.painting.picture import (
     recolours,
     render,
     several,
+    style_side,
     too_many,
 )
 from jaxstyle.painting.plan import TileError, check_tile, chosen_tile, fits
 from jaxstyle.painting.stroke_size import Shelf
 from jaxstyle.runtime import memory
 
-StyleOf = Callable[[np.ndarray], Style]
-"""Makes the styles of pixels ``(n, 3)`` of the content, whose colours they take on."""
+StyleOf = Callable[[int, np.ndarray | None], Style]
+"""Makes the styles, of the side at which they are looked at, see `jaxstyle.painting.picture.style_side`, and of pixels
+``(n, 3)`` of the content where they take on its colours."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def stylize_file(
         style_of = functools.partial(encode_styles, looks, chosen, loaded)
         made = paint_file(
             photo,
-            style_of if recolours(chosen) else style_of(),
+            style_of,
             target,
             chosen,
             loaded=loaded,
@@ -296,8 +298,7 @@ def paint_file(
 
     Args:
       content: a picture file, its bytes, or ``"-"`` for standard input.
-      style: what `jaxstyle.painting.picture.encode_styles` returned; where the styles take on the colours of the
-        content, a function that makes it of pixels ``(n, 3)`` of the content.
+      style: what `jaxstyle.painting.picture.encode_styles` returned, or a function that makes it.
       output: PNG, TIFF (tiled; BigTIFF past 4 GB), DeepZoom (``.dzi``), or what else `jaxstyle.image.write` knows;
         ``"-"`` for standard output.
       controls: see `jaxstyle.Controls`.
@@ -331,7 +332,11 @@ def paint_file(
         maps = stack.enter_context(open_maps(controls, max_pixels=limits.max_pixels))
         check_result(output, picture, controls, saving)
         height, width = image.output_size(picture.pixels.shape, controls.size)
-        encoded = style(windows.sample(picture)) if callable(style) else style
+        if callable(style):
+            colours = windows.sample(picture) if recolours(controls) else None
+            encoded = style(style_side(controls, (height, width)), colours)
+        else:
+            encoded = style
         folder = limits.scratch or (tempfile.gettempdir() if to_standard else os.path.dirname(os.path.realpath(output)))
         pixels = _resized(picture.pixels, height, width)
         opacity = None if picture.alpha is None else _resized(picture.alpha, height, width)

@@ -21,14 +21,18 @@ from jaxstyle.controls.degree import Maps, degree, read_maps, shares
 from jaxstyle.image.windows import ArraySource, Source
 from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting import stroke_size
+from jaxstyle.painting.finish import finish
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, sort
 from jaxstyle.painting.paint import Job, paint
 from jaxstyle.painting.plan import bucket, chosen_tile, fits, mirrored, plan_tiles, plan_whole
 from jaxstyle.painting.shares import Shares
 from jaxstyle.painting.stroke_size import Shelf
 
-STYLE_SIZE = 512
-"""Short side, in pixels, at which a style picture is looked at where `Controls.style_size` is not given."""
+STYLE_SIZE, SMALLEST_STYLE_SIZE = 512, 256
+"""The longest short side, in pixels, at which a style picture is looked at where `Controls.style_size` is not given;
+and what is looked at for small contents, if the style picture has it."""
+
+_STYLE_STEP = 64  # so that contents of many sizes share few encoded styles
 
 OUT_OF_MEMORY = "the device is out of memory; a smaller size needs less"
 """What is said where a picture does not fit in memory after all."""
@@ -58,8 +62,8 @@ def stylize(
       controls: how; by default ``Controls()``.
       model: from `jaxstyle.methods.load`, or a method's own model, such as `jaxstyle.adain.load` gives; by default the
         shipped one, loaded once.
-      fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``weights``, ``mask``, ``preserve_color``,
-        ``size``, ``style_size``. They go before those of ``controls``.
+      fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``alpha_blend``, ``weights``, ``mask``,
+        ``preserve_color``, ``size``, ``style_size``. They go before those of ``controls``.
 
     Returns:
       A ``PIL.Image.Image``; with the content's transparency, if it has any.
@@ -122,22 +126,47 @@ def recolours(controls: Controls) -> bool:
     return controls.preserve_color in RECOLOUR
 
 
-def shrink_style(pixels: np.ndarray, controls: Controls) -> np.ndarray:
-    """A style picture (H, W, 3) at the size at which it is looked at."""
-    return image.resize_short_side(pixels, controls.style_size or STYLE_SIZE)
+def style_side(controls: Controls, extent: tuple[int, ...]) -> int:
+    """The short side, in pixels, at which styles are looked at: the one rule for all front doors.
+
+    That of the result, to the nearest multiple of 64, at least `SMALLEST_STYLE_SIZE` and at most `STYLE_SIZE`. A style
+    picture whose own is shorter is looked at as it is (`style_pixels`): enlarged it would be blurred, and the blur
+    taken for its style. Where ``style_size`` is given, that, whatever the style's own and the result's: who asks for a
+    size gets it.
+
+    Args:
+      controls: ``style_size`` is looked at.
+      extent: of the result; begins with height and width.
+    """
+    if controls.style_size is not None:
+        return controls.style_size
+    nearest = (min(extent[:2]) + _STYLE_STEP // 2) // _STYLE_STEP * _STYLE_STEP
+    return min(max(nearest, SMALLEST_STYLE_SIZE), STYLE_SIZE)
+
+
+def style_pixels(pixels: np.ndarray, controls: Controls, side: int) -> np.ndarray:
+    """A style picture (H, W, 3) as it is looked at.
+
+    Args:
+      pixels: in any size.
+      controls: ``style_size`` is looked at: only where it is given are pictures enlarged.
+      side: see `style_side`.
+    """
+    return image.resize_short_side(pixels, side if controls.style_size else min(side, *pixels.shape[:2]))
 
 
 def encode_styles(
-    looks: Sequence[image.Picture], controls: Controls, loaded: Loaded, content: np.ndarray | None = None
+    looks: Sequence[image.Picture], controls: Controls, loaded: Loaded, side: int, content: np.ndarray | None = None
 ) -> Style:
-    """All the styles, encoded at the size that the controls ask for.
+    """All the styles, encoded as they are looked at.
 
     Args:
       looks: the style pictures.
       controls: ``style_size`` and ``preserve_color`` are looked at.
       loaded: the model.
+      side: the short side at which they are looked at, see `style_side`.
       content: pixels (..., 3) whose colours the styles take on; needed where ``preserve_color`` is ``"match"`` or
-        ``"histogram"``. Otherwise what is returned serves any content.
+        ``"histogram"``. Otherwise what is returned serves any content for which ``side`` is the same.
 
     Returns:
       The method's style, all leaves with a first axis of ``len(looks)``.
@@ -149,7 +178,7 @@ def encode_styles(
     recolour = RECOLOUR.get(controls.preserve_color or "")
     encoded = []
     for look in looks:
-        pixels = shrink_style(look.pixels, controls)
+        pixels = style_pixels(look.pixels, controls, side)
         if recolour is not None and content is not None:
             pixels = recolour(pixels, content)
         encoded.append(_encode_style(loaded, pixels))
@@ -193,8 +222,8 @@ def render(
       controls: checked by `check`.
       maps: what `jaxstyle.controls.degree.read_maps` made of them.
       loaded: the model.
-      style: what `encode_styles` returned for the same styles and controls, if it is there already; of no use where
-        the styles take on the content's colours.
+      style: what `encode_styles` returned for the same styles, controls and `style_side`, if it is there already; of no
+        use where the styles take on the content's colours.
 
     Returns:
       The result, with the content's transparency, bit depth and EXIF data, and notices about the maps.
@@ -206,7 +235,7 @@ def render(
         opacity = None if opacity is None else image.resize(opacity, (height, width))
     if style is None or recolours(controls):
         visible = pixels if opacity is None or not opacity.any() else pixels[opacity > 0]
-        style = encode_styles(looks, controls, loaded, visible)
+        style = encode_styles(looks, controls, loaded, style_side(controls, (height, width)), visible)
     with Shelf() as shelf:
         bands = list(paint_source(ArraySource(pixels), style, controls, maps, loaded, shelf=shelf))
     result = bands[0] if len(bands) == 1 else np.concatenate(bands)
@@ -258,8 +287,10 @@ def paint_source(
         job = job_of(source, style, controls, maps, loaded, tile)
         return paint(loaded, job, scratch=limits.scratch, progress=progress if counts else None)
 
-    preview = image.output_size(pixels.shape, controls.style_size)
-    return _colored(stroke_size.painted(pixels, preview, once, shelf), pixels, controls)
+    height, width = pixels.shape[:2]
+    mixed = _shares(count(style), controls, maps, (height, width), loaded.needs.stride)
+    preview = image.output_size((height, width), controls.style_size)
+    return _finished(stroke_size.painted(pixels, preview, once, shelf), pixels, mixed, controls)
 
 
 def job_of(
@@ -275,13 +306,18 @@ def job_of(
       TileError: the model cannot be painted in tiles of that size.
       ValueError: the controls do not fit the styles.
     """
-    controls.check_styles(count(style))
     height, width = pixels.shape[:2]
-    parts = shares(count(style), controls, maps, height, width)
-    mixed = Shares(degree(controls, maps, height, width), parts, (height, width), loaded.needs.stride)
+    mixed = _shares(count(style), controls, maps, (height, width), loaded.needs.stride)
     if tile is None:
         return Job(pixels, style, mixed, plan_whole(height, width, loaded.needs))
     return Job(pixels, style, mixed, plan_tiles(height, width, loaded.needs, tile))
+
+
+def _shares(styles: int, controls: Controls, maps: Maps, extent: tuple[int, int], stride: int) -> Shares:
+    """The part that each of so many styles has at every place of a picture of (height, width)."""
+    controls.check_styles(styles)
+    parts = shares(styles, controls, maps, *extent)
+    return Shares(degree(controls, maps, *extent), parts, extent, stride)
 
 
 def repaint(content: np.ndarray, style: np.ndarray, loaded: Loaded | None = None) -> np.ndarray:
@@ -302,15 +338,8 @@ def repaint(content: np.ndarray, style: np.ndarray, loaded: Loaded | None = None
         return np.concatenate(list(bands))
 
 
-def keep_colors(band: np.ndarray, top: int, pixels: Source, controls: Controls) -> np.ndarray:
-    """Rows of a painting from ``top`` on; with the content's colours where ``preserve_color`` is ``"luminance"``."""
-    if controls.preserve_color != "luminance":
-        return band
-    return colors.keep_chroma(band, pixels.read(top, top + len(band), 0, band.shape[1]))
-
-
-def _colored(bands: Iterator[np.ndarray], pixels: Source, controls: Controls) -> Iterator[np.ndarray]:
+def _finished(bands: Iterator[np.ndarray], pixels: Source, shares: Shares, controls: Controls) -> Iterator[np.ndarray]:
     top = 0
     for band in bands:
-        yield keep_colors(band, top, pixels, controls)
+        yield finish(band, top, pixels, shares, controls)
         top += len(band)

@@ -47,6 +47,12 @@ class Shares:
         parts = self._constant if self._parts is None else self._parts(top, bottom, left, right)
         return _product(np.asarray(alpha), np.asarray(parts))
 
+    def total(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+        """The degree of style of pixels, all styles together, 0 = content: float32 ``(bottom - top, right - left)``, or
+        ``(1, 1)`` where it is the same everywhere."""
+        found = self._product(top, bottom, left, right) if self._everywhere is None else self._everywhere
+        return found.sum(-1, dtype=np.float32)
+
     def window(self, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Those of a window, all in pixels, multiples of the stride: float32 ``(height / stride, width / stride, K)``,
         or ``(1, 1, K)`` where they are the same everywhere."""

@@ -34,7 +34,8 @@ from jaxstyle.painting.picture import (
     load_model,
     recolours,
     render,
-    shrink_style,
+    style_pixels,
+    style_side,
 )
 from jaxstyle.sheet.page import SMALLEST_CELL, Entry, Grid, Table, fitted
 
@@ -133,17 +134,16 @@ def _fill(
     canvas = page.canvas()
     failed: list[str] = []
     notices = list(maps.notices)
-    recolour = recolours(chosen)
-    looks: list[tuple[Picture, Style | None] | None] = []
+    looks: list[Picture | None] = []
+    encoded: dict[tuple[int, int], Style] = {}  # by number and side
     for number, source in enumerate(styles):
         name = _name(source, f"style {number + 1}")
-        look, problem = _read(source, name, chosen.style_size or STYLE_SIZE, max_pixels, notices)
+        look, problem = _read(source, name, max(cell, chosen.style_size or STYLE_SIZE), max_pixels, notices)
         failed += [problem] if problem else []
         looks.append(None)
-        if look is not None:
-            look = Picture(shrink_style(look.pixels, chosen), None)
-            looks[-1] = (look, None if recolour else encode_styles([look], chosen, loaded))
         page.style(canvas, number, Entry(name, None if look is None else fitted(look, cell), problem))
+        if look is not None:
+            looks[-1] = Picture(style_pixels(look.pixels, chosen, chosen.style_size or STYLE_SIZE), None)
     if not any(looks):
         raise _no_picture("styles", failed)
     read, size = 0, chosen.size if isinstance(chosen.size, int) else 0
@@ -157,10 +157,13 @@ def _fill(
         if picture is not None:
             short, long = sorted(picture.pixels.shape[:2])
             picture = fitted(picture, max(cell, round(size * long / short)))
-        for column, found in enumerate(looks):
+        for column, look in enumerate(looks):
             result = None
-            if picture is not None and found is not None:
-                result = render(picture, [found[0]], chosen, maps, loaded, style=found[1])
+            if picture is not None and look is not None:
+                key = (column, style_side(chosen, picture.pixels.shape))
+                if not recolours(chosen) and key not in encoded:
+                    encoded[key] = encode_styles([look], chosen, loaded, key[1])
+                result = render(picture, [look], chosen, maps, loaded, style=encoded.get(key))
                 notices += [notice for notice in result.notices if notice not in notices]
             page.result(canvas, row, column, None if result is None else fitted(result, cell))
             if progress is not None:

@@ -106,7 +106,8 @@ def stylize(
       content: ``(H, W, 3)`` or a batch ``(N, H, W, 3)``, sRGB in [0, 1] (or unsigned integers), any size.
       style: an image or a batch of N, or what `encode_style` returned for one or N of them.
       alpha: degree of style in [0, 1]: a number, one per image ``(N,)``, or a map per pixel ``(H, W)`` or
-        ``(N, H, W)``. 0 gives the decoder's reconstruction of the photo.
+        ``(N, H, W)``. 0 gives the decoder's reconstruction of the photo; `jaxstyle.stylize`, unless told otherwise by
+        ``alpha_blend="features"``, mixes the photo itself in where the degree is small.
       shares: what part each of K styles has: ``style`` then stands for K styles that all content images share, see
         `stack` and `mix`. ``(K,)`` or ``(N, K)`` for whole pictures, ``(H, W, K)`` or ``(N, H, W, K)`` for every
         pixel. Not negative, with sums of at most 1; what is missing to 1 is content.
