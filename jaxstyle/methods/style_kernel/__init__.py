@@ -8,6 +8,8 @@ Differs from the paper: kernels are relative to the style's moments, the gate's 
 every part is optional (`Config`), and besides `paper` there is `lite`, which begins as an AdaIN model.
 """
 
+from jaxstyle.methods import interface
+from jaxstyle.methods.style_kernel.files import KIND, load, save
 from jaxstyle.methods.style_kernel.network import (
     STYLE_TAPS,
     Config,
@@ -20,18 +22,42 @@ from jaxstyle.methods.style_kernel.network import (
     paper,
 )
 from jaxstyle.methods.style_kernel.transform import Style, Transformed, transform
+from jaxstyle.methods.style_kernel.windows import Survey, encode_styles, encode_window, merge, needs, paint, survey
 
 __all__ = [
+    "METHOD",
     "STYLE_TAPS",
     "Config",
     "Model",
     "Style",
+    "Survey",
     "Transformed",
     "decode",
     "encode",
+    "encode_styles",
+    "encode_window",
     "from_adain",
     "init",
     "lite",
+    "load",
+    "merge",
+    "needs",
+    "paint",
     "paper",
+    "save",
+    "survey",
     "transform",
 ]
+
+METHOD = interface.Method(
+    kind=KIND,
+    model=Model,
+    load=load,
+    save=save,
+    needs=needs,
+    encode_style=encode_styles,
+    encode=encode_window,
+    survey=survey,
+    merge=merge,
+    paint=paint,
+)

@@ -62,12 +62,12 @@ class Keys(NamedTuple):
     Attributes:
       keys: ``(N, P, G, D)``, vectors of length 1.
       values: ``(N, P, G, V)``, best with means of about 0: deviations are differences of means of squares.
-      count: ``(N,)``, int32, how many of the P positions there are, the first ones; the others have no influence.
+      there: ``(N,)``, float32, how many of the P positions there are, the first ones; the others have no influence.
     """
 
     keys: Array
     values: Array
-    count: Array
+    there: Array
 
 
 def attend(
@@ -102,7 +102,7 @@ def attend(
 
     def similarities(keys: Array, start: Array) -> Array:
         found = jnp.einsum("nqgd,npgd->ngqp", scaled, keys.astype(dtype), preferred_element_type=jnp.float32)
-        there = (start + jnp.arange(size, dtype=jnp.int32))[None] < style.count[:, None]
+        there = (start + jnp.arange(size, dtype=jnp.int32))[None] < style.there[:, None]
         return jnp.where(there[:, None, None], found, _NONE)
 
     def normaliser(carry: tuple[Array, Array], part: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -115,8 +115,8 @@ def attend(
     parts = tuple(_blocks(x, size) for x in (style.keys, style.values))
     starts = jnp.arange(parts[0].shape[0], dtype=jnp.int32) * size
     none = jnp.full((n, g, q), _NONE, jnp.float32)
-    largest, total = _sum(normaliser, (none, jnp.zeros_like(none)), (parts[0], starts), style.count)
-    count = style.count.astype(jnp.float32)[:, None, None, None]
+    largest, total = _sum(normaliser, (none, jnp.zeros_like(none)), (parts[0], starts), style.there)
+    count = style.there[:, None, None, None]
     t = None if threshold is None else threshold.transpose(0, 2, 1)[..., None]
 
     def moments(carry: tuple[Array, Array, Array], part: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -134,7 +134,7 @@ def attend(
         return carry[0] + seen, carry[1] + a.astype(jnp.float32).sum(-1), carry[2] + kept
 
     first = (jnp.zeros((n, g, q, 2 * v), jnp.float32), jnp.zeros_like(total), jnp.zeros_like(total))
-    seen, mass, kept = _sum(moments, first, (*parts, starts), style.count)
+    seen, mass, kept = _sum(moments, first, (*parts, starts), style.there)
     mean, square = jnp.split(seen / mass[..., None], 2, axis=-1)
     deviation = jnp.sqrt(jnp.maximum(square - jnp.square(mean), 0) + floor**2)
     kept = kept / count[..., 0] if t is not None else jnp.ones_like(kept)

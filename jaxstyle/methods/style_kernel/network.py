@@ -85,7 +85,7 @@ class Config:
 
 
 def paper() -> Config:
-    """As in the paper, 33 million parameters; at the start it is AdaIN with attended moments, before a fresh decoder."""
+    """As in the paper, 33 million parameters. It starts as AdaIN with attended moments, before a fresh decoder."""
     return Config()
 
 
@@ -162,7 +162,7 @@ def _delta(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
     """The kernel that changes nothing, (k, k, C, C)."""
     del key
     kernel = jnp.zeros(shape, dtype)
-    return kernel.at[shape[0] // 2, shape[1] // 2].set(jnp.eye(*shape[2:], dtype=dtype))
+    return kernel.at[shape[0] // 2, shape[1] // 2].set(jnp.eye(shape[2], shape[3], dtype=dtype))
 
 
 class Psi(nn.Module):
@@ -171,8 +171,8 @@ class Psi(nn.Module):
     ``T = 2 sigmoid(gamma) + tanh(beta) / 2`` in units of a row's mean, which is 1 over the number of positions. At the
     start it is below 0: the gate is open.
 
-    Differs from the paper: there ``T = gamma A_r + beta`` without bounds, so that beta would mean something else at each
-    size of the style; gamma and beta beyond these bounds open or close everything, and then have no gradient.
+    Differs from the paper: there ``T = gamma A_r + beta`` without bounds, so that beta would mean something else at
+    each size of the style; gamma and beta beyond these bounds open or close everything, and then have no gradient.
     """
 
     config: Config
@@ -284,9 +284,8 @@ def from_adain(key: Array, source: adain.Model, config: Config) -> Model:
     if config.decoder != "mirror":
         raise ValueError(f"config: AdaIN's decoder is the mirror of VGG, not {config.decoder!r}")
     if (source.fusion, source.norm) != ("adain", "none"):
-        raise ValueError(
-            f"source: has fusion {source.fusion!r} and norm {source.norm!r}; needed are 'adain' and 'none'"
-        )
+        found = f"fusion {source.fusion!r} and norm {source.norm!r}"
+        raise ValueError(f"source: expected fusion 'adain' and norm 'none', got {found}")
     model = Model(source.encoder, {}, config, source.arch, source.dtype)
     params = init(key, model)
     learned = dict(source.decoder["params"])

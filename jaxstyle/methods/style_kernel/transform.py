@@ -26,7 +26,7 @@ class Style:
     """What is kept of K paintings.
 
     Attributes:
-      keys: ``(K, P, G, D)`` and values ``(K, P, G, V)``, standardised, of the first ``count`` of P positions.
+      keys: ``(K, P, G, D)`` and values ``(K, P, G, V)``, standardised, of the first ``there`` of P positions.
       own: moments ``(K, C)`` that the values had.
       target: moments ``(K, C)`` that features should get: the values' own, or what `Aim` makes of them.
     """
@@ -141,7 +141,7 @@ def _evenly(h: int, w: int, most: int, grid: Array | None) -> tuple[Array, Array
     """Which of ``h * w`` positions are taken: at most so many of the first ``grid`` rows and columns, a regular grid.
 
     Returns:
-      Indices ``(most,)``, of which the first count.
+      Indices ``(most,)``, and how many of them, the first ones, are positions: a float, as all in a style.
     """
     rows, columns = jnp.asarray((h, w) if grid is None else grid, jnp.int32)
     coarser = jnp.sqrt(jnp.maximum(rows.astype(jnp.float32) * columns / most, 1))
@@ -149,7 +149,7 @@ def _evenly(h: int, w: int, most: int, grid: Array | None) -> tuple[Array, Array
     wide = jnp.clip(most // tall, 1, columns)
     at = jnp.arange(most, dtype=jnp.int32)
     y, x = ((2 * i + 1) * many // (2 * few) for i, many, few in ((at // wide, rows, tall), (at % wide, columns, wide)))
-    return jnp.minimum(y, h - 1) * w + jnp.minimum(x, w - 1), tall * wide
+    return jnp.minimum(y, h - 1) * w + jnp.minimum(x, w - 1), (tall * wide).astype(jnp.float32)
 
 
 # ---- the content's side ------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def aligned(params: Params, model: Model, seen: Seen, style: Style, *, block: in
     """
     config, shape = model.config, seen.x.shape
     found = attend(
-        seen.query, style.keys, _sharpness(params, config, style.keys.count), seen.threshold, block=block,
+        seen.query, style.keys, _sharpness(params, config, style.keys.there), seen.threshold, block=block,
         dtype=model.dtype,
     )  # fmt: skip
     m, s = found.mean.reshape(shape), found.deviation.reshape(shape)
@@ -197,7 +197,7 @@ def aligned(params: Params, model: Model, seen: Seen, style: Style, *, block: in
         z_cs, mean = mass * z_cs, mass * mean
     std = target.std * s
     if config.base == "painting":
-        of_mean, of_std = params["gain"][:, None, None, None]
+        of_mean, of_std = (params["gain"][i][None, None, None] for i in range(2))
         mean = target.mean + of_mean * target.std * m
         std = target.std * jnp.maximum(1 + of_std * (s - 1), _LEAST)
     return Aligned(z_cs, mean, std, found.kept.reshape(*shape[:3], config.heads))
@@ -205,7 +205,7 @@ def aligned(params: Params, model: Model, seen: Seen, style: Style, *, block: in
 
 def _sharpness(params: Params, config: Config, count: Array) -> Array:
     """a of Eq. 1, ``(N, G)``."""
-    more = jnp.log(jnp.maximum(count, 2).astype(jnp.float32)) / jnp.log(float(_USUAL))
+    more = jnp.log(jnp.maximum(count, 2)) / jnp.log(float(_USUAL))
     return jnp.exp(params["sharpness"])[None] * (more**config.growth)[:, None]
 
 
@@ -231,7 +231,7 @@ def modulate(
         return found.std * x + found.mean
     sees = jnp.concatenate([found.z_cs, seen], axis=-1) if model.config.content else found.z_cs
     net = parts(model.config, model.arch, model.dtype)["phi"]
-    column, row, bias = net.apply({"params": params["phi"]}, sees, size)
+    column, row, bias = net.apply({"params": params["phi"]}, sees, size)  # type: ignore[misc]
     return found.std * (separable(x, column, row, size=size) + bias) + found.mean
 
 
