@@ -15,7 +15,7 @@ def perturbed(model, seed=0, scale=1.0):
     """What starts at zero, or at doing nothing, is random: phi's and psi's last blocks, gains, the aim."""
     rng = np.random.default_rng(seed)
     sizes = {"gain": 0.5, "phi.block1.kernel": 0.01, "phi.block1.bias": 0.1, "psi.block2.kernel": 0.3}
-    sizes |= {"psi.block2.bias": 0.5, "aim.change.kernel": 0.005, "query.kernel": 0.02, "key.kernel": 0.02}
+    sizes |= {"psi.block2.bias": 1.5, "aim.change.kernel": 0.005, "query.kernel": 0.02, "key.kernel": 0.02}
 
     def other(path, leaf):
         name = ".".join(str(k.key) for k in path)

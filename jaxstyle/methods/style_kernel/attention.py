@@ -27,7 +27,7 @@ class Attended(NamedTuple):
 
     Attributes:
       mean: ``(N, Q, G, V)``, of the values, the gated weights normalised to 1.
-      deviation: ``(N, Q, G, V)``, of the values around that mean, at least the floor.
+      deviation: ``(N, Q, G, V)``, of the values around that mean, not less than the floor but by rounding.
       mass: ``(N, Q, G)``, sum of the gated weights: 1 where the gate is open.
       kept: ``(N, Q, G)``, share of the style's positions that the gate lets through.
     """
@@ -40,7 +40,7 @@ class Attended(NamedTuple):
 
 def unit(x: Array, *, eps: float = 1e-6) -> Array:
     """Vectors of length 1 along the last axis, float32; the gradient at 0 is finite."""
-    x = x.astype(jnp.float32)
+    x = jnp.asarray(x, jnp.float32)
     return x * lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + eps)
 
 
@@ -136,7 +136,10 @@ def attend(
     first = (jnp.zeros((n, g, q, 2 * v), jnp.float32), jnp.zeros_like(total), jnp.zeros_like(total))
     seen, mass, kept = _sum(moments, first, (*parts, starts), style.there)
     mean, square = jnp.split(seen / mass[..., None], 2, axis=-1)
-    deviation = jnp.sqrt(jnp.maximum(square - jnp.square(mean), 0) + floor**2)
+    variance = square - jnp.square(mean) + floor**2
+    deviation = jnp.sqrt(
+        jnp.maximum(variance, floor**2 / 4)
+    )  # rounding makes no difference to which side has a gradient
     kept = kept / count[..., 0] if t is not None else jnp.ones_like(kept)
     return Attended(
         *(x.transpose(0, 2, 1, 3) for x in (mean, deviation)), *(x.transpose(0, 2, 1) for x in (mass, kept))

@@ -145,7 +145,7 @@ def _evenly(h: int, w: int, most: int, grid: Array | None) -> tuple[Array, Array
     """
     rows, columns = jnp.asarray((h, w) if grid is None else grid, jnp.int32)
     coarser = jnp.sqrt(jnp.maximum(rows.astype(jnp.float32) * columns / most, 1))
-    tall = jnp.clip((rows / coarser).astype(jnp.int32), 1, rows)
+    tall = jnp.clip((rows / coarser).astype(jnp.int32), 1, jnp.minimum(rows, most))
     wide = jnp.clip(most // tall, 1, columns)
     at = jnp.arange(most, dtype=jnp.int32)
     y, x = ((2 * i + 1) * many // (2 * few) for i, many, few in ((at // wide, rows, tall), (at % wide, columns, wide)))
