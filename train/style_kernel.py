@@ -116,9 +116,10 @@ def create_model(config: Config) -> style_kernel.Model:
     if config.init is None:
         encoder, arch = adain.load_encoder(config.vgg)
         model = style_kernel.Model(encoder, {}, wanted, arch)
-        model = dataclasses.replace(model, params=style_kernel.init(key, model))
+        model = dataclasses.replace(model, params=jax.jit(style_kernel.init)(key, model))
     elif weights.header(config.init)["kind"] == "adain":
-        model = style_kernel.from_adain(key, adain.load(config.init, encoder=config.vgg), wanted)
+        source = adain.load(config.init, encoder=config.vgg)
+        model = jax.jit(style_kernel.from_adain, static_argnames="config")(key, source, config=wanted)
     else:
         model = style_kernel.load(config.init, encoder=config.vgg)
         for name, value in changes.items():
@@ -142,7 +143,7 @@ def create_state(config: Config, model: style_kernel.Model) -> State:
         raise ConfigError(f"train_only: {config.train_only}; of these the network has none that is to be trained")
     adversary = None
     if config.adversarial_weight:
-        fresh = patches.init(jax.random.fold_in(jax.random.key(config.seed), 1))
+        fresh = jax.jit(patches.init)(jax.random.fold_in(jax.random.key(config.seed), 1))
         adversary = Adversary(fresh, adversary_optimizer(config).init(fresh), jnp.zeros((), jnp.float32))  # type: ignore[arg-type]
     step, skipped, in_row = (jnp.zeros((), jnp.int32) for _ in range(3))
     return State(step, params, average, optimizer(config).init(average), skipped, in_row, adversary)  # type: ignore[arg-type]
@@ -199,7 +200,7 @@ def train_step(
     terms = {"loss": loss, **terms}
     if axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), axis_name)
-    norm = optax.global_norm(grads)
+    norm = updates.norm(grads)
     finite = updates.all_finite(terms["loss"], norm)
     trained, opt = updates.update_if(finite, optimizer(config), grads, state.opt, trained)
     average = jax.tree.map(
@@ -226,7 +227,7 @@ def _judge(
     loss, grads = jax.value_and_grad(patches.objective)(adversary.params, style, made, rows=rows, dtype=dtype)
     if axis_name is not None:
         loss, grads = jax.lax.pmean((loss, grads), axis_name)
-    finite = updates.all_finite(loss, optax.global_norm(grads))
+    finite = updates.all_finite(loss, updates.norm(grads))
     params, opt = updates.update_if(finite, adversary_optimizer(config), grads, adversary.opt, adversary.params)
     return Adversary(params, opt, jnp.where(finite, loss, adversary.loss))
 

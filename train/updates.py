@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +52,12 @@ def update_if(
         updates, after = tx.update(grads, opt, params)  # type: ignore[arg-type]
     moved = optax.apply_updates(params, updates)  # type: ignore[arg-type]
     return jax.tree.map(lambda new, old: jnp.where(finite, new, old), (moved, after), (params, opt))
+
+
+def norm(tree: Any) -> Array:
+    """Euclidean norm of all numbers of a tree of arrays, float32."""
+    squares = (jnp.square(leaf.astype(jnp.float32)).sum() for leaf in jax.tree.leaves(tree))
+    return jnp.sqrt(sum(squares, jnp.zeros((), jnp.float32)))
 
 
 def all_finite(loss: Array, norm: Array) -> Array:
