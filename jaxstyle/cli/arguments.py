@@ -98,6 +98,18 @@ def frames(text: str) -> int:
     return int(text)
 
 
+def method(text: str) -> str:
+    """A method's name -> the name of the weights of that kind that are shipped."""
+    from jaxstyle import methods, weights
+
+    if text not in methods.METHODS:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(methods.METHODS)}, got {text!r}")
+    found = [name for name in weights.shipped() if weights.header(name)["kind"] == text]
+    if not found:
+        raise argparse.ArgumentTypeError(f"no weights of {text} are shipped; give a file by --weights-file")
+    return found[0]
+
+
 # ---- flags -------------------------------------------------------------------------------------------------
 
 
@@ -185,12 +197,21 @@ def add_styles(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_weights_file(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--weights-file``."""
-    parser.add_argument(
+    """Adds ``--weights-file`` and ``--method``, which says it by another word."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--weights-file",
         default=WEIGHTS,
         metavar="FILE",
         help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
+    )
+    group.add_argument(
+        "--method",
+        dest="weights_file",
+        type=method,
+        default=argparse.SUPPRESS,
+        metavar="NAME",
+        help="the model that is shipped of a method: adain or style_kernel",
     )
 
 
