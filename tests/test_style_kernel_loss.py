@@ -28,7 +28,8 @@ ALL = {
 @pytest.fixture(scope="module")
 def model():
     """AdaIN's, with kernels and a gate that do nothing yet."""
-    return style_kernel.from_adain(jax.random.key(0), adain.load(), style_kernel.lite())
+    fresh = jax.jit(style_kernel.from_adain, static_argnames="config")
+    return fresh(jax.random.key(0), adain.load(), config=style_kernel.lite())
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +49,16 @@ def test_the_start_has_the_terms_of_adain(model):
     options = {"style_weight": 1.5, "identity_weight": 7.0, "relative_style": True, "relative_to": "photo"}
 
     @jax.jit
-    def ours(content, style):
+    def ours(model, content, style):
         return objective(None, model.params, model, content, style, identity=identity, **options)
 
     @jax.jit
-    def theirs(content, style):
-        source = adain.load()
+    def theirs(source, content, style):
         term = "standardised"
         return adain.objective(source.decoder, source, content, style, identity=identity, content_term=term, **options)
 
-    loss, (terms, images) = ours(content, style)
-    expected, of_adain = theirs(content, style)
+    loss, (terms, images) = ours(model, content, style)
+    expected, of_adain = theirs(adain.load(), content, style)
     assert float(loss) == pytest.approx(float(expected), rel=1e-3)
     assert terms.keys() == of_adain.keys() | {"gate"} and float(terms["gate"]) == 1
     for name, value in of_adain.items():
@@ -73,15 +73,15 @@ def test_every_term_is_what_it_says_and_all_have_gradients(deep, key):
     adversary = discriminator.init(key)
 
     @jax.jit
-    def found(params):
+    def found(deep, adversary):
         def loss_of(params):
             return objective(
                 key, params, deep, content, style, identity=identity, discriminator=adversary, style_weight=3.0, **ALL
             )
 
-        return jax.value_and_grad(loss_of, has_aux=True)(params)
+        return jax.value_and_grad(loss_of, has_aux=True)(deep.params)
 
-    (loss, (terms, images)), grads = found(deep.params)
+    (loss, (terms, images)), grads = found(deep, adversary)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
     weights = {"content": 1.0, "style": 3.0, "pixels": 20.0, "features": 0.5, "identity": 2.0}
     weights |= {"remd": 0.5, "aligned_remd": 3.0, "adversarial": 0.25}
@@ -89,22 +89,24 @@ def test_every_term_is_what_it_says_and_all_have_gradients(deep, key):
     assert float(loss) == pytest.approx(sum(w * float(terms[name]) for name, w in weights.items()), rel=1e-4)
 
     taps = (*TAPS, DEEPER)
-    f_o, f_s = (style_kernel.encode(deep, x, taps) for x in (images, style))
+    encode, judge = jax.jit(style_kernel.encode, static_argnames="taps"), jax.jit(discriminator.judge)
+    f_o, f_s = (encode(deep, x, taps=taps) for x in (images, style))
     grams = {tap: gram(f) for tap, f in f_s.items()}
     assert float(terms["style"]) == pytest.approx(float(gram_loss(f_o, grams)), rel=1e-3)
     o, s = (f["relu4_1"].reshape(2, -1, 512) for f in (f_o, f_s))
     assert float(terms["remd"]) == pytest.approx(float(remd(o, s)), rel=1e-3)
     apart = jnp.abs(images[1] - content[1]).mean() / 2
     assert float(terms["identity"]) == pytest.approx(float(apart), rel=1e-3)
-    scores = discriminator.judge(adversary, images)
+    scores = judge(adversary, images)
     adversarial = sum(jnp.square(score[0] - 1).mean() for score in scores) / 2  # not the identity pair
     assert float(terms["adversarial"]) == pytest.approx(float(adversarial), rel=1e-3)
-    again = [objective(None, deep.params, deep, x, x)[1][1] for x in (content, style)]
+    stylized = jax.jit(lambda model, x: objective(None, model.params, model, x, x)[1][1])
+    again = [stylized(deep, x) for x in (content, style)]
     pixels = sum(jnp.square(a - x).mean() for a, x in zip(again, (content, style), strict=True))
     assert float(terms["pixels"]) == pytest.approx(float(pixels), rel=1e-3)
     features = 0.0
     for a, x in zip(again, (content, style), strict=True):
-        f_a, f_x = (style_kernel.encode(deep, images, taps[1:]) for images in (a, x))
+        f_a, f_x = (encode(deep, images, taps=taps[1:]) for images in (a, x))
         features += sum(float(jnp.square(f_a[tap] - f_x[tap]).mean()) for tap in taps[1:])
     assert float(terms["features"]) == pytest.approx(features, rel=1e-3)
 
@@ -114,10 +116,10 @@ def test_flat_pictures_have_finite_gradients(deep, key):
     flat = jnp.full((2, 32, 32, 3), 0.5)
     adversary = discriminator.init(key)
 
-    def loss_of(params):
+    def loss_of(params, deep, adversary):
         return objective(key, params, deep, flat, flat, identity=jnp.ones(2), discriminator=adversary, **ALL)
 
-    (loss, _), grads = jax.jit(jax.value_and_grad(loss_of, has_aux=True))(deep.params)
+    (loss, _), grads = jax.jit(jax.value_and_grad(loss_of, has_aux=True))(deep.params, deep, adversary)
     assert np.isfinite(loss) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
 
 
@@ -156,7 +158,7 @@ def test_mistakes(model):
 def test_relative_terms_are_those_of_the_library(model):
     """The moments' form: what is compared is relu1_1 to relu4_1 of the output."""
     content, style = pictures(0, 16), pictures(1, 16)
-    _, (terms, images) = jax.jit(lambda c, s: objective(None, model.params, model, c, s))(content, style)
-    f_o, f_s = (jax.jit(lambda x: style_kernel.encode(model, x, TAPS))(x) for x in (images, style))
+    _, (terms, images) = jax.jit(lambda m, c, s: objective(None, m.params, m, c, s))(model, content, style)
+    f_o, f_s = (jax.jit(lambda m, x: style_kernel.encode(m, x, TAPS))(model, x) for x in (images, style))
     expected = style_loss(f_o, {tap: moments(f) for tap, f in f_s.items()})
     assert float(terms["style"]) == pytest.approx(float(expected), rel=1e-3)
