@@ -37,7 +37,7 @@ def features(n=1, h=4, w=5, seed=0, taps=("relu4_1",)):
 def bare(config, key=None):
     """A model without encoder."""
     model = style_kernel.Model({}, {}, config)
-    params = init(jax.random.key(0) if key is None else key, model)
+    params = jax.jit(init)(jax.random.key(0) if key is None else key, model)
     return dataclasses.replace(model, params=params)
 
 
@@ -431,7 +431,7 @@ def test_the_decoder_of_table_4(key):
     from jaxstyle.nets.convolutions import conv3x3, upsample2x
 
     net, x = ResidualDecoder(), normal(1, 2, 3, CHANNELS)
-    variables = net.init(key, x)
+    variables = jax.jit(net.init)(key, x)
     p, y = variables["params"], jnp.asarray(x)
     for i in range(3):
         y = upsample2x(y) if i else y
@@ -440,7 +440,7 @@ def test_the_decoder_of_table_4(key):
         y = y @ p[f"beside{i}"]["kernel"][0, 0] + p[f"beside{i}"]["bias"][None, None, None] + z
         assert y.shape[-1] == CHANNELS >> (i + 1)
     y = conv3x3(jax.nn.relu(upsample2x(y)), p["conv6"]["kernel"], p["conv6"]["bias"])
-    found = net.apply(variables, x)
+    found = jax.jit(net.apply)(variables, x)
     assert found.shape == (1, 16, 24, 3)
     np.testing.assert_allclose(found, (np.tanh(y) + 1) / 2, atol=1e-4)
 

@@ -64,6 +64,14 @@ def shares(text: str) -> tuple[float, ...]:
     return _numbers(text, "2,1,1, one per style", " (a weight file is given by --weights-file)")
 
 
+def point(text: str) -> tuple[int, int]:
+    """``X,Y``: column and row of a pixel."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected X,Y such as 320,200 in pixels, got {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
 def shard(text: str) -> tuple[int, int]:
     """``I/N``: the I-th of N parts."""
     parts = text.split("/")
@@ -200,18 +208,18 @@ def add_weights_file(parser: argparse.ArgumentParser) -> None:
     """Adds ``--weights-file`` and ``--method``, which says it by another word."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
-        "--weights-file",
-        default=WEIGHTS,
-        metavar="FILE",
-        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
-    )
-    group.add_argument(
         "--method",
         dest="weights_file",
         type=method,
         default=argparse.SUPPRESS,
         metavar="NAME",
         help="the model that is shipped of a method: adain or style_kernel",
+    )
+    group.add_argument(  # the last one: messages about the file name this flag
+        "--weights-file",
+        default=WEIGHTS,
+        metavar="FILE",
+        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
     )
 
 

@@ -10,6 +10,7 @@ every part is optional (`Config`), and besides `paper` there is `lite`, which be
 
 from jaxstyle.methods import interface
 from jaxstyle.methods.style_kernel.files import KIND, load, save
+from jaxstyle.methods.style_kernel.focus import Focus, focus
 from jaxstyle.methods.style_kernel.network import (
     STYLE_TAPS,
     Config,
@@ -28,6 +29,7 @@ __all__ = [
     "METHOD",
     "STYLE_TAPS",
     "Config",
+    "Focus",
     "Model",
     "Style",
     "Survey",
@@ -36,6 +38,7 @@ __all__ = [
     "encode",
     "encode_styles",
     "encode_window",
+    "focus",
     "from_adain",
     "init",
     "lite",

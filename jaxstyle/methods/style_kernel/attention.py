@@ -146,6 +146,21 @@ def attend(
     )
 
 
+def weights(query: Array, style: Keys, sharpness: Array, threshold: Array | None = None) -> tuple[Array, Array]:
+    """A of `attend` itself, all of it, for a few positions.
+
+    Returns:
+      ``(N, Q, G, P)``, with sums of 1, before the gate; and whether the gate lets it through, bool.
+    """
+    s = jnp.einsum("nqgd,npgd->nqgp", query * sharpness[:, None, :, None], style.keys)
+    there = (jnp.arange(s.shape[-1], dtype=jnp.int32)[None] < style.there[:, None])[:, None, None]
+    a = jax.nn.softmax(jnp.where(there, s, _NONE), axis=-1)
+    if threshold is None:
+        return a, jnp.broadcast_to(there, a.shape)
+    through = a * style.there[:, None, None, None] > threshold[..., None]
+    return a, there & (through | (a >= a.max(-1, keepdims=True)))
+
+
 def _blocks(x: Array, size: int) -> Array:
     """``(N, P, ...)`` -> ``(B, N, size, ...)``, zeros at the end."""
     n, p = x.shape[:2]

@@ -287,7 +287,7 @@ def from_adain(key: Array, source: adain.Model, config: Config) -> Model:
         found = f"fusion {source.fusion!r} and norm {source.norm!r}"
         raise ValueError(f"source: expected fusion 'adain' and norm 'none', got {found}")
     model = Model(source.encoder, {}, config, source.arch, source.dtype)
-    params = init(key, model)
+    params = jax.jit(init)(key, model)
     learned = dict(source.decoder["params"])
     aim = learned.pop("aim", None)
     if aim is not None and config.aim:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from jaxstyle.arrays import Array, Features, Params
+from jaxstyle.arrays import Array, ArrayLike, Features, Params
 from jaxstyle.methods.style_kernel.attention import Keys, attend, unit
 from jaxstyle.methods.style_kernel.kernels import separable, shuffle
 from jaxstyle.methods.style_kernel.network import STYLE_TAPS, Config, Model, parts
@@ -137,16 +137,27 @@ def _at(tap: str, size: Array | None) -> Array | None:
     return None if size is None else size // 2 ** (int(tap[4]) - 1)
 
 
+def _coarser(grid: ArrayLike | tuple[int, int], most: int) -> tuple[Array, Array, Array, Array]:
+    """Rows and columns, and how many rows and columns of about the same proportions have at most so many positions."""
+    rows, columns = jnp.asarray(grid, jnp.int32)
+    by = jnp.sqrt(jnp.maximum(rows.astype(jnp.float32) * columns / most, 1))
+    tall = jnp.clip((rows / by).astype(jnp.int32), 1, jnp.minimum(rows, most))
+    return rows, columns, tall, jnp.clip(most // tall, 1, columns)
+
+
+def kept_grid(config: Config, h: int, w: int) -> tuple[int, int]:
+    """Rows and columns of the positions that `describe` keeps of a style of so many."""
+    _, _, tall, wide = _coarser((h, w), min(config.positions, h * w))
+    return int(tall), int(wide)
+
+
 def _evenly(h: int, w: int, most: int, grid: Array | None) -> tuple[Array, Array]:
     """Which of ``h * w`` positions are taken: at most so many of the first ``grid`` rows and columns, a regular grid.
 
     Returns:
       Indices ``(most,)``, and how many of them, the first ones, are positions: a float, as all in a style.
     """
-    rows, columns = jnp.asarray((h, w) if grid is None else grid, jnp.int32)
-    coarser = jnp.sqrt(jnp.maximum(rows.astype(jnp.float32) * columns / most, 1))
-    tall = jnp.clip((rows / coarser).astype(jnp.int32), 1, jnp.minimum(rows, most))
-    wide = jnp.clip(most // tall, 1, columns)
+    rows, columns, tall, wide = _coarser((h, w) if grid is None else grid, most)
     at = jnp.arange(most, dtype=jnp.int32)
     y, x = ((2 * i + 1) * many // (2 * few) for i, many, few in ((at // wide, rows, tall), (at % wide, columns, wide)))
     return jnp.minimum(y, h - 1) * w + jnp.minimum(x, w - 1), (tall * wide).astype(jnp.float32)
@@ -186,7 +197,7 @@ def aligned(params: Params, model: Model, seen: Seen, style: Style, *, block: in
     """
     config, shape = model.config, seen.x.shape
     found = attend(
-        seen.query, style.keys, _sharpness(params, config, style.keys.there), seen.threshold, block=block,
+        seen.query, style.keys, sharpness_of(params, config, style.keys.there), seen.threshold, block=block,
         dtype=model.dtype,
     )  # fmt: skip
     m, s = found.mean.reshape(shape), found.deviation.reshape(shape)
@@ -203,8 +214,8 @@ def aligned(params: Params, model: Model, seen: Seen, style: Style, *, block: in
     return Aligned(z_cs, mean, std, found.kept.reshape(*shape[:3], config.heads))
 
 
-def _sharpness(params: Params, config: Config, count: Array) -> Array:
-    """a of Eq. 1, ``(N, G)``."""
+def sharpness_of(params: Params, config: Config, count: Array) -> Array:
+    """a of Eq. 1, ``(N, G)``: as learned, for styles of so many positions, ``(N,)``."""
     more = jnp.log(jnp.maximum(count, 2)) / jnp.log(float(_USUAL))
     return jnp.exp(params["sharpness"])[None] * (more**config.growth)[:, None]
 
