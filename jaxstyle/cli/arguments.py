@@ -213,7 +213,7 @@ def add_weights_file(parser: argparse.ArgumentParser) -> None:
         type=method,
         default=argparse.SUPPRESS,
         metavar="NAME",
-        help="the model that is shipped of a method: adain or style_kernel",
+        help="the shipped model of a method, such as style_kernel",
     )
     group.add_argument(  # the last one: messages about the file name this flag
         "--weights-file",

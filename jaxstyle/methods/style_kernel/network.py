@@ -20,6 +20,7 @@ from jaxstyle.nets.stats import Moments
 
 CHANNELS = 512  # of relu4_1
 STYLE_TAPS = adain.STYLE_TAPS
+_SHARPNESS = 10.0  # a of Eq. 1 at the start; at 20 a position looks at a few others only
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Model:
     Attributes:
       encoder: normalised VGG parameters up to ``conv4_1`` (see `jaxstyle.vgg.normalise`).
       params: what is learned, by part: ``query``, ``key``, ``value``, ``psi``, ``phi``, ``aim``, ``decoder``, as far as
-        the configuration has them, ``sharpness`` ``(G,)`` and ``gain`` ``(2, C)``.
+        the configuration has them, ``sharpness`` ``(G,)``, of which it is the logarithm, and ``gain`` ``(2, C)``.
       config, arch: static configuration.
       dtype: static, the type of convolutions and attention; statistics are float32 anyway.
     """
@@ -262,7 +263,7 @@ def init(key: Array, model: Model) -> Params:
     params: Params = {}
     for i, (name, net) in enumerate(parts(model.config, model.arch).items()):
         params[name] = net.init(jax.random.fold_in(key, i), seen.get(name, features))["params"]
-    params["sharpness"] = jnp.full(model.config.heads, jnp.log(20.0), jnp.float32)  # its logarithm
+    params["sharpness"] = jnp.full(model.config.heads, jnp.log(_SHARPNESS), jnp.float32)
     if model.config.base == "painting":
         params["gain"] = jnp.zeros((2, CHANNELS), jnp.float32)
     return params
