@@ -14,6 +14,7 @@ from jaxstyle.methods.style_kernel.attention import Keys, attend, gate, unit
 from jaxstyle.methods.style_kernel.kernels import GROUPS, separable, shuffle
 from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, Block, Psi, ResidualDecoder, init
 from jaxstyle.methods.style_kernel.transform import _evenly, describe, look, mix, transform
+from jaxstyle.nets.aim import Aim
 from jaxstyle.nets.stats import EPS, moments
 from tests import style_kernels
 
@@ -263,6 +264,24 @@ def test_only_adains_plain_decoder_is_taken_over(key):
         style_kernel.from_adain(key, source, style_kernel.lite())
     with pytest.raises(ValueError, match=r"^config: AdaIN's decoder is the mirror of VGG, not 'residual'$"):
         style_kernel.from_adain(key, adain.Model({}, {"params": {}}), style_kernel.paper())
+    with pytest.raises(ValueError, match=r"^config: the AdaIN model has a learned aim, which aim=True takes over$"):
+        style_kernel.from_adain(key, adain.Model({}, {"params": {"aim": {}}}), SMALL)
+
+
+def test_a_learned_aim_is_taken_over(key):
+    """It moves the moments by what it adds to those of the style."""
+    model = bare(dataclasses.replace(SMALL, aim=True))
+    learned = {"aim": style_kernels.perturbed(model).params["aim"]}
+    model = style_kernel.from_adain(key, adain.Model({}, {"params": learned}), model.config)
+    assert model.params["aim"] is learned["aim"] and model.params["decoder"] == {}
+    f_s = features(n=2, h=3, w=7, seed=1, taps=STYLE_TAPS)
+    found = describe(model.params, model, f_s)
+    seen = {tap: moments(f_s[tap]) for tap in STYLE_TAPS}
+    expected = Aim().apply({"params": learned["aim"]}, seen)
+    for one, other, own in zip(found.target, expected, seen["relu4_1"], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+        assert np.abs(one - own).max() > 1e-2
+    jax.tree.map(np.testing.assert_array_equal, found.own, seen["relu4_1"])
 
 
 def test_a_gate_that_is_not_normalised_again_takes_weight_away(small):

@@ -280,18 +280,21 @@ def from_adain(key: Array, source: adain.Model, config: Config) -> Model:
       config: with ``decoder="mirror"``.
 
     Raises:
-      ValueError: the configuration has another decoder, or the AdaIN model is none of the plain ones.
+      ValueError: the configuration has another decoder, or no aim where there is one, or the AdaIN model is none of the
+        plain ones.
     """
     if config.decoder != "mirror":
         raise ValueError(f"config: AdaIN's decoder is the mirror of VGG, not {config.decoder!r}")
     if (source.fusion, source.norm) != ("adain", "none"):
         found = f"fusion {source.fusion!r} and norm {source.norm!r}"
         raise ValueError(f"source: expected fusion 'adain' and norm 'none', got {found}")
-    model = Model(source.encoder, {}, config, source.arch, source.dtype)
-    params = jax.jit(init)(key, model)
     learned = dict(source.decoder["params"])
     aim = learned.pop("aim", None)
-    if aim is not None and config.aim:
+    if aim is not None and not config.aim:
+        raise ValueError("config: the AdaIN model has a learned aim, which aim=True takes over")
+    model = Model(source.encoder, {}, config, source.arch, source.dtype)
+    params = jax.jit(init)(key, model)
+    if aim is not None:
         params["aim"] = aim
     return dataclasses.replace(model, params={**params, "decoder": learned})
 
