@@ -1,9 +1,9 @@
 """jaxstyle: neural style transfer in JAX.
 
-``jaxstyle.stylize(photo, painting)`` gives a picture; `jaxstyle.adain` is the method on arrays, `jaxstyle.vgg` the
-features, `jaxstyle.image` the picture files, `jaxstyle.weights` the shipped weights. ``jaxstyle.fit(photo, painting)``
-gives a picture without resolution: ``jaxstyle.render_image`` and ``jaxstyle.render`` turn it into pixels, and
-`jaxstyle.inr` is that method.
+``jaxstyle.stylize(photo, painting)`` gives a picture; `jaxstyle.adain` and `jaxstyle.style_kernel` are methods on
+arrays, `jaxstyle.vgg` the features, `jaxstyle.image` the picture files, `jaxstyle.weights` the shipped weights.
+``jaxstyle.fit(photo, painting)`` gives a picture without resolution: ``jaxstyle.render_image`` and ``jaxstyle.render``
+turn it into pixels, and `jaxstyle.inr` is that method.
 """
 
 import importlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jaxstyle.folders.folder import BatchReport, stylize_folder
     from jaxstyle.folders.transform import StyleTransform
     from jaxstyle.image import ImageError, Picture
-    from jaxstyle.methods import adain, inr
+    from jaxstyle.methods import adain, inr, style_kernel
     from jaxstyle.methods.inr import InrParams, render, render_image
     from jaxstyle.nets import losses, stats, vgg
     from jaxstyle.painting.file import Report, stylize_file
@@ -53,6 +53,7 @@ __all__ = [
     "render_file",
     "render_image",
     "stats",
+    "style_kernel",
     "stylize",
     "stylize_dataset",
     "stylize_file",
@@ -70,6 +71,7 @@ _MODULES = {
     "losses": "nets.losses",
     "on_ray": "folders.ray",
     "stats": "nets.stats",
+    "style_kernel": "methods.style_kernel",
     "vgg": "nets.vgg",
     "weights": "weights",
 }

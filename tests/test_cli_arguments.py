@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 import jaxstyle
+from jaxstyle import methods, weights
 from jaxstyle.cli import arguments, main
 from jaxstyle.nets import convert_vgg, coords
 from jaxstyle.painting import sweep
@@ -24,6 +25,21 @@ def choices(verb, name):
 @pytest.mark.parametrize("line", ["stylize a --style b", "stylize-dataset a b --styles c", "sheet a --styles b"])
 def test_the_weights(line):
     assert parsed(line).weights_file == DEFAULT_WEIGHTS
+
+
+@pytest.mark.parametrize("line", ["stylize a --style b", "stylize-dataset a b --styles c", "sheet a --styles b"])
+def test_a_method_stands_for_its_weights(line, capsys, monkeypatch):
+    monkeypatch.setattr(weights, "shipped", lambda: ("adain_vgg16", "vgg16"))
+    assert parsed(f"{line} --method adain").weights_file == "adain_vgg16"
+    for more, words in (
+        ("--method vgg", f"--method: expected one of {', '.join(methods.METHODS)}, got 'vgg'"),
+        ("--method style_kernel", "--method: no weights of style_kernel are shipped; give a file by --weights-file"),
+        ("--method adain --weights-file w", "not allowed with argument --"),
+        ("--weights-file w --method adain", "not allowed with argument --"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            parsed(f"{line} {more}")
+        assert caught.value.code == 2 and words in capsys.readouterr().err
 
 
 def test_defaults_and_limits(capsys):

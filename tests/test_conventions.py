@@ -77,14 +77,15 @@ def test_public_functions_are_annotated(module):
 
 
 def test_a_key_is_called_key_and_comes_first(module):
-    """Whoever takes a PRNG key takes it as the first argument; nobody calls it otherwise."""
+    """Whoever takes a PRNG key takes it as the first argument, or by name alone; nobody calls it otherwise."""
     for name, value in public(module):
         if inspect.isclass(value):
             continue
-        parameters = [p for p in inspect.signature(value).parameters if p != "self"]
+        found = inspect.signature(value).parameters
+        parameters = [p for p in found if p != "self"]
         assert not {"rng", "prng", "prng_key", "rng_key", "random_key"} & set(parameters), name
         if "key" in parameters:
-            assert parameters[0] == "key", name
+            assert parameters[0] == "key" or found["key"].kind is inspect.Parameter.KEYWORD_ONLY, name
 
 
 def sources():

@@ -22,11 +22,11 @@ LIBRARY = (
     ("__main__",),
 )
 TRAINING = (
-    ("__init__", "augment", "config", "devices", "entry", "sheet", "sources"),
+    ("__init__", "augment", "config", "devices", "entry", "sheet", "sources", "updates"),
     ("checkpoints", "crops", "logs"),
     ("loader", "pairs", "run"),
-    ("adain", "inr_pairs"),
-    ("inr_report",),
+    ("adain", "inr_pairs", "style_kernel_config"),
+    ("inr_report", "style_kernel"),
     ("inr_fit", "evaluate"),
     ("evaluate_inr",),
 )

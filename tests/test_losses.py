@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.nets.losses import content_loss, gram_loss, style_loss
+from jaxstyle.nets.losses import content_loss, gram_loss, remd, sample_positions, structure_loss, style_loss
 from jaxstyle.nets.stats import Moments, gram, moments
 
 
@@ -147,3 +147,60 @@ def test_relative_style_may_be_relative_to_the_photo():
     photo, target = {"a": photo}, {"a": target}
     assert float(style_loss(c, target, relative=True, before=photo)) == pytest.approx(expected, rel=1e-4)
     assert float(style_loss(s, target, relative=True, before=target)) == pytest.approx(0, abs=1e-6)
+
+
+def test_structure_is_blind_to_how_channels_are_scaled():
+    f = random((2, 6, 5, 4))
+    scale, shift = random((2, 4), seed=1) ** 2 + 1, random((2, 4), seed=2)
+    seen = f * scale[:, None, None] + shift[:, None, None]
+    assert float(structure_loss(seen, f)) == pytest.approx(0, abs=1e-4)
+    alike = structure_loss(random((2, 64, 64, 4), seed=3), random((2, 64, 64, 4), seed=4))
+    assert float(alike) == pytest.approx(2, rel=0.05)  # unrelated
+    assert float(structure_loss(seen, -f)) == pytest.approx(4, rel=0.01)
+    with pytest.raises(ValueError, match=r"^target: expected the shape of features"):
+        structure_loss(f, f[:1])
+
+
+def test_relative_gram_is_1_for_black_and_for_the_photo():
+    s, p = ({"a": random((2, 6, 5, 4), seed=i), "b": 10 * random((2, 3, 5, 4), seed=i + 5)} for i in range(2))
+    grams, before = ({tap: gram(f) for tap, f in each.items()} for each in (s, p))
+    black = {tap: jnp.zeros_like(f) for tap, f in s.items()}
+    assert float(gram_loss(black, grams, relative=True)) == pytest.approx(2, rel=1e-5)  # two layers
+    assert float(gram_loss(s, grams, relative=True, before=before)) == pytest.approx(0, abs=1e-6)
+    way = {tap: np.square(before[tap] - grams[tap]).mean((1, 2)) for tap in s}
+    own = {tap: np.square(grams[tap]).mean((1, 2)) for tap in s}
+    expected = sum(np.mean(way[tap] / (way[tap] + 0.1 * own[tap])) for tap in s)
+    assert float(gram_loss(p, grams, relative=True, before=before)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_remd_equals_numpy():
+    x, y = np.float64(random((2, 7, 5))), np.float64(random((2, 9, 5), seed=1))
+    expected = []
+    for a, b in zip(x, y, strict=True):
+        cost = np.array([[1 - u @ v / np.linalg.norm(u) / np.linalg.norm(v) for v in b] for u in a])
+        expected.append(max(cost.min(1).mean(), cost.min(0).mean()))
+    for pair in ((x, y), (y, x)):
+        found = remd(*(jnp.asarray(side, jnp.float32) for side in pair))
+        assert float(found) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_remd_by_hand():
+    """The order, the length and repetitions do not matter; one side with more is the costlier direction."""
+    axes = jnp.eye(3)[None]
+    assert float(remd(axes, 5 * axes[:, ::-1])) == pytest.approx(0, abs=1e-6)
+    assert float(remd(axes, -axes)) == pytest.approx(1, abs=1e-6)  # another axis is nearer than the opposite one
+    assert float(remd(axes[:, :1], -axes[:, :1])) == pytest.approx(2, abs=1e-6)
+    assert float(remd(axes[:, :1], axes)) == pytest.approx(2 / 3, abs=1e-6)
+    assert float(remd(axes, axes[:, :1])) == pytest.approx(2 / 3, abs=1e-6)
+    gradient = jax.grad(lambda x: remd(x, axes))(jnp.zeros((1, 4, 3)))
+    assert np.isfinite(gradient).all()
+
+
+def test_sampled_positions_are_the_same_ones_of_all_images(key):
+    f = jnp.broadcast_to(jnp.arange(30.0).reshape(1, 5, 6, 1), (3, 5, 6, 2))
+    np.testing.assert_array_equal(sample_positions(key, f, 30), f.reshape(3, 30, 2))
+    np.testing.assert_array_equal(sample_positions(None, f, 10)[0, :, 0], np.arange(0, 30, 3))
+    drawn = np.asarray(sample_positions(key, f, 10))
+    assert drawn.shape == (3, 10, 2) and len(set(drawn[0, :, 0])) == 10
+    np.testing.assert_array_equal(drawn, np.broadcast_to(drawn[:1, :, :1], drawn.shape))
+    assert not np.array_equal(drawn, sample_positions(jax.random.key(1), f, 10))

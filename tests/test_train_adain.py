@@ -1,13 +1,9 @@
 """The AdaIN trainer: its command, resuming, signals, and one device, four devices, two processes alike."""
 
-import csv
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +15,12 @@ from PIL import Image
 
 from jaxstyle import weights
 from jaxstyle.methods import adain
+from tests.train_runs import arguments, norm, rows, start, write_pictures
 from train import adain as trainer
 from train import devices
 from train.checkpoints import Checkpoints
 from train.logs import MetricLog
 
-ROOT = Path(__file__).resolve().parent.parent
 SETTINGS: dict[str, Any] = {
     "crop": 16,
     "resize": 20,
@@ -44,35 +40,12 @@ are; at the usual rate such differences grow with every step."""
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``content`` and ``style``: seven small pictures each, and a file that is none."""
-    root = tmp_path_factory.mktemp("pictures")
-    for name in ("content", "style"):
-        (root / name).mkdir()
-        for i in range(7):
-            noise = np.random.default_rng([i, len(name)]).integers(0, 256, (24 + i, 30, 3), dtype=np.uint8)
-            Image.fromarray(noise).save(root / name / f"{i}.png")
-    (root / "content" / "broken.jpg").write_text("not a picture")
-    return root
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def config(pictures: Path, workdir: Path, **changes: Any) -> trainer.Config:
     folders = {"content": str(pictures / "content"), "style": str(pictures / "style")}
     return trainer.Config(**(folders | {"workdir": str(workdir)} | SETTINGS | changes))
-
-
-def arguments(config: trainer.Config) -> list[str]:
-    """The command line of a configuration."""
-    found = []
-    for name, value in vars(config).items():
-        if isinstance(value, bool):
-            found.append(f"--{name}" if value else f"--no-{name}")
-        else:
-            found += [f"--{name}", "none" if value is None else str(value)]
-    return found
-
-
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="") as lines:
-        return list(csv.DictReader(lines))
 
 
 def tree(folder: Path) -> dict[str, int]:
@@ -389,28 +362,11 @@ def test_validation_takes_the_running_statistics_of_batch_normalisation(pictures
 # ---- whole runs ------------------------------------------------------------------------------------------
 
 
-def start(run: trainer.Config, count: int = 4, blocks: str = "unlimited") -> "subprocess.Popen[str]":
-    """The command as a process of its own with ``count`` devices, and files of at most ``blocks`` blocks."""
-    line = [sys.executable, "-m", "train.adain", *arguments(run)]
-    return subprocess.Popen(
-        ["sh", "-c", f'ulimit -f {blocks} && exec "$@"', "sh", *line],
-        cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": str(count)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def parameters(run: trainer.Config) -> Any:
     """The decoder's parameters in the newest checkpoint of a run."""
     state = trainer.create_state(run, trainer.create_model(run))
     with Checkpoints(run.workdir) as saved:
         return jax.device_get(saved.restore(state).decoder["params"])
-
-
-def norm(tree: Any) -> float:
-    return float(np.sqrt(sum(np.square(leaf, dtype=np.float64).sum() for leaf in jax.tree.leaves(tree))))
 
 
 @pytest.mark.slow
@@ -439,7 +395,7 @@ def test_killed_and_resumed_equals_an_uninterrupted_run_bit_for_bit(
     pictures: Path, tmp_path: Path, killed_at: int
 ) -> None:
     settings = {"steps": 8, "checkpoint_every": 3}
-    with start(config(pictures, tmp_path / "cut", **settings)) as process:
+    with start(trainer, config(pictures, tmp_path / "cut", **settings)) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith(f"step {killed_at}/"):
@@ -464,7 +420,7 @@ def test_two_processes_equal_one(pictures: Path, tmp_path: Path) -> None:
     for index in range(2):
         address = f"127.0.0.1:{port},2,{index}"
         run = config(pictures, tmp_path / "two", **settings, distributed=address)
-        running.append(start(run, count=2))
+        running.append(start(trainer, run, count=2))
     try:
         outputs = [process.communicate(timeout=400) for process in running]
     finally:
@@ -507,7 +463,7 @@ def test_starts_from_weights_and_a_full_disk_is_one_line(pictures: Path, tmp_pat
     run = config(pictures, tmp_path / "run", steps=2, init="adain_vgg16")
     shipped = adain.load("adain_vgg16").decoder
     jax.tree.map(np.testing.assert_array_equal, trainer.create_model(run).decoder, shipped)
-    process = start(run, blocks="1024")  # enough for curves, not for a checkpoint
+    process = start(trainer, run, blocks="1024")  # enough for curves, not for a checkpoint
     out, err = process.communicate(timeout=400)
     assert process.returncode == 1 and out == "", err
     assert f"train.adain: {tmp_path}/run: the checkpoint of step 2 cannot be written: File too large" in err

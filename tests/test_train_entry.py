@@ -42,7 +42,9 @@ def test_the_exit_code_is_mains_and_an_interrupt_is_one_line(
     assert found.stderr == (f"method: {err}\n" if err else "")
 
 
-@pytest.mark.parametrize("module", ["train.adain", "train.inr_fit", "train.evaluate", "train.evaluate_inr"])
+@pytest.mark.parametrize(
+    "module", ["train.adain", "train.style_kernel", "train.inr_fit", "train.evaluate", "train.evaluate_inr"]
+)
 def test_an_interrupt_while_a_command_imports_jax(module: str) -> None:
     """It comes with the first import below `entry`, long before there is a ``main``."""
     code = (

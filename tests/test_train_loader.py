@@ -64,6 +64,23 @@ def test_processes_that_decode_give_the_same_batches_and_say_what_they_skipped(f
     assert list(why) == list(also) == ["broken.png"] and why == also
 
 
+def test_an_echo_moves_the_paintings_on(folder: Path) -> None:
+    source = open_source(str(folder))
+
+    def batches(count: int, **options: int) -> list[Batch]:
+        with Loader(crops(source), crops(source, stream="style"), batch_size=4, **options) as loader:
+            return [next(loader) for _ in range(count)]
+
+    plain, echoed = batches(3), batches(6, echo=2)
+    for step, got in enumerate(echoed):
+        expected = plain[step // 2]
+        np.testing.assert_array_equal(got["content"], expected["content"])
+        np.testing.assert_array_equal(got["style"], np.roll(expected["style"], step % 2, axis=0))
+    for start in (1, 2, 3):
+        for expected, got in zip(echoed[start:], batches(6 - start, echo=2, start_step=start), strict=True):
+            np.testing.assert_array_equal(got["style"], expected["style"])
+
+
 def test_bytes_become_floats_where_they_are_used() -> None:
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 1, 256, 1)
     np.testing.assert_allclose(to_unit(jnp.asarray(pixels)), pixels / np.float32(255), atol=1e-7)

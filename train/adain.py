@@ -18,7 +18,6 @@ if __name__ == "__main__":  # the imports below take seconds
     entry("train.adain")
 
 import dataclasses
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,8 +35,8 @@ from jax.sharding import Mesh
 from jaxstyle import weights
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods import adain
-from train import devices, run
-from train.config import ConfigError, check_least, check_seed, flag, required
+from train import devices, run, updates
+from train.config import ConfigError, check_common, check_least, flag, required
 from train.crops import Cropping
 from train.loader import Batch, open_loader, open_pictures, to_unit
 from train.logs import check_finite
@@ -86,6 +85,7 @@ class Config:
     distributed: str | None = flag(None, "HOST:PORT,PROCESSES,ID to train over several processes, or auto")
     threads: int = flag(4, "threads that decode pictures")
     processes: int = flag(0, "processes that decode pictures, instead of threads; each has a cache of its own")
+    echo: int = flag(1, "steps that a batch is used for, each time with the paintings moved on by one")
     cache_mib: int = flag(2048, "memory for decoded pictures, in MiB")
     log_every: int = flag(50, "steps between rows of metrics.csv")
     checkpoint_every: int = flag(1000, "steps between checkpoints, validations and picture sheets")
@@ -94,7 +94,7 @@ class Config:
     def __post_init__(self) -> None:
         """Raises ConfigError for values that no run can have."""
         held_out = () if self.holdout is None else ("holdout",)
-        positive = ("steps", "batch_size", *held_out, "log_every", "checkpoint_every", "threads")
+        positive = ("steps", "batch_size", *held_out, "log_every", "checkpoint_every", "threads", "echo")
         others = (
             "reconstruct_steps",
             "seed",
@@ -105,19 +105,7 @@ class Config:
             "identity_weight",
         )
         check_least(self, dict.fromkeys(positive, 1) | dict.fromkeys(others, 0))
-        check_seed(self.seed)
-        if self.crop % adain.STRIDE or self.crop < adain.SMALLEST:
-            raise ConfigError(f"crop: {self.crop}; expected 16, 24, 32, ... (a multiple of {adain.STRIDE})")
-        if not 0 < self.lr < math.inf:
-            raise ConfigError(f"lr: {self.lr}; expected a positive number")
-        if not 0 <= self.average < 1:
-            raise ConfigError(f"average: {self.average}; expected 0 to less than 1")
-        if not 0 < self.identity_share <= 1:
-            raise ConfigError(f"identity_share: {self.identity_share}; expected more than 0, at most 1")
-        if not 0 <= self.augment <= 1:
-            raise ConfigError(f"augment: {self.augment}; expected 0 to 1")
-        if self.relative_to == "photo" and not self.relative_style:
-            raise ConfigError("relative_to: photo needs relative_style")
+        check_common(self, stride=adain.STRIDE, smallest=adain.SMALLEST)
         if self.parallel == "pmap" and self.norm == "batch":
             raise ConfigError("parallel: pmap would normalise per device; use jit with norm batch")
         if self.fusion == "concat" and (self.identity_weight or self.reconstruct_steps):
@@ -140,9 +128,7 @@ class State:
 
 def optimizer(config: Config) -> optax.GradientTransformation:
     """Adam with the schedule of the configuration."""
-    if config.schedule == "inverse":
-        return optax.adam(lambda t: config.lr / (1 + 5e-5 * t))
-    return optax.adam(optax.cosine_decay_schedule(config.lr, config.steps, alpha=0.01))
+    return optax.adam(updates.rate(config.schedule, config.lr, config.steps))
 
 
 def create_model(config: Config) -> adain.Model:
@@ -220,20 +206,15 @@ def train_step(
     if axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), axis_name)
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam multiplies floats with its count of steps
-        updates, opt = optimizer(config).update(grads, state.opt, state.decoder["params"])
-    params = optax.apply_updates(state.decoder["params"], updates)
-    done = state.step.astype(jnp.float32)
-    decay = jnp.minimum(config.average, (1 + done) / (10 + done))  # young averages forget faster
-    average = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.average, params)
+        change, opt = optimizer(config).update(grads, state.opt, state.decoder["params"])
+    params = optax.apply_updates(state.decoder["params"], change)
+    average = updates.follow(state.average, params, state.step, config.average)
     decoder = adain.running_statistics({"params": params, **rest}, model, content, style)
     return State(state.step + 1, decoder, average, opt), terms
 
 
 def mark_identity(batch: Batch, config: Config, step: int, first_row: int = 0) -> Batch:
-    """Gives the identity pairs their content as style.
-
-    They are an even share of the rows of all global batches, so that every division of a batch among devices
-    or processes agrees on them; while reconstructing, all rows.
+    """Gives the identity pairs their content as style, see `updates.mark_identity`; while reconstructing all pairs.
 
     Args:
       batch: ``content`` and ``style``, rows of the global batch.
@@ -249,9 +230,7 @@ def mark_identity(batch: Batch, config: Config, step: int, first_row: int = 0) -
     rows = step * config.batch_size + first_row + np.arange(len(batch["content"]))
     later = config.identity_share if config.identity_weight else 0.0
     share = 1.0 if step < config.reconstruct_steps else later
-    mask = np.ceil((rows + 1) * share) > np.ceil(rows * share)
-    style = np.where(mask[:, None, None, None], batch["content"], batch["style"])
-    return {"content": batch["content"], "style": style, "identity": mask.astype(np.float32)}
+    return updates.mark_identity(batch, rows, share)
 
 
 @partial(jax.jit, static_argnames=("content_term", "relative_style", "relative_to", "half_weight"))
@@ -332,6 +311,7 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
                 start_step=first,
                 threads=config.threads,
                 processes=config.processes,
+                echo=config.echo,
             ) as loader,
             run.open_logs(this, batch_size=config.batch_size) as logs,
             run.stop_on_signal() as stop,

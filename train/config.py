@@ -57,6 +57,34 @@ def check_seed(seed: int) -> None:
         raise ConfigError(f"seed: {seed}; expected less than {2**32}")
 
 
+def check_common(config: Any, *, stride: int, smallest: int) -> None:
+    """Checks what all trainings on pairs of photos and paintings have in common.
+
+    Args:
+      config: has ``seed``, ``crop``, ``lr``, ``average``, ``identity_share``, ``augment``, ``relative_style``,
+        ``relative_to``.
+      stride: of the network; crops are multiples of it.
+      smallest: side of a crop.
+
+    Raises:
+      ConfigError: one of them has a value that no run can have.
+    """
+    check_seed(config.seed)
+    if config.crop % stride or config.crop < smallest:
+        some = ", ".join(str(smallest + i * stride) for i in range(3))
+        raise ConfigError(f"crop: {config.crop}; expected {some}, ... (a multiple of {stride})")
+    if not 0 < config.lr < math.inf:
+        raise ConfigError(f"lr: {config.lr}; expected a positive number")
+    if not 0 <= config.average < 1:
+        raise ConfigError(f"average: {config.average}; expected 0 to less than 1")
+    if not 0 < config.identity_share <= 1:
+        raise ConfigError(f"identity_share: {config.identity_share}; expected more than 0, at most 1")
+    if not 0 <= config.augment <= 1:
+        raise ConfigError(f"augment: {config.augment}; expected 0 to 1")
+    if config.relative_to == "photo" and not config.relative_style:
+        raise ConfigError("relative_to: photo needs relative_style")
+
+
 def whole_numbers(text: str, name: str) -> tuple[int, ...]:
     """``"10,50"`` -> ``(10, 50)``, ascending.
 

@@ -90,7 +90,7 @@ def open_pictures(
 
 @contextlib.contextmanager
 def open_loader(
-    crops: Mapping[str, Crops], *, batch_size: int, start_step: int, threads: int, processes: int = 0
+    crops: Mapping[str, Crops], *, batch_size: int, start_step: int, threads: int, processes: int = 0, echo: int = 1
 ) -> Iterator[Loader]:
     """The batches of this process after ``start_step`` steps; at the end it is said how many pictures were skipped."""
     with Loader(
@@ -102,6 +102,7 @@ def open_loader(
         process_count=jax.process_count(),
         threads=threads,
         processes=processes,
+        echo=echo,
     ) as loader:
         yield loader
         if loader.skipped:
@@ -125,6 +126,7 @@ class Loader(Iterator[Batch]):
         process_count: int = 1,
         threads: int = 4,
         processes: int = 0,
+        echo: int = 1,
         prefetch: int = 2,
     ) -> None:
         """
@@ -137,6 +139,8 @@ class Loader(Iterator[Batch]):
           process_count: how many share the global batch.
           threads: pictures decoded at once.
           processes: so many processes decode instead, each with a cache of its own; 0: threads.
+          echo: steps that a batch is used for, each time with the paintings of this process' rows moved on by one: so
+            many more pairs where pictures take longer than steps (data echoing, arXiv:1907.05550).
           prefetch: batches decoded ahead.
 
         Raises:
@@ -145,7 +149,8 @@ class Loader(Iterator[Batch]):
         if batch_size < 1 or batch_size % process_count:
             raise DataError(f"batch_size: {batch_size}; expected a multiple of the {process_count} processes")
         self.streams = {"content": content, "style": style}
-        self.step = start_step
+        self.step, self._echo = start_step, max(1, echo)
+        self._same: Batch = {}
         rows = batch_size // process_count
         self._rows = range(process_index * rows, (process_index + 1) * rows)
         self._batch_size = batch_size
@@ -165,8 +170,16 @@ class Loader(Iterator[Batch]):
         Raises:
           DataError: not one picture of a stream is readable.
         """
+        again = self.step % self._echo
+        if not again or not self._same:
+            self._same = self._decoded()
+        self.step += 1
+        return self._same | {"style": np.roll(self._same["style"], again, axis=0)}
+
+    def _decoded(self) -> Batch:
+        """The batch that is due."""
         while len(self._pending) <= self._prefetch:
-            first = (self.step + len(self._pending)) * self._batch_size
+            first = (self.step // self._echo + len(self._pending)) * self._batch_size
             self._pending.append(
                 {
                     name: [self._pool.submit(self._example, name, first + row) for row in self._rows]
@@ -174,7 +187,6 @@ class Loader(Iterator[Batch]):
                 }
             )
         futures = self._pending.popleft()
-        self.step += 1
         batch = {}
         for name, examples in futures.items():
             pictures, skipped = zip(*(one.result() for one in examples), strict=True)

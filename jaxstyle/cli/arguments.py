@@ -64,6 +64,14 @@ def shares(text: str) -> tuple[float, ...]:
     return _numbers(text, "2,1,1, one per style", " (a weight file is given by --weights-file)")
 
 
+def point(text: str) -> tuple[int, int]:
+    """``X,Y``: column and row of a pixel."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected X,Y such as 320,200 in pixels, got {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
 def shard(text: str) -> tuple[int, int]:
     """``I/N``: the I-th of N parts."""
     parts = text.split("/")
@@ -96,6 +104,18 @@ def frames(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 2 <= int(text) <= 1000):
         raise argparse.ArgumentTypeError(f"expected a number of pictures from 2 to 1000, got {text!r}")
     return int(text)
+
+
+def method(text: str) -> str:
+    """A method's name -> the name of the weights of that kind that are shipped."""
+    from jaxstyle import methods, weights
+
+    if text not in methods.METHODS:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(methods.METHODS)}, got {text!r}")
+    found = [name for name in weights.shipped() if weights.header(name)["kind"] == text]
+    if not found:
+        raise argparse.ArgumentTypeError(f"no weights of {text} are shipped; give a file by --weights-file")
+    return found[0]
 
 
 # ---- flags -------------------------------------------------------------------------------------------------
@@ -193,8 +213,17 @@ def add_styles(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_weights_file(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--weights-file``."""
-    parser.add_argument(
+    """Adds ``--weights-file`` and ``--method``, which says it by another word."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--method",
+        dest="weights_file",
+        type=method,
+        default=argparse.SUPPRESS,
+        metavar="NAME",
+        help="the shipped model of a method, such as style_kernel",
+    )
+    group.add_argument(  # the last one: messages about the file name this flag
         "--weights-file",
         default=WEIGHTS,
         metavar="FILE",

@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from jaxstyle import weights
-from jaxstyle.methods import adain
+from jaxstyle.methods import adain, style_kernel
 from jaxstyle.methods.interface import Loaded, Method
 
-METHODS: dict[str, Method] = {"adain": adain.METHOD}
+METHODS: dict[str, Method] = {"adain": adain.METHOD, "style_kernel": style_kernel.METHOD}
 """By the kind of their weight files. A new method is a module, a line here, and a weight file with its card."""
 
 

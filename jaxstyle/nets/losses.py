@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
+from jax import lax, random
 from jax import numpy as jnp  # `import jax.numpy` may see half of it, if a thread is importing jax
 
 from jaxstyle.arrays import Array, Features
-from jaxstyle.nets.stats import Moments, gram, moments
+from jaxstyle.nets.stats import Moments, gram, moments, standardise
 
 Norm = Literal["squared", "plain"]
 _OWN = 0.1  # so much of the style's own squared norm is added to the photo's distance, which may be 0
 _TINY = 1e-12  # under the root of the plain norm, whose gradient would be infinite at 0
+_STANDARDISE_EPS = 1e-3  # the scale of normalised features is 1: channels that hardly respond say nothing
 
 
 def _per_image(found: Array, target: Array, norm: Norm) -> Array:
@@ -45,6 +48,23 @@ def content_loss(features: Features, target: Features, *, norm: Norm = "squared"
     if features.shape != target.shape:
         raise ValueError(f"target: expected the shape of features, {features.shape}, got {target.shape}")
     return _per_image(features, target, norm).mean()
+
+
+def structure_loss(features: Features, target: Features, *, norm: Norm = "squared") -> Array:
+    """`content_loss` after each channel got mean 0 and deviation 1 in both: where things are, and not how they look.
+
+    Args:
+      features: ``(N, H, W, C)``, such as ``relu4_1`` of normalised VGG, whose channels are about 1.
+      target: the same shape.
+      norm: see `content_loss`.
+
+    Returns:
+      A scalar; squared it is 0 for the same structure and about 2 for unrelated ones.
+
+    Raises:
+      ValueError: the shapes differ, or an unknown ``norm``.
+    """
+    return content_loss(*(standardise(f, eps=_STANDARDISE_EPS) for f in (features, target)), norm=norm)
 
 
 def style_loss(
@@ -96,12 +116,20 @@ def style_loss(
     return total
 
 
-def gram_loss(features: Mapping[str, Features], grams: Mapping[str, Array]) -> Array:
+def gram_loss(
+    features: Mapping[str, Features],
+    grams: Mapping[str, Array],
+    *,
+    relative: bool = False,
+    before: Mapping[str, Array] | None = None,
+) -> Array:
     """Mean squared difference of Gram matrices, summed over layers (Eq. 8 of arXiv:2210.07762).
 
     Args:
       features: ``{tap: (N, H, W, C)}`` of the stylized images.
       grams: ``{tap: (N or 1, C, C)}`` of the style images, from `stats.gram`; its taps are the ones compared.
+      relative: divide every layer's by the mean square of the style's own, see `style_loss`.
+      before: Gram matrices of the photos, see `style_loss`; only with ``relative``.
 
     Returns:
       A scalar, the mean over the batch.
@@ -116,5 +144,51 @@ def gram_loss(features: Mapping[str, Features], grams: Mapping[str, Array]) -> A
         n, c = features[tap].shape[0], features[tap].shape[-1]
         if target.shape not in ((n, c, c), (1, c, c)):
             raise ValueError(f"grams: expected ({n}, {c}, {c}) for {tap}, got {target.shape}")
-        total += _per_image(gram(features[tap]), target, "squared").mean()
+        distance = _per_image(gram(features[tap]), target, "squared")
+        if relative:
+            own = jnp.square(target).mean((1, 2))
+            distance /= own if before is None else _per_image(before[tap], target, "squared") + _OWN * own
+        total += distance.mean()
     return total
+
+
+def sample_positions(key: Array | None, features: Features, count: int) -> Array:
+    """The vectors at some positions, the same ones of all images of the batch.
+
+    Args:
+      key: which positions; None: evenly spaced ones.
+      features: ``(N, H, W, C)``.
+      count: how many at most; where there are no more, all of them in their order.
+
+    Returns:
+      ``(N, min(H * W, count), C)``.
+    """
+    n, h, w, c = features.shape
+    vectors = features.reshape(n, h * w, c)
+    if h * w <= count:
+        return vectors
+    if key is None:
+        return vectors[:, np.arange(count) * (h * w) // count]
+    return vectors[:, random.choice(key, h * w, (count,), replace=False)]
+
+
+def remd(vectors: Array, others: Array) -> Array:
+    """Relaxed earth mover's distance of two sets of vectors, by cosine distance (STROTSS, arXiv:1904.12785, Eq. 5-7).
+
+    Every vector goes to the nearest one of the other set; the costlier direction counts.
+
+    Args:
+      vectors: ``(N, P, C)``.
+      others: ``(N, Q, C)``.
+
+    Returns:
+      A scalar in [0, 2], the mean over the batch; 0 where each vector points like one of the other set.
+    """
+
+    def unit(x: Array) -> Array:
+        x = x.astype(jnp.float32)
+        return x / jnp.sqrt(jnp.square(x).sum(-1, keepdims=True) + _TINY)
+
+    cosine = jnp.einsum("npc,nqc->npq", unit(vectors), unit(others), precision=lax.Precision.HIGHEST)
+    there, back = (1 - cosine.max(axis).mean(-1) for axis in (2, 1))
+    return jnp.maximum(there, back).mean()

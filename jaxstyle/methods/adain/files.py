@@ -16,11 +16,12 @@ from jaxstyle.nets import vgg
 _DEEPEST = "conv4_1"
 
 
-def load_encoder(source: str = "vgg16") -> tuple[Params, vgg.Arch]:
+def load_encoder(source: str = "vgg16", *, through: str = _DEEPEST) -> tuple[Params, vgg.Arch]:
     """The frozen encoder f: normalised VGG up to ``conv4_1`` from a weight file with calibrated scales.
 
     Args:
       source: the name of shipped weights, or a file that ``jaxstyle convert-vgg --calibrate`` wrote.
+      through: the last convolution; losses may look deeper than the method does.
 
     Returns:
       ``(params, arch)``.
@@ -35,7 +36,7 @@ def load_encoder(source: str = "vgg16") -> tuple[Params, vgg.Arch]:
     if not scales:
         raise weights.WeightsError(f"{source}: has no calibrated scales; convert it with --calibrate FOLDER")
     try:
-        params = vgg.from_arrays(file.arrays, arch, through=_DEEPEST)
+        params = vgg.from_arrays(file.arrays, arch, through=through)
         return vgg.normalise(params, scales), arch
     except ValueError as error:
         raise weights.WeightsError(f"{source}: {error}") from None

@@ -11,11 +11,10 @@ from jaxstyle.arrays import Array, Features, Image, Params
 from jaxstyle.methods.adain.fusion import fuse
 from jaxstyle.methods.adain.network import STYLE_TAPS, Decoder, Model, Style, aim, describe, encode, style_taps
 from jaxstyle.nets.convolutions import avg_pool2x2
-from jaxstyle.nets.losses import Norm, content_loss, style_loss
-from jaxstyle.nets.stats import moments, standardise
+from jaxstyle.nets.losses import Norm, content_loss, structure_loss, style_loss
+from jaxstyle.nets.stats import moments
 
 ContentTerm = Literal["features", "standardised"]
-_STANDARDISE_EPS = 1e-3  # the scale of the normalised features is 1: channels that hardly respond say nothing
 
 
 class Options(TypedDict, total=False):
@@ -112,8 +111,7 @@ def _content_term(model: Model, found: Features, f_c: Features, t: Features, ter
         return content_loss(found, jax.lax.stop_gradient(t) if model.fusion == "adain" else f_c, norm=norm)
     if term != "standardised":
         raise ValueError(f"content_term: expected 'features' or 'standardised', got {term!r}")
-    alike = (standardise(f, eps=_STANDARDISE_EPS) for f in (found, f_c))
-    return content_loss(*alike, norm=norm)
+    return structure_loss(found, f_c, norm=norm)
 
 
 def running_statistics(decoder: Params, model: Model, content: Image, style: Image) -> Params:

@@ -1,0 +1,140 @@
+"""A page that shows where in a painting the strokes at a point of a photo come from.
+
+From left to right: the photo with the point, the painting with a heat map of the attention, and the part of the
+painting that the gate lets through.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
+import numpy as np
+
+from jaxstyle import image, methods
+from jaxstyle.methods import style_kernel
+from jaxstyle.painting.options import PathLike
+from jaxstyle.weights import WeightsError
+
+PANEL = 384
+"""Height of the pictures on the page, pixels; also that of what is looked at."""
+
+_DIM = 0.2  # brightness of what is not looked at
+_FRAME = (1.0, 0.9, 0.0)
+_HOT = np.asarray([[0, 0, 0], [0.8, 0, 0], [1, 0.7, 0], [1, 1, 0.8]])  # colours of 0, 1/3, 2/3 and 1
+
+
+class FocusOptions(TypedDict, total=False):
+    """The keyword arguments of `focus_file` that have defaults."""
+
+    weights_file: PathLike
+    max_pixels: int
+    format: str | None
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class FocusReport:
+    """What `focus_file` did.
+
+    Attributes:
+      output: the file written.
+      at: the point, pixels of the photo as it is.
+      best: column and row of the painting's pixel that is looked at most, as the painting is.
+      kept: share of the painting that the gate lets through, the mean of all heads.
+      weights_file: the model.
+      seconds: all in all.
+    """
+
+    output: str
+    at: tuple[int, int]
+    best: tuple[int, int]
+    kept: float
+    weights_file: str
+    seconds: float
+
+
+def focus_file(
+    content: PathLike, style: PathLike, output: PathLike, at: tuple[int, int], **options: Unpack[FocusOptions]
+) -> FocusReport:
+    """Looks a point up, and writes the page.
+
+    Args:
+      content, style: picture files.
+      output: the file to write, whose suffix gives the format; ``"-"`` is standard output.
+      at: column and row of the point, pixels of the photo.
+      options: ``weights_file``: name of shipped weights or the path of a file, of a model with attention;
+        ``max_pixels``, ``format`` and ``overwrite`` as for `jaxstyle.stylize_file`.
+
+    Returns:
+      A `FocusReport`.
+
+    Raises:
+      ImageError, WeightsError, ValueError: a file cannot be read or written, the model has no attention, or the point
+        is not in the photo.
+    """
+    start = time.perf_counter()
+    name = os.fspath(options.get("weights_file", "style_kernel_vgg16"))
+    shape, overwrite = options.get("format"), options.get("overwrite", False)
+    image.check_target(output, format=shape, overwrite=overwrite, keep=[content, style])
+    most = options.get("max_pixels", image.MAX_PIXELS)
+    photo, painting = (image.read(file, max_pixels=most).pixels[..., :3] for file in (content, style))
+    height, width = photo.shape[:2]
+    x, y = at
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(f"at: expected a point of a picture of {width} x {height} pixels, got {x},{y}")
+    model = methods.load(name).model
+    if not isinstance(model, style_kernel.Model):
+        raise WeightsError(f"{name}: a model of a method without attention; focus needs one of style_kernel")
+    small, look = (_panel(part) for part in (photo, painting))
+    point = (x * small.shape[1] // width, y * small.shape[0] // height)
+    found = style_kernel.focus(model, small, look, point)
+    image.write(image.target_of(output), page(small, look, point, found), format=shape, overwrite=overwrite)
+    row, column = np.unravel_index(np.argmax(found.weights), found.weights.shape)
+    best = tuple(
+        int((2 * i + 1) * many // (2 * few))
+        for i, many, few in zip((column, row), painting.shape[1::-1], found.weights.shape[::-1], strict=True)
+    )
+    return FocusReport(
+        output=os.fspath(output),
+        at=at,
+        best=best,  # type: ignore[arg-type]
+        kept=round(float(found.kept.mean()), 4),
+        weights_file=name,
+        seconds=round(time.perf_counter() - start, 3),
+    )
+
+
+def _panel(pixels: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    return image.resize(pixels, (PANEL, max(1, round(width * PANEL / height))))
+
+
+def page(photo: np.ndarray, painting: np.ndarray, at: tuple[int, int], found: style_kernel.Focus) -> np.ndarray:
+    """The page.
+
+    Args:
+      photo: ``(H, W, 3)`` float32 in [0, 1].
+      painting: ``(H, W', 3)``.
+      at: column and row of the point in ``photo``.
+      found: what it looks at.
+
+    Returns:
+      float32 ``(H, W + 2 W', 3)`` in [0, 1].
+    """
+    marked, far = np.array(photo), 6
+    top, left = (max(0, i - far) for i in at[::-1])
+    bottom, right = at[1] + far + 1, at[0] + far + 1
+    inner = np.array(marked[top + 2 : bottom - 2, left + 2 : right - 2])
+    marked[top:bottom, left:right] = _FRAME
+    marked[top + 2 : bottom - 2, left + 2 : right - 2] = inner
+    size = painting.shape[:2]
+    heat = image.resize(found.weights / found.weights.max(), size)
+    at_heat = np.sqrt(heat)[..., None]
+    colors = np.stack([np.interp(at_heat[..., 0], np.linspace(0, 1, 4), channel) for channel in _HOT.T], axis=-1)
+    grey = painting.mean(-1, keepdims=True) * 0.6
+    seen = image.resize(found.kept, size)[..., None]
+    parts = (marked, grey * (1 - at_heat) + colors * at_heat, painting * (_DIM + (1 - _DIM) * seen))
+    return np.concatenate(parts, axis=1).astype(np.float32)
