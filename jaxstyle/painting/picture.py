@@ -20,7 +20,7 @@ from jaxstyle.controls.controls import Controls, Fields
 from jaxstyle.controls.degree import Maps, degree, read_maps, shares
 from jaxstyle.image.windows import ArraySource, Source
 from jaxstyle.methods.interface import Loaded, Style
-from jaxstyle.painting import stroke_size
+from jaxstyle.painting import stroke_size, style_cache
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, sort
 from jaxstyle.painting.paint import Job, paint
 from jaxstyle.painting.plan import bucket, chosen_tile, fits, mirrored, plan_tiles, plan_whole
@@ -130,7 +130,7 @@ def shrink_style(pixels: np.ndarray, controls: Controls) -> np.ndarray:
 def encode_styles(
     looks: Sequence[image.Picture], controls: Controls, loaded: Loaded, content: np.ndarray | None = None
 ) -> Style:
-    """All the styles, encoded at the size that the controls ask for.
+    """All the styles, encoded at the size that the controls ask for; those seen before are there, see `style_cache`.
 
     Args:
       looks: the style pictures.
@@ -150,9 +150,10 @@ def encode_styles(
     encoded = []
     for look in looks:
         pixels = shrink_style(look.pixels, controls)
-        if recolour is not None and content is not None:
-            pixels = recolour(pixels, content)
-        encoded.append(_encode_style(loaded, pixels))
+        if recolour is not None and content is not None:  # a style for this content alone
+            encoded.append(_encode_style(loaded, recolour(pixels, content)))
+        else:
+            encoded.append(style_cache.encoded(loaded, pixels, _encode_style))
     return encoded[0] if len(encoded) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *encoded)
 
 

@@ -27,7 +27,16 @@ from jaxstyle.methods.adain.network import (
     encode,
     init_decoder,
 )
-from jaxstyle.methods.adain.windows import Survey, encode_padded_styles, encode_window, merge, needs, paint, survey
+from jaxstyle.methods.adain.windows import (
+    Survey,
+    encode_padded_styles,
+    encode_window,
+    merge,
+    needs,
+    paint,
+    style_of,
+    survey,
+)
 
 __all__ = [
     "METHOD",
@@ -76,4 +85,5 @@ METHOD = interface.Method(
     survey=survey,
     merge=merge,
     paint=paint,
+    style_of=style_of,
 )
