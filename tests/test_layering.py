@@ -22,7 +22,7 @@ LIBRARY = (
     ("__main__",),
 )
 TRAINING = (
-    ("__init__", "augment", "config", "devices", "entry", "sheet", "sources"),
+    ("__init__", "augment", "config", "devices", "entry", "sources"),
     ("checkpoints", "crops", "logs"),
     ("loader", "pairs", "run"),
     ("adain", "inr_pairs"),
