@@ -17,9 +17,9 @@ DESCRIPTION = (
     "Fits a small network to a photo and a painting (INR-st). jaxstyle render makes pictures of what it writes."
 )
 EPILOG = """\
-On two processor cores preview takes half a minute (20 to 37 s measured), fast 2 to 3 minutes, paper some six hours. A
-run that was stopped or killed goes on when the same command is given again: OUT.jaxstyle-part beside OUT holds what is
-done, and there is never a broken file under the name OUT. In the end it prints a command that renders OUT.
+On two processor cores six pairs took 20 to 37 s each with preview and 129 to 174 s with fast; paper would take some six
+hours. A run that was stopped or killed goes on when the same command is given again: OUT.jaxstyle-part beside OUT holds
+what is done, and there is never a broken file under the name OUT. In the end it prints a command that renders OUT.
 
 examples:
   jaxstyle fit photo.jpg --style painting.jpg -o fit.safetensors --preset preview

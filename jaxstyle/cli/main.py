@@ -29,8 +29,8 @@ examples:
 
 exit codes: 0 done; 1 failed, or some pictures failed; 2 something is wrong with an argument or a file; 130 interrupted.
 
-Compiled code is kept in the user's cache folder: JAXSTYLE_CACHE_DIR=FOLDER names another, JAXSTYLE_CACHE_DIR=off keeps
-none."""
+Compiled code and the last styles are kept in the user's cache folder: JAXSTYLE_CACHE_DIR=FOLDER names another,
+JAXSTYLE_CACHE_DIR=off keeps none."""
 
 
 class Verb(Protocol):

@@ -57,7 +57,8 @@ def stylize(
       style: the same, or a list of them.
       controls: how; by default ``Controls()``.
       model: from `jaxstyle.methods.load`, or a method's own model, such as `jaxstyle.adain.load` gives; by default the
-        shipped one, loaded once.
+        shipped one, loaded once. The styles of one that was made in memory are encoded at every call, those of others
+        when they are new, see `jaxstyle.painting.style_cache`.
       fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``weights``, ``mask``, ``preserve_color``,
         ``size``, ``style_size``. They go before those of ``controls``.
 
