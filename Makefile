@@ -1,11 +1,12 @@
 # make demo       stylize a shipped photo in a shipped painting
 # make test       the quick tests        make test-slow   all tests
 # make lint       ruff and mypy          make format      rewrite files in ruff's format
+# make lock       write tests/constraints.txt, the versions that all of this installs, anew
 # make weights    how the shipped decoder was trained; with CONTENT=FOLDER STYLE=FOLDER trains one the same way
 # make clean      remove what make made
 #
-# Everything is installed into .venv, made with PYTHON (3.11 or newer); a later call reuses it as it is until
-# pyproject.toml changes.
+# Everything is installed into .venv, made with PYTHON (3.11 or newer), in the versions of tests/constraints.txt; a later
+# call reuses it as it is until pyproject.toml or these change.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,10 +16,10 @@ PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format weights clean
+.PHONY: help demo test test-slow lint format lock weights clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 5
+	@sed -n 's/^# //p' Makefile | head -n 6
 
 demo: $(VENV)/demo.stamp
 	@mkdir -p out
@@ -40,6 +41,19 @@ lint: $(VENV)/test.stamp
 format: $(VENV)/test.stamp
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# The newest versions that fit pyproject.toml and each other, for every Python and system (uv writes the markers). PyTorch
+# is raised by hand: reference values were made with it.
+TORCH := torch==2.13.0
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-python-downloads --no-annotate --no-header \
+	--extra dev --extra train --extra large --extra heif --extra video
+
+lock: | $(BIN)/python
+	@$(PIP) uv
+	@echo "# Written by make lock: all that a development environment may have, in exact versions." > $(VENV)/lock.txt
+	@echo "$(TORCH)" | $(LOCK) pyproject.toml - >> $(VENV)/lock.txt
+	@mv $(VENV)/lock.txt tests/constraints.txt
+	@echo "tests/constraints.txt: $$(grep -c == tests/constraints.txt) lines; make test-slow says whether they work"
 
 # The stages of the shipped decoder, docs/adain_vgg16.md. Stopped, the same command goes on where it was.
 ADAIN := --batch-size 4 --crop 96 --largest-crop 256 --resize 256 --holdout 40 --seed 1
@@ -94,13 +108,13 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxstyle needs Python 3.11 or newer; call make PYTHON=...")'
 	@$(PYTHON) -m venv $(VENV)
 
-# The stamps depend on pyproject.toml only: an editable install follows the sources by itself.
-$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+# The stamps do not depend on the sources: an editable install follows them by itself.
+$(VENV)/demo.stamp: pyproject.toml tests/constraints.txt | $(BIN)/python
 	@echo "installing jaxstyle into $(VENV) ..."
-	@$(PIP) -e .
+	@$(PIP) -c tests/constraints.txt -e .
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml tests/constraints.txt | $(BIN)/python
 	@echo "installing jaxstyle and what its tests need into $(VENV) ..."
-	@$(PIP) -c tests/constraints.txt -e '.[dev,train]' torch
+	@$(PIP) -c tests/constraints.txt -e '.[dev,train]' $(TORCH)
 	@touch $(VENV)/demo.stamp $@

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxstyle.nets import losses, stats, vgg
     from jaxstyle.painting.file import Report, stylize_file
     from jaxstyle.painting.fit import fit
+    from jaxstyle.painting.fit_file import Fitting, fit_file
     from jaxstyle.painting.picture import stylize
     from jaxstyle.painting.rendering import Rendering, render_file
     from jaxstyle.painting.sweep import sweep_file
@@ -35,6 +36,7 @@ __all__ = [
     "BatchReport",
     "Controls",
     "DatasetReport",
+    "Fitting",
     "ImageError",
     "InrParams",
     "Picture",
@@ -45,6 +47,7 @@ __all__ = [
     "adain",
     "cache",
     "fit",
+    "fit_file",
     "image",
     "inr",
     "losses",
@@ -81,6 +84,7 @@ _HOMES = {
     "BatchReport": "folders.folder",
     "Controls": "controls.controls",
     "DatasetReport": "folders.dataset",
+    "Fitting": "painting.fit_file",
     "ImageError": "image",
     "InrParams": "methods.inr",
     "Picture": "image",
@@ -89,6 +93,7 @@ _HOMES = {
     "StyleTransform": "folders.transform",
     "WeightsError": "weights",
     "fit": "painting.fit",
+    "fit_file": "painting.fit_file",
     "render": "methods.inr",
     "render_file": "painting.rendering",
     "render_image": "methods.inr",

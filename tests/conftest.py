@@ -17,8 +17,14 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # rounding at most. XLA_FLAGS= in the environment, as `make test-slow` sets it, leaves them as users have them.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+from pathlib import Path
+
 import jax
+import numpy as np
 import pytest
+
+from jaxstyle import image
+from tests.pictures import LONG, SHORT, smooth
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -44,3 +50,30 @@ def of_every_method(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "_FOLDER", style_kernels.shelf(tmp_path_factory.mktemp("shipped")))
         yield
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """The file of a smooth photo."""
+    path = tmp_path / "photo.png"
+    image.write(path, smooth(SHORT, LONG))
+    return path
+
+
+@pytest.fixture
+def painting(tmp_path: Path) -> Path:
+    """The file of a square painting, noise."""
+    path = tmp_path / "painting.png"
+    image.write(path, np.random.default_rng(0).random((SHORT, SHORT, 3), np.float32))
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``photo.png`` and ``painting.png``, noise, in the current folder, and no cache in the user's home."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "off")
+    rng = np.random.default_rng(1)
+    image.write("photo.png", rng.random((SHORT, LONG, 3), np.float32))
+    image.write("painting.png", rng.random((SHORT, SHORT, 3), np.float32))
+    return tmp_path

@@ -150,4 +150,5 @@ METHOD = interface.Method(
     survey=survey,
     merge=merge,
     paint=paint,
+    style_of=lambda leaves: Style(*leaves),
 )

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from jaxstyle import image
@@ -11,24 +10,13 @@ from jaxstyle.controls.controls import Controls
 from jaxstyle.sheet import make
 
 
-@pytest.fixture
-def files(tmp_path, monkeypatch):
-    """``photo.png`` and ``painting.png`` in the current folder, and no cache in the user's home."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "off")
-    rng = np.random.default_rng(1)
-    image.write("photo.png", rng.random((19, 26, 3), np.float32))
-    image.write("painting.png", rng.random((19, 19, 3), np.float32))
-    return tmp_path
-
-
-def test_a_sheet(files, capsys):
+def test_a_sheet(pictures, capsys):
     assert main.main(["sheet", "photo.png", "--styles", "painting.png", "photo.png", "--cell", "32", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert image.read("sheet.png").pixels.shape == (report["height"], report["width"], 3)
 
 
-def test_every_flag_arrives(files, capsys, monkeypatch):
+def test_every_flag_arrives(pictures, capsys, monkeypatch):
     seen = []
 
     def take(*args, progress, **options):
@@ -68,7 +56,7 @@ def test_every_flag_arrives(files, capsys, monkeypatch):
         ("photo.png --styles painting.png -o - --json", "--json: standard output is taken by the picture"),
     ],
 )
-def test_mistakes_are_one_line_and_code_2(files, capsys, arguments, words):
+def test_mistakes_are_one_line_and_code_2(pictures, capsys, arguments, words):
     try:
         code = main.main(["sheet", *arguments.split()])
     except SystemExit as exit_:

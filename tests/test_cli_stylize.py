@@ -19,18 +19,6 @@ from jaxstyle.folders import manifest, workers
 from jaxstyle.methods import adain
 from jaxstyle.runtime import journal
 
-
-@pytest.fixture
-def pictures(tmp_path, monkeypatch):
-    """``photo.png`` and ``painting.png`` in the current folder, and no cache in the user's home."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "off")
-    rng = np.random.default_rng(1)
-    image.write("photo.png", rng.random((19, 26, 3), np.float32))
-    image.write("painting.png", rng.random((19, 19, 3), np.float32))
-    return tmp_path
-
-
 STYLIZE = ["stylize", "photo.png", "--style", "painting.png", "--style-size", "19"]
 
 

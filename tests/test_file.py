@@ -24,6 +24,7 @@ from jaxstyle.painting.options import Limits, Output
 from jaxstyle.painting.picture import check, default_model, encode_styles, render, stylize
 from jaxstyle.painting.plan import TileError, bucket
 from jaxstyle.runtime import memory
+from tests.pictures import LONG, SHORT, smooth
 
 HEIGHT, WIDTH = 75, 110
 TILE = 32
@@ -414,29 +415,7 @@ def test_notices(files, negative, monkeypatch):
 # ---- the front door ------------------------------------------------------------------------------------------
 
 
-SHORT, LONG = 19, 26
 LEFT = np.repeat(np.float32([[1, 0]]), 13, axis=1)
-
-
-def smooth(height, width, channels=3):
-    """A picture without sharp edges, so that a format's rounding changes little."""
-    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
-    waves = [np.sin(3 * x + i) * np.cos(2 * y - i) for i in range(channels)]
-    return (np.stack(waves, -1) * 0.4 + 0.5).astype(np.float32)
-
-
-@pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "photo.png"
-    image.write(path, smooth(SHORT, LONG))
-    return path
-
-
-@pytest.fixture
-def painting(tmp_path):
-    path = tmp_path / "painting.png"
-    image.write(path, np.random.default_rng(0).random((SHORT, SHORT, 3), np.float32))
-    return path
 
 
 def test_transparency_is_put_back(tmp_path, painting):

@@ -94,3 +94,11 @@ def test_a_schedule_that_none_can_be_is_refused(make, message):
     with pytest.raises(ValueError) as error:
         make()
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("done", range(7))
+def test_the_steps_that_are_left_are_those_of_their_stages(done):
+    schedule = Schedule((Regress(2), Refine(0), Refine(3), Regress(1)))
+    found = [(stage, step) for stage, steps in schedule.left(done) for step in steps]
+    assert found == [(schedule.stage_at(step - 1), step) for step in range(done + 1, 7)]
+    assert [stage for stage, _ in schedule.left(done)] == sorted({stage for stage, _ in found})

@@ -22,7 +22,7 @@ LIBRARY = (
     ("__main__",),
 )
 TRAINING = (
-    ("__init__", "augment", "config", "devices", "entry", "sheet", "sources", "updates"),
+    ("__init__", "augment", "config", "devices", "entry", "sources", "updates"),
     ("checkpoints", "crops", "logs"),
     ("loader", "pairs", "run"),
     ("adain", "inr_pairs", "style_kernel_config"),

@@ -74,6 +74,14 @@ def both(styles):
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *styles)
 
 
+def test_a_style_is_made_of_its_arrays(loaded, styles):
+    leaves, structure = jax.tree.flatten(styles[0])
+    if loaded.method.style_of is None:
+        pytest.skip("its styles are kept in memory only")
+    found = loaded.method.style_of(leaves)
+    assert jax.tree.structure(found) == structure and all(map(np.array_equal, jax.tree.leaves(found), leaves))
+
+
 def painted(loaded, style, content, alpha=1.0, parts=None, *, tile=None, **options):
     """The picture, as one window or in tiles."""
     extent = content.shape[:2]

@@ -22,30 +22,10 @@ from jaxstyle.painting.picture import (
     stylize,
 )
 from jaxstyle.painting.stroke_size import Shelf
+from tests.pictures import LONG, SHORT, smooth
 
 RNG = np.random.default_rng(0)
-HEIGHT, WIDTH = 19, 26
-
-
-def smooth(height, width, channels=3):
-    """A picture without sharp edges, so that a format's rounding changes little."""
-    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
-    waves = [np.sin(3 * x + i) * np.cos(2 * y - i) for i in range(channels)]
-    return (np.stack(waves, -1) * 0.4 + 0.5).astype(np.float32)
-
-
-@pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "photo.png"
-    image.write(path, smooth(HEIGHT, WIDTH))
-    return path
-
-
-@pytest.fixture
-def painting(tmp_path):
-    path = tmp_path / "painting.png"
-    image.write(path, RNG.random((HEIGHT, HEIGHT, 3), np.float32))
-    return path
+HEIGHT, WIDTH = SHORT, LONG
 
 
 def test_takes_paths_pil_images_and_arrays_and_gives_a_pil_image(photo, painting):

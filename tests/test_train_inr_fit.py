@@ -18,6 +18,7 @@ from jaxstyle import image
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import schedule as inr_schedule
 from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
+from jaxstyle.painting import fit
 from train import inr_fit as trainer
 from train import inr_pairs, inr_report
 from train.checkpoints import CheckpointError, Checkpoints
@@ -211,7 +212,7 @@ def test_flags_change_the_preset() -> None:
 def test_a_folder_is_named_after_the_pictures() -> None:
     assert trainer.Config(content="x/a b.jpg", style="y/c.png").folder() == Path("runs/a b_c")
     assert trainer.Config(pairs="x/some.tsv").folder() == Path("runs/some")
-    command = inr_report.render_command(Path("runs/a b_c"), (160, 128))
+    command = fit.render_command(Path("runs/a b_c/inr.safetensors"), (160, 128))
     assert command == "jaxstyle render 'runs/a b_c/inr.safetensors' -o out.png --size 1024x819 --alpha 0.5"
 
 

@@ -35,6 +35,7 @@ from jaxstyle.methods.inr import schedule as inr_schedule
 from jaxstyle.methods.inr import step as inr_step
 from jaxstyle.methods.inr.schedule import Regress, Schedule
 from jaxstyle.methods.inr.step import FitState
+from jaxstyle.painting import fit
 from jaxstyle.runtime import cache
 from train import inr_pairs, inr_report, run
 from train.checkpoints import make_workdir
@@ -229,8 +230,7 @@ def train(config: Config, devices: Sequence[jax.Device] | None = None) -> list[s
       OSError, ImageError: something cannot be written.
     """
     schedule = config.schedule()
-    encoder, arch = inr.load_encoder(config.vgg, schedule.loss)
-    schedule = dataclasses.replace(schedule, loss=dataclasses.replace(schedule.loss, arch=arch))
+    schedule, encoder = fit.with_encoder(schedule, config.vgg)
     chosen = _read(config, schedule.size)
     inr_pairs.check_sizes(chosen, encoder, schedule)
     groups = inr_pairs.group([pair.size for pair in chosen], devices or jax.devices(), config.at_once)
@@ -253,7 +253,7 @@ def train(config: Config, devices: Sequence[jax.Device] | None = None) -> list[s
             ratios = inr_report.write_results(workdir, chosen, state.params, step, events, facts)
     for name, ratio in ratios.items():
         print(f"{workdir / name / 'strip.png'}: PSNR {ratio:.1f} dB to the photo at alpha 0", file=sys.stderr)
-    return [inr_report.render_command(workdir / pair.name, pair.size) for pair in chosen]
+    return [fit.render_command(workdir / pair.name / "inr.safetensors", pair.size) for pair in chosen]
 
 
 def _fit(fits: _Fits, state: FitState, this: run.Run, events: EventLog, stop: run.Stop) -> FitState:
@@ -265,10 +265,7 @@ def _fit(fits: _Fits, state: FitState, this: run.Run, events: EventLog, stop: ru
     states = [inr_pairs.spread(inr_pairs.members_of(state, group), group) for group in fits.groups]
     encoders = [replicate(fits.encoder, group.mesh) for group in fits.groups]
     targets: list[np.ndarray | None] = [None] * len(fits.chosen)
-    for stage, begin in enumerate(schedule.starts()):
-        steps = range(max(begin, this.first) + 1, begin + schedule.stages[stage].steps + 1)
-        if not steps:
-            continue
+    for stage, steps in schedule.left(this.first):
         if isinstance(schedule.stages[stage], Regress) and targets[0] is None:
             targets = [inr_pairs.stylized(pair) for pair in fits.chosen]
         data = [

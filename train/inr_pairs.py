@@ -19,7 +19,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxstyle import image
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods.inr import step
-from jaxstyle.methods.inr.schedule import Refine, Schedule
+from jaxstyle.methods.inr.schedule import Schedule
+from jaxstyle.painting import fit
 from jaxstyle.painting.picture import repaint
 from train import pairs
 from train.devices import AXIS, make_mesh
@@ -53,13 +54,10 @@ def read_file(file: str, size: int) -> list[Pair]:
 def check_sizes(chosen: Sequence[Pair], encoder: Params, schedule: Schedule) -> None:
     """Raises PairsError where the smallest of the pictures is too small for VGG in some stage; the pair is named."""
     smallest = min(chosen, key=lambda pair: min(*pair.content.shape[:2], *pair.style.shape[:2]))
-    for number, stage in enumerate(schedule.stages):
-        if isinstance(stage, Refine) and stage.steps:
-            make = partial(step.stage_data, schedule, number, content=smallest.content, style=smallest.style)
-            try:
-                jax.eval_shape(lambda encoder, make=make: make(encoder), encoder)
-            except ValueError as error:
-                raise PairsError(f"{smallest.name}: {error}" if smallest.name else str(error)) from None
+    try:
+        fit.check_sizes(schedule, encoder, smallest.content, smallest.style)
+    except ValueError as error:
+        raise PairsError(f"{smallest.name}: {error}" if smallest.name else str(error)) from None
 
 
 # ---- rows of arrays, devices -------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,17 +17,14 @@ import jax
 import numpy as np
 
 from jaxstyle import image
+from jaxstyle.image.grid import grid
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr.schedule import Schedule
+from jaxstyle.painting import fit
+from jaxstyle.painting.fit import renders
 from train.logs import EventLog, MetricLog, Progress
 from train.logs import check_finite as check_all_finite
 from train.pairs import Pair
-from train.sheet import sheet
-
-ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Degrees of style on a strip."""
-LONG_SIDE = 1024
-"""In pixels, of the picture that `render_command` makes."""
 
 
 class Logs(NamedTuple):
@@ -85,15 +81,10 @@ def fitted(params: inr.InrParams, number: int, pair: Pair) -> inr.InrParams:
     return dataclasses.replace(jax.tree.map(lambda leaf: leaf[number], params), size=pair.size)
 
 
-def renders(params: inr.InrParams) -> list[np.ndarray]:
-    """The picture that was fitted, at each of `ALPHAS`."""
-    return [np.asarray(inr.render_image(params, None, alpha)) for alpha in ALPHAS]
-
-
 def write_strips(workdir: Path, chosen: Sequence[Pair], params: inr.InrParams, step: int, events: EventLog) -> None:
     """Draws a strip of every pair, ``strips/<step>.png`` in its folder."""
     for number, pair in enumerate(chosen):
-        strip = sheet([renders(fitted(params, number, pair))])
+        strip = grid([renders(fitted(params, number, pair))])
         image.write(workdir / pair.name / "strips" / f"{step:07d}.png", strip)
         events.picture(step, pair.tag("strip"), strip)
 
@@ -129,16 +120,9 @@ def write_results(
     found = {}
     for number, pair in enumerate(chosen):
         pictures = renders(fitted(params, number, pair))
-        strip = sheet([pictures])
+        strip = grid([pictures])
         image.write(workdir / pair.name / "strip.png", strip)
         events.picture(step, pair.tag("strip"), strip)
-        found[pair.name] = float(-10 * np.log10(np.square(pictures[0] - pair.content, dtype=np.float64).mean()))
+        found[pair.name] = fit.fidelity(pictures[0], pair.content)
     write_networks(workdir, chosen, params, facts)
     return found
-
-
-def render_command(folder: Path, size: tuple[int, int]) -> str:
-    """The command line that renders what was fitted, in the shape of the photo, (width, height)."""
-    width, height = (round(side * LONG_SIDE / max(size)) for side in size)
-    file = shlex.quote(str(folder / "inr.safetensors"))
-    return f"jaxstyle render {file} -o out.png --size {width}x{height} --alpha 0.5"

@@ -44,11 +44,11 @@ import jax
 from jax.sharding import Sharding
 
 from jaxstyle import image
+from jaxstyle.image.grid import grid
 from jaxstyle.runtime import command as commands
 from train import checkpoints, devices
 from train.config import ConfigError, parse_flags
 from train.logs import EventLog, MetricLog, NonFiniteError, Progress, check_finite
-from train.sheet import sheet
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -259,7 +259,7 @@ def log_validation(
     logs.validation.write(step, values)
     logs.events.scalars(step, values)
     if logs.sheets is not None:
-        drawn = sheet(list(rows)[:SHEET_ROWS])
+        drawn = grid(list(rows)[:SHEET_ROWS])
         logs.events.picture(step, name, drawn)
         image.write(logs.sheets / f"{step:07d}.png", drawn)
     return values

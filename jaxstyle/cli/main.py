@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
 from jaxstyle import __version__
-from jaxstyle.cli import completion, convert_vgg, focus, info, metrics, render, sheet, stylize, stylize_dataset
+from jaxstyle.cli import completion, convert_vgg, fit, focus, info, metrics, render, sheet, stylize, stylize_dataset
 from jaxstyle.cli.arguments import join_region
 from jaxstyle.cli.messages import PROG, in_flags
 from jaxstyle.runtime import command, interrupts
@@ -29,8 +29,8 @@ examples:
 
 exit codes: 0 done; 1 failed, or some pictures failed; 2 something is wrong with an argument or a file; 130 interrupted.
 
-Compiled code is kept in the user's cache folder: JAXSTYLE_CACHE_DIR=FOLDER names another, JAXSTYLE_CACHE_DIR=off keeps
-none."""
+Compiled code and the last styles are kept in the user's cache folder: JAXSTYLE_CACHE_DIR=FOLDER names another,
+JAXSTYLE_CACHE_DIR=off keeps none."""
 
 
 class Verb(Protocol):
@@ -58,6 +58,7 @@ VERBS: dict[str, Verb] = {
     "stylize-dataset": stylize_dataset,
     "sheet": sheet,
     "focus": focus,
+    "fit": fit,
     "render": render,
     "metrics": metrics,
     "info": info,

@@ -11,7 +11,7 @@ card. What all of them promise is tested on all of them by ``tests/test_methods.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax.numpy as jnp
@@ -90,6 +90,7 @@ class Method(NamedTuple):
       survey: ``(model, features, style, window)`` -> what painting must know of the whole picture, from the core alone.
       merge: two surveys -> the survey of both, on the host, NumPy arrays; float64 where sums need it.
       paint: ``(model, features, style, survey, window)`` -> pixels ``(1, h, w, 3)``, not clipped.
+      style_of: ``jax.tree.leaves`` of a style -> the style, so that it can be kept on disk; None: it is not.
     """
 
     kind: str
@@ -102,6 +103,7 @@ class Method(NamedTuple):
     survey: Callable[[Model, Features, Style, Window], Survey]
     merge: Callable[[Survey, Survey], Survey]
     paint: Callable[[Model, Features, Style, Survey, Window], Array]
+    style_of: Callable[[Sequence[np.ndarray]], Style] | None = None
 
 
 class Loaded(NamedTuple):

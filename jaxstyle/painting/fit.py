@@ -7,17 +7,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+import shlex
 from typing import TypedDict, Unpack
 
 import jax
 import numpy as np
 
 from jaxstyle import image
+from jaxstyle.arrays import Params
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import schedule as inr_schedule
 from jaxstyle.methods.inr import step
 from jaxstyle.painting.picture import repaint
+
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Degrees of style on a strip."""
+LONG_SIDE = 1024
+"""In pixels, of the picture that `render_command` makes."""
 
 
 class Aids(TypedDict, total=False):
@@ -68,27 +76,74 @@ def fit(
     if unknown := sorted(set(aids) - set(Aids.__annotations__)):
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
     vgg, stylized = aids.get("vgg", "vgg16"), aids.get("stylized")
-    schedule = _schedule(preset, size, steps)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed: expected a whole number from 0 to {2**32 - 1}, got {seed!r}")
-    encoder, arch = inr.load_encoder(os.fspath(vgg), schedule.loss)
-    schedule = dataclasses.replace(schedule, loss=dataclasses.replace(schedule.loss, arch=arch))
+    schedule = schedule_of(preset, size, steps)
+    key = key_of(seed)
+    schedule, encoder = with_encoder(schedule, vgg)
     photo, painting = (image.read(source).pixels for source in (content, style))
     target = None if stylized is None else image.read(stylized).pixels
     if target is None and any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
-        target = _repainted(photo, painting, schedule.size)
-    key = jax.random.key(seed)
+        target = repainted(photo, painting, schedule.size)
     return step.fit(key, photo, painting, encoder, schedule, stylized=target, callback=callback)
 
 
-def _schedule(preset: str | inr_schedule.Schedule, size: int | None, steps: int | None) -> inr_schedule.Schedule:
+def schedule_of(preset: str | inr_schedule.Schedule, size: int | None, steps: int | None) -> inr_schedule.Schedule:
+    """A preset by its name, or a schedule, with another size or number of steps where they are given.
+
+    Raises:
+      ValueError: there is no such preset, or ``size`` or ``steps`` is out of range.
+    """
     if not isinstance(preset, inr_schedule.Schedule):
         return inr_schedule.preset(preset, size=size, steps=steps)
     schedule = preset if size is None else dataclasses.replace(preset, size=size)
     return schedule if steps is None else schedule.with_steps(steps)
 
 
-def _repainted(photo: np.ndarray, painting: np.ndarray, size: int) -> np.ndarray:
+def key_of(seed: int) -> jax.Array:
+    """The key of a seed; raises ValueError unless that is a whole number of 32 bits."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed: expected a whole number from 0 to {2**32 - 1}, got {seed!r}")
+    return jax.random.key(seed)
+
+
+def with_encoder(schedule: inr_schedule.Schedule, vgg: str | os.PathLike[str]) -> tuple[inr_schedule.Schedule, Params]:
+    """A schedule with the architecture of a file of VGG, and VGG's parameters, as deep as the schedule asks for.
+
+    Raises:
+      WeightsError: weights are missing or damaged.
+    """
+    encoder, arch = inr.load_encoder(os.fspath(vgg), schedule.loss)
+    return dataclasses.replace(schedule, loss=dataclasses.replace(schedule.loss, arch=arch)), encoder
+
+
+def check_sizes(schedule: inr_schedule.Schedule, encoder: Params, content: np.ndarray, style: np.ndarray) -> None:
+    """Checks, before anything is computed, that VGG can look at pictures ``(H, W, 3)`` of the schedule's size.
+
+    Raises:
+      ValueError: one is too small in some stage.
+    """
+    for number, _ in schedule.left():
+        if isinstance(schedule.stages[number], inr_schedule.Refine):
+            make = functools.partial(step.stage_data, schedule, number, content=content, style=style)
+            jax.eval_shape(lambda encoder, make=make: make(encoder), encoder)
+
+
+def repainted(photo: np.ndarray, painting: np.ndarray, size: int) -> np.ndarray:
     """The pair in one forward pass, at the size of the fit, where strokes are as large as the fit's losses see them."""
     sides = [inr_schedule.fitted_size(pixels.shape, size) for pixels in (photo, painting)]
     return repaint(image.resize(photo, sides[0]), image.resize(painting, sides[1]))
+
+
+def renders(params: inr.InrParams) -> list[np.ndarray]:
+    """The picture that was fitted, at each of `ALPHAS`."""
+    return [np.asarray(inr.render_image(params, None, alpha)) for alpha in ALPHAS]
+
+
+def fidelity(rendered: np.ndarray, photo: np.ndarray) -> float:
+    """PSNR in dB of a fitted picture, rendered at alpha 0, to the photo, both ``(H, W, 3)``."""
+    return float(-10 * np.log10(np.square(rendered - photo, dtype=np.float64).mean()))
+
+
+def render_command(file: str | os.PathLike[str], size: tuple[int, int]) -> str:
+    """The command line that renders a fitted picture, in the shape of its (width, height)."""
+    width, height = (round(side * LONG_SIDE / max(size)) for side in size)
+    return f"jaxstyle render {shlex.quote(os.fspath(file))} -o out.png --size {width}x{height} --alpha 0.5"

@@ -20,7 +20,7 @@ from jaxstyle.controls.controls import Controls, Fields
 from jaxstyle.controls.degree import Maps, degree, read_maps, shares
 from jaxstyle.image.windows import ArraySource, Source
 from jaxstyle.methods.interface import Loaded, Style
-from jaxstyle.painting import stroke_size
+from jaxstyle.painting import stroke_size, style_cache
 from jaxstyle.painting.finish import finish
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, sort
 from jaxstyle.painting.paint import Job, paint
@@ -61,7 +61,8 @@ def stylize(
       style: the same, or a list of them.
       controls: how; by default ``Controls()``.
       model: from `jaxstyle.methods.load`, or a method's own model, such as `jaxstyle.adain.load` gives; by default the
-        shipped one, loaded once.
+        shipped one, loaded once. The styles of one that was made in memory are encoded at every call, those of others
+        when they are new, see `jaxstyle.painting.style_cache`.
       fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``alpha_blend``, ``weights``, ``mask``,
         ``preserve_color``, ``size``, ``style_size``. They go before those of ``controls``.
 
@@ -158,7 +159,7 @@ def style_pixels(pixels: np.ndarray, controls: Controls, side: int) -> np.ndarra
 def encode_styles(
     looks: Sequence[image.Picture], controls: Controls, loaded: Loaded, side: int, content: np.ndarray | None = None
 ) -> Style:
-    """All the styles, encoded as they are looked at.
+    """All the styles, encoded as they are looked at; those seen before are there, see `style_cache`.
 
     Args:
       looks: the style pictures.
@@ -179,9 +180,10 @@ def encode_styles(
     encoded = []
     for look in looks:
         pixels = style_pixels(look.pixels, controls, side)
-        if recolour is not None and content is not None:
-            pixels = recolour(pixels, content)
-        encoded.append(_encode_style(loaded, pixels))
+        if recolour is not None and content is not None:  # a style for this content alone
+            encoded.append(_encode_style(loaded, recolour(pixels, content)))
+        else:
+            encoded.append(style_cache.encoded(loaded, pixels, _encode_style))
     return encoded[0] if len(encoded) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *encoded)
 
 

@@ -1,4 +1,7 @@
-"""The persistent compilation cache: a picture of a size seen before starts without compiling anew."""
+"""The cache folder: a picture of a size seen before starts without compiling anew.
+
+Beside compiled code it holds styles, see `jaxstyle.painting.style_cache`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 
@@ -62,3 +66,9 @@ def enable() -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     return place
+
+
+def in_use() -> Path | None:
+    """The folder that `enable` has put to use in this process, or None."""
+    place, config = folder(), cast(Any, jax.config)
+    return place if place is not None and config.jax_compilation_cache_dir == str(place) else None

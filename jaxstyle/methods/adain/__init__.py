@@ -31,7 +31,16 @@ from jaxstyle.methods.adain.network import (
     init_decoder,
     style_taps,
 )
-from jaxstyle.methods.adain.windows import Survey, encode_padded_styles, encode_window, merge, needs, paint, survey
+from jaxstyle.methods.adain.windows import (
+    Survey,
+    encode_padded_styles,
+    encode_window,
+    merge,
+    needs,
+    paint,
+    style_of,
+    survey,
+)
 
 __all__ = [
     "METHOD",
@@ -84,4 +93,5 @@ METHOD = interface.Method(
     survey=survey,
     merge=merge,
     paint=paint,
+    style_of=style_of,
 )

@@ -5,7 +5,8 @@ It looks at a picture as a whole only through the mean and deviation of its feat
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -79,6 +80,13 @@ def encode_padded_styles(model: Model, pictures: ArrayLike, extents: np.ndarray)
             style = style.replace(features=style.features[:, :rows, :columns])  # type: ignore[attr-defined]
         found.append(style)
     return stack(found)
+
+
+def style_of(leaves: Sequence[np.ndarray]) -> Style:
+    """The style of its arrays: mean, deviation and, of models that concatenate, features."""
+    arrays: Sequence[Any] = leaves
+    mean, std, *features = arrays
+    return Style(Moments(mean, std), *features)
 
 
 def encode_window(model: Model, window: Window) -> Features:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,6 +132,12 @@ class Schedule:
     def starts(self) -> tuple[int, ...]:
         """Steps done before each stage."""
         return tuple(sum(stage.steps for stage in self.stages[:i]) for i in range(len(self.stages)))
+
+    def left(self, done: int = 0) -> Iterator[tuple[int, range]]:
+        """Number of each stage that has steps left after ``done`` of all, with these steps, counted from 1."""
+        for number, (start, stage) in enumerate(zip(self.starts(), self.stages, strict=True)):
+            if steps := range(max(start, done) + 1, start + stage.steps + 1):
+                yield number, steps
 
     def stage_at(self, step: int) -> int:
         """Number of the stage that does the step after ``step`` of them; the last one's when all are done."""

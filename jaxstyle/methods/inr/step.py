@@ -1,7 +1,7 @@
 """Test-time training of INR-st: the step, and the loop that makes one picture without resolution of two with one.
 
 `fit_step` is pure and draws all its random numbers from ``fold_in(key, state.step)``: a run that is continued from a
-saved `FitState` is the run that was never interrupted. `fit` is the loop around it; a trainer may write its own, with
+saved `FitState` is the run that was never interrupted. `steps` is the loop around it; a trainer may write its own, with
 `jax.vmap` over pairs of one size or sharded over devices.
 
 What the steps are is said in `jaxstyle.methods.inr.schedule`.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
@@ -250,26 +250,49 @@ def fit(
     height, width = pictures["content"].shape[:2]
     if stylized is not None:
         pictures["stylized"] = resize(_picture(stylized, "stylized"), (height, width))
-    encoder = jax.device_put(encoder)
     k_state, k_steps = jax.random.split(key)
     state = create_state(k_state, schedule, (width, height))
-    data, shown = None, -1
-    for step in range(1, schedule.steps + 1):
-        stage = schedule.stage_at(step - 1)
-        if data is None or stage != shown:
-            data, shown = stage_data(schedule, stage, encoder, **pictures), stage
-        state, terms = _step(k_steps, state, data, encoder, schedule=schedule, stage=stage)
-        if step % _CHECK_EVERY == 0 or step == schedule.steps:
-            _check_finite(terms, step)
+    for step, after, terms in steps(k_steps, state, encoder, schedule, pictures):
+        state = after
         if callback is not None and callback(step, terms):
             break
     return state.params
 
 
+def steps(
+    key: Array, state: FitState, encoder: Params, schedule: Schedule, pictures: Mapping[str, np.ndarray]
+) -> Iterator[tuple[int, FitState, dict[str, Array]]]:
+    """The steps of a fit that are left after those that a state has behind it, one after the other.
+
+    Args:
+      key: the second of two that the fit's is split into; the first one made the first state.
+      state: from `create_state`, or the one after some step.
+      encoder: VGG's parameters.
+      schedule: the fit.
+      pictures: ``content``, ``style`` and, where regression is left, ``stylized``, see `stage_data`.
+
+    Returns:
+      After each step its number from 1, the state, which is gone with the next step, and the terms.
+
+    Raises:
+      ValueError: as `stage_data`.
+      ArithmeticError: a term became NaN or infinite; it is looked at every few steps, and after the last one.
+    """
+    encoder = jax.device_put(encoder)
+    for stage, numbers in schedule.left(int(state.step)):
+        data = stage_data(schedule, stage, encoder, **pictures)
+        for step in numbers:
+            state, terms = _step(key, state, data, encoder, schedule=schedule, stage=stage)
+            if step % _CHECK_EVERY == 0 or step == schedule.steps:
+                check_finite(terms, step)
+            yield step, state, terms
+
+
 _step = jax.jit(fit_step, static_argnames=("schedule", "stage"), donate_argnames=("state",))
 
 
-def _check_finite(terms: Mapping[str, Array], step: int) -> None:
+def check_finite(terms: Mapping[str, Array], step: int) -> None:
+    """Raises ArithmeticError where a term is NaN or infinite, with its name and the step; waits for the device."""
     bad = ", ".join(f"{name} = {float(value)}" for name, value in terms.items() if not math.isfinite(float(value)))
     if bad:
         raise ArithmeticError(f"step {step}: {bad}; a lower learning rate may help")

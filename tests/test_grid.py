@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from train.sheet import sheet
+from jaxstyle.image.grid import grid
 
 
-def test_sheet_places_every_picture_on_white() -> None:
+def test_places_every_picture_on_white() -> None:
     rows = [[np.full((2, 3, 3), 0.1 * (3 * i + j)) for j in range(3)] for i in range(2)]
     rows[1][2] = np.full((2, 3, 3), 7.0)  # clipped
-    out = sheet(rows, margin=1)
+    out = grid(rows, margin=1)
     assert out.shape == (1 + 2 * 3, 1 + 3 * 4, 3)
     assert out.dtype == np.float32
     expected = np.array([[0, 0.1, 0.2], [0.3, 0.4, 1.0]], np.float32)
@@ -20,4 +20,4 @@ def test_sheet_places_every_picture_on_white() -> None:
     assert (out[3] == 1).all()
     for wrong in ([], [[]], [[rows[0][0]], rows[0]], [[rows[0][0], np.zeros((1, 1, 3))]]):
         with pytest.raises(ValueError, match="rows"):
-            sheet(wrong)
+            grid(wrong)
