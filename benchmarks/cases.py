@@ -6,15 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["stylize", "train", "render", "fit", "command"]
+Kind = Literal["stylize", "train", "kernel", "kernel-train", "render", "fit", "command"]
 
 DEFAULT = (
     *("stylize-256", "stylize-256-encode", "stylize-512", "stylize-512-encode", "stylize-1024", "stylize-1024-encode"),
-    *("train-256x8", "render-512", "render-512-map", "render-2000", "render-2000-map", "fit-256", "command-512"),
+    *("train-256x8", "kernel-512", "kernel-512-encode", "kernel-train-128x4"),
+    *("render-512", "render-512-map", "render-2000", "render-2000-map", "fit-256", "command-512"),
 )
 QUICK = ("stylize-512", "train-64x2", "render-256", "render-256-map", "fit-128", "command-256")
 GOALS = {
     **{"stylize-512": 1.3, "stylize-512-encode": 1.3, "train-256x8": 1.0},
+    **{"kernel-512": 1.3, "kernel-512-encode": 1.3, "kernel-train-128x4": 1.0},
     **{"render-512": 3.0, "render-512-map": 1.5, "fit-256": 1.5},
 }
 """Seconds of the best PyTorch variant over ours that jaxstyle is meant to reach on a CPU."""
@@ -22,9 +24,14 @@ GOALS = {
 STYLE_SIDE = 512
 """Side of the painting of ``command`` cases: what the command looks at without resizing."""
 
-_NAME = re.compile(r"(stylize|render|fit|command)-([1-9]\d*)(-encode|-map)?|(train)-([1-9]\d*)x([1-9]\d*)")
-_SUFFIXES = {"-encode": "stylize", "-map": "render"}
-_HELP = "stylize-SIZE, stylize-SIZE-encode, train-SIZExBATCH, render-SIZE, render-SIZE-map, fit-SIZE or command-SIZE"
+_NAME = re.compile(
+    r"(stylize|kernel|render|fit|command)-([1-9]\d*)(-encode|-map)?|(train|kernel-train)-([1-9]\d*)x([1-9]\d*)"
+)
+_SUFFIXES = {"-encode": ("stylize", "kernel"), "-map": ("render",)}
+_HELP = (
+    "stylize-SIZE, stylize-SIZE-encode, train-SIZExBATCH, kernel-SIZE, kernel-SIZE-encode, kernel-train-SIZExBATCH, "
+    "render-SIZE, render-SIZE-map, fit-SIZE or command-SIZE"
+)
 
 
 class CaseError(ValueError):
@@ -37,8 +44,9 @@ class Case:
 
     Attributes:
       name: what it is called.
-      kind: ``"stylize"``: AdaIN on one picture; ``"train"``: a step of AdaIN's training; ``"render"``: a picture from a
-        fitted network; ``"fit"``: a step of the paper's fit; ``"command"``: a whole process, from file to file.
+      kind: ``"stylize"``: AdaIN on one picture; ``"train"``: a step of AdaIN's training; ``"kernel"`` and
+        ``"kernel-train"``: the same of style kernels, the small network; ``"render"``: a picture from a fitted
+        network; ``"fit"``: a step of the paper's fit; ``"command"``: a whole process, from file to file.
       size: side in pixels.
       batch: pairs of a training step.
       variant: ``"encode"``: the style is encoded each time; ``"map"``: a degree of style for every pixel.
@@ -63,7 +71,7 @@ def parse(name: str) -> Case:
       CaseError: there is none of that name; sides are multiples of 8 from 16, of renderings any.
     """
     match = _NAME.fullmatch(name)
-    if match is None or _SUFFIXES.get(match[3] or "", match[1]) != match[1]:
+    if match is None or (match[3] and match[1] not in _SUFFIXES[match[3]]):
         raise CaseError(f"only: {name!r} is no case; expected {_HELP}")
     kind, size = match[1] or match[4], int(match[2] or match[5])
     if kind != "render" and (size < 16 or size % 8):

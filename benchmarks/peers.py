@@ -64,12 +64,12 @@ class Record:
 class Peer:
     """A `benchmarks.worker` process."""
 
-    def __init__(self, side: str, case: Case, variant: Variant, fitted: Path, folder: Path) -> None:
+    def __init__(self, side: str, case: Case, variant: Variant, made: Path, folder: Path) -> None:
         name = "jaxstyle" if side == "jax" else "torch"
         label = "bfloat16" if variant.bfloat16 else "jit"
         self.record = Record(name, label if side == "jax" else variant.name, counted=not variant.bfloat16)
         self.files = Path(tempfile.mkdtemp(dir=folder))
-        command = ["-m", "benchmarks.worker", side, case.name, json.dumps(asdict(variant)), str(fitted)]
+        command = ["-m", "benchmarks.worker", side, case.name, json.dumps(asdict(variant)), str(made)]
         self.start = time.perf_counter()
         self.log = (self.files / "log").open("w+")
         self.process = subprocess.Popen(
@@ -187,7 +187,7 @@ def too_far(apart: dict[str, float], about: dict[str, Any], counted: bool, *, la
     return ", ".join(found)
 
 
-def measure(case: Case, tried: Sequence[Variant], repeats: int, fitted: Path, folder: Path) -> list[Record]:
+def measure(case: Case, tried: Sequence[Variant], repeats: int, made: Path, folder: Path) -> list[Record]:
     """Times a case on both sides, the peers in turns.
 
     Peers start one after the other, each alone. Those that do not compute what jaxstyle computes, in the first and the
@@ -197,7 +197,7 @@ def measure(case: Case, tried: Sequence[Variant], repeats: int, fitted: Path, fo
       case: what.
       tried: PyTorch's variants.
       repeats: rounds; each times every peer once.
-      fitted: see `benchmarks.jax_side.prepare`.
+      made: see `benchmarks.jax_side.prepare`.
       folder: for files of the peers.
 
     Returns:
@@ -227,7 +227,7 @@ def measure(case: Case, tried: Sequence[Variant], repeats: int, fitted: Path, fo
 
     try:
         for side, variant in order:
-            peer = Peer(side, case, variant, fitted, folder)
+            peer = Peer(side, case, variant, made, folder)
             records.append(peer.record)
             alive.append(peer)
             attempt(peer, partial(_check, peer, records[0], wanted))

@@ -1,8 +1,8 @@
 """jaxstyle beside PyTorch, timed in turns.
 
 Both sides compute the same from the same weights on the same number of processors, which is checked before anything is
-timed. What the cases are is said in `benchmarks.cases`; PyTorch's part is `benchmarks.torch_adain` and
-`benchmarks.torch_inr`.
+timed. What the cases are is said in `benchmarks.cases`; PyTorch's part is `benchmarks.torch_adain`,
+`benchmarks.torch_style_kernel` and `benchmarks.torch_inr`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from typing import Any
 from benchmarks import cases, peers, report, whole
 from benchmarks.peers import ROOT, PeerError, Record
 from jaxstyle.runtime import command, files
+
+MADE = {"render": "inr", "fit": "inr", "kernel": "style_kernel", "kernel-train": "style_kernel"}
+"""Kinds of cases whose network is no shipped one, and which one `benchmarks.made_file` makes for them."""
 
 
 def _positive(text: str) -> int:
@@ -76,16 +79,16 @@ def run(
     found: dict[str, Any] = {"machine": {"load_before": load}, "repeats": repeats, "cases": {}}
     with tempfile.TemporaryDirectory(prefix="jaxstyle-benchmarks-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        fitted = folder / "fitted.safetensors"
         for number, case in enumerate(chosen, 1):
             print(f"{number}/{len(chosen)}: {case.name}", file=sys.stderr, flush=True)
             tried = cases.variants(case, compiled=compiled, bfloat16=bfloat16)
             if case.kind == "command":
                 records = whole.measure(case, tried, max(1, repeats // 3), folder)
             else:
-                if case.kind in ("render", "fit") and not fitted.exists():
-                    _output(["-m", "benchmarks.inr_file", str(fitted)], folder)
-                records = peers.measure(case, tried, repeats, fitted, folder)
+                made = folder / f"{MADE.get(case.kind, 'none')}.safetensors"
+                if case.kind in MADE and not made.exists():
+                    _output(["-m", "benchmarks.made_file", MADE[case.kind], str(made)], folder)
+                records = peers.measure(case, tried, repeats, made, folder)
             for side in ("jaxstyle", "torch"):
                 if side not in found["machine"]:
                     found["machine"][side] = _about(side, records, folder)

@@ -24,9 +24,10 @@ Moments = tuple[Tensor, Tensor]
 
 
 def convolution(kernel: Tensor, bias: Tensor, *, reflect: bool = True) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size, from a kernel (3, 3, Cin, Cout)."""
+    """A convolution that keeps the size, from a kernel (k, k, Cin, Cout), k odd."""
     mode: Literal["reflect", "zeros"] = "reflect" if reflect else "zeros"
-    layer = nn.Conv2d(kernel.shape[2], kernel.shape[3], 3, padding=1, padding_mode=mode)
+    side = kernel.shape[0]
+    layer = nn.Conv2d(kernel.shape[2], kernel.shape[3], side, padding=side // 2, padding_mode=mode)
     with torch.no_grad():
         layer.weight.copy_(kernel.permute(3, 2, 0, 1))
         layer.bias.copy_(bias)  # type: ignore[union-attr]
@@ -64,10 +65,10 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """The mirror of the encoder."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, prefix: str = "params") -> None:
         super().__init__()
         arrays = {name: value.float() for name, value in load_file(file).items()}
-        names = [f"params.conv{i}" for i in range(8)]
+        names = [f"{prefix}.conv{i}" for i in range(8)]
         self.layers = nn.ModuleList(convolution(arrays[f"{n}.kernel"], arrays[f"{n}.bias"]) for n in names)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks import inputs, torch_adain, torch_inr
+from benchmarks import inputs, torch_adain, torch_inr, torch_style_kernel
 from benchmarks.cases import Case, Variant
 from benchmarks.subject import DEGREE, SHARE, Subject
 
@@ -29,18 +29,25 @@ def device_peak() -> int | None:
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 
-def prepare(case: Case, variant: Variant, fitted: Path) -> Subject:
+def prepare(case: Case, variant: Variant, made: Path) -> Subject:
     """The subject of a case.
 
     Args:
       case: which.
       variant: how.
-      fitted: file of a coordinate network, for ``render`` and ``fit``.
+      made: file of a network, where it is no shipped one, see `benchmarks.made_file`.
     """
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.set_float32_matmul_precision("high")  # TF32 on a GPU, as jax does; without effect on a CPU
-    make = {"stylize": _stylize, "train": _train, "render": _render, "fit": _fit}[case.kind]
-    return make(case, variant, fitted)
+    make = {
+        "stylize": _stylize,
+        "train": _train,
+        "kernel": _kernel,
+        "kernel-train": _kernel_train,
+        "render": _render,
+        "fit": _fit,
+    }[case.kind]
+    return make(case, variant, made)
 
 
 def _device() -> torch.device:
@@ -73,7 +80,7 @@ def _autocast(variant: Variant) -> torch.autocast:
     return torch.autocast(_device().type, dtype=torch.bfloat16, enabled=variant.bfloat16)
 
 
-def _stylize(case: Case, variant: Variant, fitted: Path) -> Subject:
+def _stylize(case: Case, variant: Variant, made: Path) -> Subject:
     parts = (torch_adain.Encoder(inputs.ENCODER), torch_adain.Decoder(inputs.DECODER))
     module = _placed(torch_adain.Stylize(*parts), variant)
     run_module = _compiled(module, variant)
@@ -88,7 +95,7 @@ def _stylize(case: Case, variant: Variant, fitted: Path) -> Subject:
     return Subject(run, lambda picture: {"picture": picture.permute(0, 2, 3, 1).float().cpu().numpy()})
 
 
-def _train(case: Case, variant: Variant, fitted: Path) -> Subject:
+def _train(case: Case, variant: Variant, made: Path) -> Subject:
     encoder, decoder = torch_adain.Encoder(inputs.ENCODER), torch_adain.Decoder(inputs.DECODER)
     module = _placed(torch_adain.Loss(encoder, decoder), variant)
     optimizer = torch_adain.optimizer(module.decoder)
@@ -106,8 +113,40 @@ def _train(case: Case, variant: Variant, fitted: Path) -> Subject:
     return Subject(step, outcome)
 
 
-def _render(case: Case, variant: Variant, fitted: Path) -> Subject:
-    network = _compiled(_placed(torch_inr.Network(fitted), variant), variant)
+def _kernel(case: Case, variant: Variant, made: Path) -> Subject:
+    parts = (torch_adain.Encoder(inputs.ENCODER), torch_style_kernel.Network(made))
+    module = _placed(torch_style_kernel.Stylize(*parts), variant)
+    run_module = _compiled(module, variant)
+    content, painting = (_images(picture[None], variant) for picture in inputs.pictures(0, 2, case.size))
+    with torch.no_grad(), _autocast(variant):
+        style = painting if case.variant == "encode" else module.network.describe(module.encoder(painting))
+
+    def run() -> Tensor:
+        with torch.no_grad(), _autocast(variant):
+            return _finish(run_module(content, style))
+
+    return Subject(run, lambda picture: {"picture": picture.permute(0, 2, 3, 1).float().cpu().numpy()})
+
+
+def _kernel_train(case: Case, variant: Variant, made: Path) -> Subject:
+    module = torch_style_kernel.Loss(torch_adain.Encoder(inputs.ENCODER), torch_style_kernel.Network(made))
+    module = _placed(module, variant)
+    optimizer = torch_style_kernel.Optimizer(module.network)
+    photos, paintings = np.split(inputs.pictures(0, 2 * case.batch, case.size), 2)
+    same = np.arange(case.batch)[:, None, None, None] % torch_style_kernel.IDENTITY_EVERY == 0
+    content, style = (_images(x, variant) for x in (photos, np.where(same, photos, paintings)))
+    identity = torch.from_numpy(same.astype(np.float32)).to(_device())
+
+    def outcome(loss: Tensor) -> dict[str, np.ndarray]:
+        found = {f"gradient {name}": mean.numpy() for name, mean in optimizer.gradients()}
+        return {"loss": loss.cpu().numpy()} | found
+
+    step = _step(_compiled(module, variant), optimizer, variant, content, style, identity)
+    return Subject(step, outcome)
+
+
+def _render(case: Case, variant: Variant, made: Path) -> Subject:
+    network = _compiled(_placed(torch_inr.Network(made), variant), variant)
     alpha = torch.from_numpy(inputs.degrees(case.size)) if case.variant == "map" else torch.tensor(DEGREE)
     alpha = alpha.to(_device())
 
@@ -118,8 +157,8 @@ def _render(case: Case, variant: Variant, fitted: Path) -> Subject:
     return Subject(run, lambda picture: {"picture": picture[None].cpu().numpy()})
 
 
-def _fit(case: Case, variant: Variant, fitted: Path) -> Subject:
-    network = _placed(torch_inr.Network(fitted), Variant())
+def _fit(case: Case, variant: Variant, made: Path) -> Subject:
+    network = _placed(torch_inr.Network(made), Variant())
     encoder = _placed(torch_inr.Encoder(inputs.ENCODER), variant)
     content, style = (_images(picture[None], variant) for picture in inputs.pictures(0, 2, case.size))
     loss = torch_inr.Loss(network, encoder, content, style)
@@ -136,7 +175,7 @@ def _fit(case: Case, variant: Variant, fitted: Path) -> Subject:
     return Subject(_step(_compiled(loss, variant), optimizer, variant, alpha), outcome)
 
 
-def _step(loss: Any, optimizer: torch.optim.Optimizer, variant: Variant, *data: Tensor) -> Callable[[], Tensor]:
+def _step(loss: Any, optimizer: Any, variant: Variant, *data: Tensor) -> Callable[[], Tensor]:
     """A training step: loss, gradients, and the optimiser's change."""
 
     def run() -> Tensor:

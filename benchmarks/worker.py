@@ -1,4 +1,4 @@
-"""One peer in a process of its own: ``python -m benchmarks.worker SIDE CASE VARIANT FITTED``, asked line by line.
+"""One peer in a process of its own: ``python -m benchmarks.worker SIDE CASE VARIANT MADE``, asked line by line.
 
 Each line of standard input is a request, a JSON list, answered by one line of JSON on standard output:
 
@@ -43,15 +43,15 @@ def peak_bytes() -> int:
 class Worker:
     """Answers requests about one case, one side and one variant."""
 
-    def __init__(self, side: str, case: str, variant: str, fitted: str) -> None:
+    def __init__(self, side: str, case: str, variant: str, made: str) -> None:
         self.name, self.case = f"benchmarks.{side}_side", cases.parse(case)
-        self.variant, self.fitted = cases.Variant(**json.loads(variant)), Path(fitted)
+        self.variant, self.made = cases.Variant(**json.loads(variant)), Path(made)
 
     def prepare(self) -> dict[str, Any]:
         start = time.perf_counter()
         self.side = importlib.import_module(self.name)
         imported = time.perf_counter()
-        self.subject = self.side.prepare(self.case, self.variant, self.fitted)
+        self.subject = self.side.prepare(self.case, self.variant, self.made)
         seconds = {"import": imported - start, "prepare": time.perf_counter() - imported}
         return {"seconds": seconds, "about": self.side.about()}
 

@@ -24,6 +24,9 @@ CPU = {"kind": "cpu"}
         ("stylize-512", Case("stylize-512", "stylize", 512)),
         ("stylize-48-encode", Case("stylize-48-encode", "stylize", 48, variant="encode")),
         ("train-256x8", Case("train-256x8", "train", 256, 8)),
+        ("kernel-512", Case("kernel-512", "kernel", 512)),
+        ("kernel-48-encode", Case("kernel-48-encode", "kernel", 48, variant="encode")),
+        ("kernel-train-128x4", Case("kernel-train-128x4", "kernel-train", 128, 4)),
         ("render-2001-map", Case("render-2001-map", "render", 2001, variant="map")),
         ("fit-256", Case("fit-256", "fit", 256)),
         ("command-64", Case("command-64", "command", 64)),
@@ -40,7 +43,18 @@ def test_all_that_is_timed_by_default_has_a_name_and_goals_are_of_such_cases() -
 
 
 @pytest.mark.parametrize(
-    "name", ["", "stylize", "stylize-0", "stylize-512-map", "render-9-encode", "train-64", "fit-9x9"]
+    "name",
+    [
+        "",
+        "stylize",
+        "stylize-0",
+        "stylize-512-map",
+        "render-9-encode",
+        "train-64",
+        "fit-9x9",
+        "kernel-64-map",
+        "kernel-train-64",
+    ],
 )
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(cases.CaseError, match="is no case; expected stylize-SIZE"):
@@ -358,7 +372,10 @@ def test_what_is_done_is_kept_where_a_later_case_fails(
 
 @pytest.mark.slow
 @pytest.mark.torch
-@pytest.mark.parametrize("name", ["stylize-16", "render-20-map", "fit-16", "train-64x2", "command-64"])
+@pytest.mark.parametrize(
+    "name",
+    ["stylize-16", "render-20-map", "fit-16", "train-64x2", "command-64", "kernel-32-encode", "kernel-train-32x4"],
+)
 def test_pytorch_computes_the_same_and_is_timed(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

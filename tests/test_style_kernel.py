@@ -9,7 +9,7 @@ import pytest
 
 from jaxstyle import weights
 from jaxstyle.methods import adain, style_kernel
-from jaxstyle.methods.style_kernel import Config
+from jaxstyle.methods.style_kernel import Config, attention
 from jaxstyle.methods.style_kernel.attention import Keys, attend, gate, unit
 from jaxstyle.methods.style_kernel.kernels import GROUPS, separable, shuffle
 from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, Block, Psi, ResidualDecoder, init
@@ -123,6 +123,26 @@ def test_positions_that_are_none_have_no_influence():
     jax.tree.map(np.testing.assert_array_equal, found, other)
     gradient = jax.grad(lambda k: attend(query, Keys(k, values, count), sharpness, threshold, block=4).mean.sum())(keys)
     assert not np.asarray(gradient[1, 7:]).any() and np.asarray(gradient[1, :7]).any()
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 7, 11])
+def test_positions_are_looked_at_as_far_as_there_are_any(monkeypatch, count):
+    query, keys, values, _, sharpness, threshold = case()
+    counts, found = np.float32([count, 1]), {}
+    for few in (1, 99):  # with and without programs of their own for quarters of 11 positions
+        monkeypatch.setattr(attention, "_FEW", few)
+        found[few] = attend(query, Keys(keys, values, counts), sharpness, threshold, block=4)
+    for parts in zip(*found.values(), slow_attend(query, keys, values, counts, sharpness, threshold), strict=True):
+        for part in parts[:2]:
+            np.testing.assert_allclose(part, parts[2], rtol=2e-4, atol=1e-4)
+
+
+def test_heads_may_be_done_at_once(monkeypatch):
+    query, keys, values, counts, sharpness, threshold = case()
+    one = attend(query, Keys(keys, values, counts), sharpness, threshold, block=4)
+    monkeypatch.setattr(attention.jax, "default_backend", lambda: "gpu")
+    for a, b in zip(one, attend(query, Keys(keys, values, counts), sharpness, threshold, block=4), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_a_row_keeps_at_least_its_largest_entry():
@@ -244,7 +264,7 @@ def test_the_papers_start_is_attention_adain():
     z, z_cs = slow_start(f_c["relu4_1"], f_s["relu4_1"], 8)
     np.testing.assert_allclose(found.z, z, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.z_cs, z_cs, rtol=1e-3, atol=1e-3)
-    assert found.gate_share == 1
+    assert found.kept.min() == 1
 
 
 def test_lite_starts_as_adain(key):
@@ -290,7 +310,8 @@ def test_a_gate_that_is_not_normalised_again_takes_weight_away(small):
     one, other = (transform(model.params, model, f_c, f_s) for model in (small, loose))
     seen = look(small.params, small, f_c["relu4_1"], moments(f_c["relu4_1"]))
     style = describe(small.params, small, f_s)
-    assert 0.1 < one.gate_share == other.gate_share < 0.99
+    np.testing.assert_array_equal(one.kept, other.kept)
+    assert 0.1 < one.kept.mean() < 0.99
     sharpness = np.full((1, 8), 10 * np.log(21) / np.log(1024), np.float32)
     mass = attend(seen.query, style.keys, sharpness, seen.threshold).mass
     expected = np.asarray(one.z_cs).reshape(20, 8, 64) * np.asarray(mass)[0, :, :, None]

@@ -58,13 +58,13 @@ def test_the_start_has_the_terms_of_adain(model):
         term = "standardised"
         return adain.objective(source.decoder, source, content, style, identity=identity, content_term=term, **options)
 
-    loss, (terms, images) = ours(model, content, style)
+    loss, (terms, made) = ours(model, content, style)
     expected, of_adain = theirs(adain.load(), content, style)
     assert float(loss) == pytest.approx(float(expected), rel=1e-3)
     assert terms.keys() == of_adain.keys() | {"gate"} and float(terms["gate"]) == 1
     for name, value in of_adain.items():
         assert float(terms[name]) == pytest.approx(float(value), rel=1e-3), name
-    assert images.shape == content.shape
+    assert made.images.shape == content.shape
 
 
 @pytest.mark.slow
@@ -82,11 +82,12 @@ def test_every_term_is_what_it_says_and_all_have_gradients(deep, key):
 
         return jax.value_and_grad(loss_of, has_aux=True)(deep.params)
 
-    (loss, (terms, images)), grads = found(deep, adversary)
+    (loss, (terms, (images, kept))), grads = found(deep, adversary)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
     weights = {"content": 1.0, "style": 3.0, "pixels": 20.0, "features": 0.5, "identity": 2.0}
     weights |= {"remd": 0.5, "aligned_remd": 3.0, "adversarial": 0.25}
     assert terms.keys() == weights.keys() | {"gate"}
+    assert kept.shape == (2, 4, 4) and float(terms["gate"]) == pytest.approx(float(kept.mean()))
     assert float(loss) == pytest.approx(sum(w * float(terms[name]) for name, w in weights.items()), rel=1e-4)
 
     taps = (*TAPS, DEEPER)
@@ -101,7 +102,7 @@ def test_every_term_is_what_it_says_and_all_have_gradients(deep, key):
     scores = judge(adversary, images)
     adversarial = sum(jnp.square(score[0] - 1).mean() for score in scores) / 2  # not the identity pair
     assert float(terms["adversarial"]) == pytest.approx(float(adversarial), rel=1e-3)
-    stylized = jax.jit(lambda model, x: objective(None, model.params, model, x, x)[1][1])
+    stylized = jax.jit(lambda model, x: objective(None, model.params, model, x, x)[1][1].images)
     again = [stylized(deep, x) for x in (content, style)]
     pixels = sum(jnp.square(a - x).mean() for a, x in zip(again, (content, style), strict=True))
     assert float(terms["pixels"]) == pytest.approx(float(pixels), rel=1e-3)
@@ -159,7 +160,7 @@ def test_mistakes(model):
 def test_relative_terms_are_those_of_the_library(model):
     """The moments' form: what is compared is relu1_1 to relu4_1 of the output."""
     content, style = pictures(0, 16), pictures(1, 16)
-    _, (terms, images) = jax.jit(lambda m, c, s: objective(None, m.params, m, c, s))(model, content, style)
+    _, (terms, (images, _)) = jax.jit(lambda m, c, s: objective(None, m.params, m, c, s))(model, content, style)
     f_o, f_s = (jax.jit(lambda m, x: style_kernel.encode(m, x, TAPS))(model, x) for x in (images, style))
     expected = style_loss(f_o, {tap: moments(f) for tap, f in f_s.items()})
     assert float(terms["style"]) == pytest.approx(float(expected), rel=1e-3)

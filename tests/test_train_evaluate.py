@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle import image
-from jaxstyle.methods import adain
+from jaxstyle import image, methods
+from jaxstyle.methods import adain, style_kernel
 from jaxstyle.metrics import metrics
+from jaxstyle.painting.picture import repaint
+from tests import style_kernels
 from train import pairs
-from train.evaluate import adain as evaluate
+from train.crops import to_float, to_uint8
+from train.evaluate import measure, tables
+from train.evaluate import transfer as evaluate
 
 SIZE = 32
 
@@ -189,7 +193,9 @@ def test_figure_3_and_table_1(setting: Path, tmp_path: Path) -> None:
 
 
 def test_the_papers_figures_stand_beside_ours(setting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "table1", lambda model, size, repeats: {"without": size / 1e4, "with": size / 5e3})
+    monkeypatch.setattr(
+        measure, "table1", lambda model, size, repeats, beside: {"without": size / 1e4, "with": size / 5e3}
+    )
     output = tmp_path / "r"
     flags = ["--output", str(output), "--weights", str(setting / "mine.safetensors"), "--no-scores"]
     assert evaluate.main([*flags, "--table1-repeats", "1"]) == 0  # needs no pictures
@@ -199,15 +205,68 @@ def test_the_papers_figures_stand_beside_ours(setting: Path, tmp_path: Path, mon
     assert "| 1024 x 1024 | 0.102 | 0.205 |  |  |" in page
 
 
+def part(rows: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    return {"settings": settings, "environment": {"device": "cpu"}, "rows": rows}
+
+
+def test_the_figures_of_style_kernels_stand_beside_ours() -> None:
+    times = {"without": 0.5, "with": 0.8, "beside_without": 0.25, "beside_with": 0.4}
+    losses = [{"photo": 10.0, "style_loss": 2.0, "beside": 4.0}, {"photo": 10.0, "style_loss": 3.0, "beside": 4.0}]
+    parts = {
+        "table1": part({"512": times, "64": {"without": 0.01, "with": 0.02}}, beside="other 0123"),
+        "table2": part(dict(zip("ab", losses, strict=True)), beside="other 0123"),
+        "command": part({"4000": {"seconds": 300.0, "peak_bytes": 3 * 2**29}}),
+    }
+    subject = {"weights": "mine", "sha256": "0", "encoder": "vgg16", "method": "style_kernel"}
+    page = tables.markdown({"subject": subject, "parts": parts})
+    assert "| pixels | style encoded before | each time | other, before | other, each time |" in page
+    assert "| 512 x 512 | 0.500 | 0.800 | 0.250 | 0.400 | 2.00 | 0.0350 | 0.00500 | 7.00 |" in page
+    assert "| 64 x 64 | 0.0100 | 0.0200 |  |  |  |  |  |  |" in page
+    assert "| ours | 2.50 | 0.250 |" in page and "| other | 4.00 | 0.400 |" in page
+    assert "Ours over other: 0.62 (of means), 0.62 (median of pairs). The paper's over AdaIN: 0.55" in page
+    assert "| 4000 x 4000 | 300 | 1.50 |" in page and "Titan" not in page
+
+
+@pytest.mark.slow
+def test_style_kernels_are_evaluated_by_the_kind_of_their_weights(setting: Path, tmp_path: Path) -> None:
+    weights, output = tmp_path / "kernels.safetensors", tmp_path / "r"
+    style_kernel.save(weights, style_kernels.perturbed(style_kernels.lite()))
+    flags = ["--weights", str(weights), "--beside", str(setting / "mine.safetensors"), "--pairs", "1"]
+    parts = ["--table1-repeats", "1", "--table1-sizes", "32", "--table2-pairs", "1", "--command-sizes", "44"]
+    assert evaluate.main([*arguments(setting, output), *flags, *parts]) == 0
+    found = read(output)
+    assert found["subject"]["method"] == "style_kernel"
+    assert list(found["parts"]) == ["scores", "table1", "table2", "command"]
+    folders = str(setting / "content"), str(setting / "style")
+    (pair,) = pairs.held_out(*folders, holdout=3, seed=0, size=SIZE, count=1)
+    picture = repaint(pair.content, pair.style, methods.load(str(weights)))
+    networks = metrics.load_networks()
+    scores = metrics.scores(networks, pair.content, pair.style, to_float([to_uint8(picture)])[0])
+    assert found["parts"]["scores"]["rows"][pair.name]["lpips"] == pytest.approx(float(scores["lpips"]), rel=1e-3)
+    losses = found["parts"]["table2"]["rows"][pair.name]
+    expected = [metrics.gram_style_loss(networks, x, pair.style) for x in (pair.content, picture)]
+    assert [losses["photo"], losses["style_loss"]] == pytest.approx([float(x) for x in expected], rel=1e-3)
+    assert losses["beside"] > 0 and losses["beside"] != losses["style_loss"]
+    assert set(found["parts"]["table1"]["rows"]["32"]) == {"without", "with", "beside_without", "beside_with", "of"}
+    cost = found["parts"]["command"]["rows"]["44"]
+    assert 0 < cost["seconds"] < 600 and cost["peak_bytes"] > 10**8
+
+
+def test_a_command_that_fails_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(measure.MeasureError, match=r"^painting 16 x 16 pixels failed; is the memory too small\?$"):
+        measure.command_cost(str(tmp_path / "none.safetensors"), 16)
+
+
 def test_timing_leaves_the_first_call_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 5.0, 10.0, 11.0, 20.0, 23.0, 30.0, 31.0, 40.0, 42.0, 50.0, 54.0])
+    lasts = [9.0, 9.0, 5.0, 1.0, 1.0, 2.0, 3.0, 4.0]  # the first round compiles; then both in turns
+    clock = iter([time for i, last in enumerate(lasts) for time in (10.0 * i, 10.0 * i + last)])
     calls: list[str] = []
-    monkeypatch.setattr(evaluate.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(adain, "encode_style", lambda model, style: calls.append("encode"))
     monkeypatch.setattr(adain, "stylize", lambda *args: calls.append("stylize") or jnp.zeros(()))
-    found = evaluate.table1(None, 8, 3)  # type: ignore[arg-type]
+    found = measure.table1(None, 8, 3)  # type: ignore[arg-type]
     assert found == {"without": 3.0, "with": 2.0}  # medians of 5, 1, 3 and of 1, 2, 4
-    assert calls == ["encode", *["stylize"] * 4, *["encode", "stylize"] * 4]
+    assert calls == ["encode", *["stylize", "encode", "stylize"] * 4]
 
 
 @pytest.mark.parametrize(
@@ -222,6 +281,9 @@ def test_timing_leaves_the_first_call_out(monkeypatch: pytest.MonkeyPatch) -> No
         ("--pairs-file p.tsv", "content, style: give both, or --pairs-file"),
         ("--holdout 9", "holdout: 9 of 4 pictures"),
         ("--weights nothing", "nothing: no such weight file"),
+        ("--weights vgg16", "vgg16: holds weights of kind 'vgg'; needed is adain or style_kernel"),
+        ("--beside nothing", "nothing: no such weight file"),
+        ("--command-sizes 0", "command_sizes: '0'"),
         ("--vgg nothing", "nothing: no such weight file"),
         ("--content nowhere", "nowhere: not a folder"),
         ("--content none --style none --pairs-file nowhere.tsv", "nowhere.tsv: cannot be read"),

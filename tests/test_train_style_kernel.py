@@ -12,6 +12,7 @@ import pytest
 
 from jaxstyle import weights
 from jaxstyle.methods import adain, style_kernel
+from jaxstyle.methods.style_kernel.loss import Made
 from tests.train_runs import arguments, norm, rows, start, write_pictures
 from train import devices
 from train import style_kernel as trainer
@@ -152,7 +153,7 @@ class Toy:
     @staticmethod
     def objective(key: Any, params: Any, model: Any, content: Any, style: Any, **options: Any) -> Any:
         loss = content.mean() * sum(part.sum() for part in params.values())
-        return loss, ({"content": loss}, content)
+        return loss, ({"content": loss}, Made(content, content[..., 0]))
 
     @staticmethod
     def judge(params: Any, style: Any, made: Any, **options: Any) -> Any:
@@ -255,6 +256,20 @@ def test_identity_pairs_are_no_paintings_for_the_discriminator(monkeypatch: pyte
     ones, identity = jnp.ones((2, 2, 2, 3)), jnp.array([0.0, 1.0])
     trainer._judge(ones, ones, identity, adversary, config=toy.config, axis_name=None)
     np.testing.assert_array_equal(found[0], [1, 0])
+
+
+def test_the_sheets_last_column_is_what_the_gate_lets_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(jnp.full((1, 16, 16, 3), 0.5), jnp.array([[[0.0, 0.25], [0.75, 1.0]]]))
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(trainer, "_evaluate", lambda *args, **options: ({"val/loss": 1.0}, made))
+    monkeypatch.setattr(trainer.run, "log_validation", lambda *args, **named: drawn.update(named))
+    pairs = {name: np.full((1, 16, 16, 3), i) for i, name in enumerate(("content", "style"))}
+    trainer._validate(None, 1, style_kernel.Model({}, {}), pairs, of())  # type: ignore[arg-type]
+    (columns,) = drawn["rows"]
+    assert [column.shape for column in columns] == [(16, 16, 3)] * 4
+    assert [column[0, 0, 0] for column in columns] == [0, 1, 0.5, 0]
+    for y, x in np.ndindex(2, 2):
+        assert (columns[3][8 * y : 8 * y + 8, 8 * x : 8 * x + 8] == made.kept[0, y, x]).all()
 
 
 def test_a_start_from_a_file_keeps_its_network(tmp_path: Path) -> None:

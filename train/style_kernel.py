@@ -38,7 +38,7 @@ from jax.sharding import Mesh
 from jaxstyle import weights
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods import adain, style_kernel
-from jaxstyle.methods.style_kernel.loss import DEEPER, objective
+from jaxstyle.methods.style_kernel.loss import DEEPER, Made, objective
 from jaxstyle.nets import discriminator as patches
 from train import devices, run, updates
 from train.config import ConfigError
@@ -186,7 +186,7 @@ def train_step(
     trained, adversary, identity = _trained(state.params, config), state.adversary, batch.get("identity")
     content, style = to_unit(batch["content"]), to_unit(batch["style"])
 
-    def loss_of(params: Params) -> tuple[Array, tuple[dict[str, Array], Array]]:
+    def loss_of(params: Params) -> tuple[Array, tuple[dict[str, Array], Made]]:
         return objective(
             key,
             {**state.params, **params},
@@ -198,7 +198,7 @@ def train_step(
             **_options(config),  # type: ignore[misc]
         )
 
-    (loss, (terms, images)), grads = jax.value_and_grad(loss_of, has_aux=True)(trained)
+    (loss, (terms, made)), grads = jax.value_and_grad(loss_of, has_aux=True)(trained)
     terms = {"loss": loss, **terms}
     if axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), axis_name)
@@ -213,7 +213,7 @@ def train_step(
     terms |= {"norm": norm, "skipped": skipped.astype(jnp.float32), "in_row": in_row.astype(jnp.float32)}
     if adversary is not None:
         due = (state.step + 1) % JUDGED_EVERY == 0
-        judge = partial(_judge, style, images, identity, config=config, axis_name=axis_name)
+        judge = partial(_judge, style, made.images, identity, config=config, axis_name=axis_name)
         adversary = jax.lax.cond(due, judge, lambda same: same, adversary)
         terms["adversary"] = adversary.loss
     after = State(state.step + 1, {**state.params, **trained}, average, opt, skipped, in_row, adversary)
@@ -253,12 +253,10 @@ def mark_identity(batch: Batch, config: Config, step: int, first_row: int = 0) -
 
 
 @partial(jax.jit, static_argnames=OPTIONS)
-def _evaluate(
-    model: style_kernel.Model, content: Array, style: Array, **options: Any
-) -> tuple[dict[str, Array], Array]:
-    """Terms of Eq. 7 but the adversarial one, and the pictures, as after training; options of `objective`."""
-    loss, (terms, pictures) = objective(None, model.params, model, content, style, **options)
-    return {f"val/{name}": value for name, value in {"loss": loss, **terms}.items()}, pictures
+def _evaluate(model: style_kernel.Model, content: Array, style: Array, **options: Any) -> tuple[dict[str, Array], Made]:
+    """Terms of Eq. 7 but the adversarial one, and what was made, as after training; options of `objective`."""
+    loss, (terms, made) = objective(None, model.params, model, content, style, **options)
+    return {f"val/{name}": value for name, value in {"loss": loss, **terms}.items()}, made
 
 
 def _averaged(state: State, model: style_kernel.Model) -> style_kernel.Model:
@@ -267,11 +265,13 @@ def _averaged(state: State, model: style_kernel.Model) -> style_kernel.Model:
 
 
 def _validate(logs: run.Logs, step: int, model: style_kernel.Model, pairs: Batch, config: Config) -> dict[str, float]:
-    """Writes and returns the validation terms, and draws the sheet content | style | result."""
+    """Writes and returns the terms, and draws the sheet content | style | result | gate, which is white where open."""
     content, style = pairs["content"], pairs["style"]
-    terms, pictures = _evaluate(model, content, style, **_options(config))
-    rows = zip(content, style, np.asarray(pictures), strict=True)
-    return run.log_validation(logs, step, terms, name="content_style_result", rows=rows)
+    terms, made = _evaluate(model, content, style, **_options(config))
+    grey = np.repeat(np.repeat(np.asarray(made.kept), adain.STRIDE, 1), adain.STRIDE, 2)
+    gates = np.repeat(grey[..., None], 3, axis=-1)
+    rows = zip(content, style, np.asarray(made.images), gates, strict=True)
+    return run.log_validation(logs, step, terms, name="content_style_result_gate", rows=rows)
 
 
 def _log(logs: run.Logs, step: int, terms: Mapping[str, Array]) -> None:

@@ -1,6 +1,6 @@
-"""The command ``python -m train.evaluate``, see `train.evaluate.adain`."""
+"""The command ``python -m train.evaluate``, see `train.evaluate.transfer`."""
 
 from train.entry import entry
 
 if __name__ == "__main__":
-    entry("train.evaluate.adain", "train.evaluate")
+    entry("train.evaluate.transfer", "train.evaluate")

@@ -1,4 +1,4 @@
-"""Results of `train.evaluate.adain` as Markdown, the papers' figures beside them."""
+"""Results of `train.evaluate.transfer` as Markdown, the papers' figures beside them."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -15,6 +15,10 @@ COLUMNS = {
 }
 PAPER_TABLE1 = {"256": (0.018, 0.027), "512": (0.065, 0.098)}
 """Seconds without and with encoding the style, VGG-19 on a Titan X (Pascal); Table 1 of arXiv:1703.06868."""
+PAPER_KERNELS1 = {"256": (0.017, 0.004), "512": (0.035, 0.005)}
+"""Seconds, and those of AdaIN, on a V100; Table 1 of Dynamic Style Kernels, which does not say what is in them."""
+PAPER_KERNELS2 = {"style kernels": 0.98, "AdaIN": 1.77}
+"""Style loss, by Table 2; its unit is not printed, so ratios can be compared, and numbers cannot."""
 
 
 def markdown(found: Results) -> str:
@@ -27,7 +31,11 @@ def markdown(found: Results) -> str:
     if "figure3" in parts:
         lines += _figure3(parts["figure3"])
     if "table1" in parts:
-        lines += _table1(parts["table1"])
+        lines += (_kernels1 if subject.get("method") == "style_kernel" else _table1)(parts["table1"])
+    if "table2" in parts:
+        lines += _table2(parts["table2"])
+    if "command" in parts:
+        lines += _command(parts["command"])
     return "\n".join(lines)
 
 
@@ -113,3 +121,62 @@ def _table1(part: dict[str, Any]) -> list[str]:
     head = ["pixels", "style encoded before", "style encoded each time", "paper, before", "paper, each time"]
     note = "Seconds for a picture, medians of repeated calls, compilation left out; the paper's: a Titan X, VGG-19."
     return ["## Table 1: time", "", note, "", table(head, body), made(part), ""]
+
+
+def _kernels1(part: dict[str, Any]) -> list[str]:
+    body = []
+    for size, row in part["rows"].items():
+        times = [row.get(name) for name in ("without", "with", "beside_without", "beside_with")]
+        ratio = row["with"] / row["beside_with"] if "beside_with" in row else None
+        paper = PAPER_KERNELS1.get(size)
+        body.append([f"{size} x {size}", *times, ratio, *(paper or (None, None)), paper and paper[0] / paper[1]])
+    other = _other(part)
+    head = ["pixels", "style encoded before", "each time", f"{other}, before", f"{other}, each time"]
+    head += ["ratio, each time", "paper", "paper, AdaIN", "paper, ratio"]
+    note = "Seconds for a picture, medians of calls in turns, compilation left out; the paper's: a V100."
+    return ["## Table 1: time", "", note, "", table(head, body), made(part), ""]
+
+
+def _other(part: dict[str, Any]) -> str:
+    return str(part["settings"].get("beside", "beside")).partition(" ")[0]
+
+
+def _table2(part: dict[str, Any]) -> list[str]:
+    rows = list(part["rows"].values())
+    means = {
+        name: statistics.fmean(row[name] for row in rows)
+        for name in ("style_loss", "beside", "photo")
+        if name in rows[0]
+    }
+    label = {"style_loss": "ours", "beside": _other(part), "photo": "the photo itself"}
+    body: list[list[Any]] = [[label[name], value, value / means["photo"]] for name, value in means.items()]
+    lines = [
+        "## Table 2: style loss",
+        "",
+        "Squared distance of Gram matrices, divided by C H W, to the painting's, relu1_1 to relu5_1; means over pairs.",
+        "",
+        table(["", "style loss", "relative to the photo's"], body),
+    ]
+    if "beside" in means:
+        shares = [row["style_loss"] / row["beside"] for row in rows if row["beside"]]
+        lines += [
+            f"Ours over {_other(part)}: {means['style_loss'] / means['beside']:.2f} (of means), "
+            f"{statistics.median(shares):.2f} (median of pairs). The paper's over AdaIN: "
+            f"{PAPER_KERNELS2['style kernels'] / PAPER_KERNELS2['AdaIN']:.2f} (0.98 and 1.77).",
+            "",
+        ]
+    return [*lines, made(part), ""]
+
+
+def _command(part: dict[str, Any]) -> list[str]:
+    body = [[f"{size} x {size}", row["seconds"], row["peak_bytes"] / 2**30] for size, row in part["rows"].items()]
+    return [
+        "## High resolution",
+        "",
+        "The command, from file to file: all of its seconds, and the most memory of its process; a picture that does",
+        "not fit in the free memory is painted in tiles. The paper shows pictures, no times.",
+        "",
+        table(["pixels", "seconds", "memory, GiB"], body),
+        made(part),
+        "",
+    ]

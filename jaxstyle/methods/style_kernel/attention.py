@@ -1,12 +1,15 @@
 """Attention over a style's positions with a gate (SAE and CGM of Dynamic Style Kernels, Eq. 1 to 5), in blocks.
 
-The attention of all content positions to all style positions is never held in memory: a first pass over blocks of style
-positions finds every row's maximum and sum, a second one, which then knows the weights A, gates and sums up.
+The attention of all content positions to all style positions is never held in memory: of some content positions at a
+time, head by head on a CPU, all similarities are there at once and stay in the cache. The gate needs a row's sum before
+it may look at an entry; with whole rows that takes one product with the keys and one exponential, not two.
+
+Style positions are rows here and content positions columns: sums over rows are sums of vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +23,7 @@ SOFTNESS = 0.5
 
 _NONE = -1e30  # similarity of a position that is none
 _LARGEST = 1e-4  # similarities so close to the largest one are it
+_FEW = 256  # style positions, of which not looking at them is worth no program of its own
 
 
 class Attended(NamedTuple):
@@ -44,16 +48,22 @@ def unit(x: Array, *, eps: float = 1e-6) -> Array:
     return x * lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + eps)
 
 
+@jax.custom_jvp
 def gate(weights: Array, threshold: Array) -> Array:
     """``1[A > T]`` (Eq. 5), whose gradient to T is that of a sigmoid, and which has none to A.
 
     Args:
       weights: A in units of 1 / N.
-      threshold: T in the same units, of a shape that broadcasts.
+      threshold: T in the same units, of a shape that broadcasts to that of A.
     """
-    distance = lax.stop_gradient(weights) - threshold
-    soft = jax.nn.sigmoid(distance / SOFTNESS)
-    return soft + lax.stop_gradient((distance > 0).astype(soft.dtype) - soft)
+    return (weights > threshold).astype(jnp.float32)
+
+
+@gate.defjvp
+def _gate_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    weights, threshold = primals
+    soft = jax.nn.sigmoid((weights - threshold) / SOFTNESS)
+    return gate(weights, threshold), -soft * (1 - soft) / SOFTNESS * tangents[1]
 
 
 class Keys(NamedTuple):
@@ -88,7 +98,8 @@ def attend(
       sharpness: a, ``(N, G)``, positive.
       threshold: T, ``(N, Q, G)`` in units of 1 / count; None: no gate. A row that would be empty keeps its largest
         entry.
-      block: style positions at a time: memory is O(Q block). Blocks without positions cost nothing. None: all at once.
+      block: content positions at a time: memory is O(P block). Style positions are then looked at as far as there are
+        any, in quarters of P. None: all at once.
       floor: of the deviation.
       dtype: of the products; sums are float32.
 
@@ -98,52 +109,85 @@ def attend(
     n, q, g, _ = query.shape
     p, v = style.keys.shape[1], style.values.shape[-1]
     scaled = (query * sharpness[:, None, :, None]).astype(dtype)
-    size = p if block is None else min(block, p)
+    values = style.values.astype(dtype)
+    both = jnp.concatenate([values, jnp.square(values)], axis=-1)
+    t = None if threshold is None else threshold.transpose(0, 2, 1).reshape(n * g, q)
+    keys = style.keys.astype(dtype)
+    heads = _Head(_columns(scaled), _columns(keys).swapaxes(1, 2), _columns(both), jnp.repeat(style.there, g), t)
 
-    def similarities(keys: Array, start: Array) -> Array:
-        found = jnp.einsum("nqgd,npgd->ngqp", scaled, keys.astype(dtype), preferred_element_type=jnp.float32)
-        there = (start + jnp.arange(size, dtype=jnp.int32))[None] < style.there[:, None]
-        return jnp.where(there[:, None, None], found, _NONE)
+    def first(size: int) -> tuple[Array, Array, Array]:
+        cut = heads._replace(keys=heads.keys[:, :size], both=heads.both[:, :, :size])
+        one = partial(_attend_head, block=block)
+        return jax.vmap(one)(cut) if block is None or jax.default_backend() != "cpu" else lax.map(one, cut)
 
-    def normaliser(carry: tuple[Array, Array], part: tuple[Array, Array]) -> tuple[Array, Array]:
-        largest, total = carry
-        keys, start = part
-        s = similarities(keys, start)
-        now = lax.stop_gradient(jnp.maximum(largest, s.max(-1)))
-        return now, total * jnp.exp(largest - now) + jnp.exp(s - now[..., None]).sum(-1)
-
-    parts = tuple(_blocks(x, size) for x in (style.keys, style.values))
-    starts = jnp.arange(parts[0].shape[0], dtype=jnp.int32) * size
-    none = jnp.full((n, g, q), _NONE, jnp.float32)
-    largest, total = _sum(normaliser, (none, jnp.zeros_like(none)), (parts[0], starts), style.there)
-    count = style.there[:, None, None, None]
-    t = None if threshold is None else threshold.transpose(0, 2, 1)[..., None]
-
-    def moments(carry: tuple[Array, Array, Array], part: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        keys, values, start = part
-        s = similarities(keys, start)
-        a = jnp.exp(s - largest[..., None]) / total[..., None]
-        kept = jnp.zeros_like(carry[2])
-        if t is not None:
-            through = jnp.where(s >= largest[..., None] - _LARGEST, 1.0, gate(a * count, t))
-            a = a * through
-            kept = (lax.stop_gradient(through) * (s > _NONE)).sum(-1)
-        a, values = a.astype(dtype), values.astype(dtype)
-        both = jnp.concatenate([values, jnp.square(values)], axis=-1)
-        seen = jnp.einsum("ngqp,npgv->ngqv", a, both, preferred_element_type=jnp.float32)
-        return carry[0] + seen, carry[1] + a.astype(jnp.float32).sum(-1), carry[2] + kept
-
-    first = (jnp.zeros((n, g, q, 2 * v), jnp.float32), jnp.zeros_like(total), jnp.zeros_like(total))
-    seen, mass, kept = _sum(moments, first, (*parts, starts), style.there)
-    mean, square = jnp.split(seen / mass[..., None], 2, axis=-1)
+    if block is None or p < 4 * _FEW:
+        seen, mass, kept = first(p)
+    else:
+        sizes = [-(-p * i // 4) for i in range(1, 5)]
+        enough = sum((style.there.max() > size).astype(jnp.int32) for size in sizes[:-1])
+        seen, mass, kept = lax.switch(enough, [partial(first, size) for size in sizes])
+    mean, square = jnp.split(seen.reshape(n, g, 2 * v, q), 2, axis=2)
     variance = square - jnp.square(mean) + floor**2
-    deviation = jnp.sqrt(
-        jnp.maximum(variance, floor**2 / 4)
-    )  # rounding makes no difference to which side has a gradient
-    kept = kept / count[..., 0] if t is not None else jnp.ones_like(kept)
+    # rounding makes no difference to which side has a gradient
+    deviation = jnp.sqrt(jnp.maximum(variance, floor**2 / 4))
     return Attended(
-        *(x.transpose(0, 2, 1, 3) for x in (mean, deviation)), *(x.transpose(0, 2, 1) for x in (mass, kept))
+        *(x.transpose(0, 3, 1, 2) for x in (mean, deviation)),
+        *(x.reshape(n, g, q).transpose(0, 2, 1) for x in (mass, kept)),
     )
+
+
+class _Head(NamedTuple):
+    """What one head compares: query ``(D, Q)``, keys ``(P, D)``, values and squares ``(2 V, P)``, T ``(Q,)``."""
+
+    query: Array
+    keys: Array
+    both: Array
+    there: Array
+    threshold: Array | None
+
+
+def _columns(x: Array) -> Array:
+    """``(N, P, G, X)`` -> ``(N G, X, P)``."""
+    n, p, g, size = x.shape
+    return x.transpose(0, 2, 3, 1).reshape(n * g, size, p)
+
+
+def _attend_head(head: _Head, *, block: int | None) -> tuple[Array, Array, Array]:
+    """Means of values and squares ``(2 V, Q)``, mass and kept ``(Q,)``. Backwards, blocks are computed once more."""
+    if block is None:
+        return _attend_columns(head, head.query, head.threshold)
+    q = head.query.shape[1]
+    count = -(-q // block)
+
+    def cut(x: Array) -> Array:
+        """``(..., Q)`` -> ``(B, ..., block)``, zeros at the end."""
+        x = jnp.pad(x, (*((0, 0),) * (x.ndim - 1), (0, count * block - q)))
+        return jnp.moveaxis(x.reshape(*x.shape[:-1], count, block), -2, 0)
+
+    def joined(x: Array) -> Array:
+        return jnp.moveaxis(x, 0, -2).reshape(*x.shape[1:-1], count * block)[..., :q]
+
+    some = jax.checkpoint(lambda part: _attend_columns(head, *part))
+    found = lax.map(some, (cut(head.query), None if head.threshold is None else cut(head.threshold)))
+    return joined(found[0]), joined(found[1]), joined(found[2])
+
+
+def _attend_columns(head: _Head, query: Array, threshold: Array | None) -> tuple[Array, Array, Array]:
+    """`_attend_head` of some of the content positions, ``query (D, B)``, all at once."""
+    p, there = head.keys.shape[0], head.there
+    s = jnp.matmul(head.keys, query, preferred_element_type=jnp.float32)
+    s = jnp.where((jnp.arange(p, dtype=jnp.int32) < there)[:, None], s, _NONE)
+    e = jnp.exp(s - lax.stop_gradient(s.max(0, keepdims=True)))
+    total, kept = e.sum(0), jnp.ones(e.shape[1:], jnp.float32)
+    if threshold is not None:
+        through = jnp.where(e >= 1 - _LARGEST, 1.0, gate(e * (there / total)[None], threshold[None]))
+        e = e * through
+        absent = jnp.where(threshold < 0, p - there, 0)  # which an open gate lets through
+        kept = (lax.stop_gradient(through).sum(0) - absent) / there
+    e = e.astype(query.dtype)
+    mass = e.astype(jnp.float32).sum(0)
+    seen = jnp.matmul(head.both, e, preferred_element_type=jnp.float32)
+    return seen / mass[None], mass / total, kept
 
 
 def weights(query: Array, style: Keys, sharpness: Array, threshold: Array | None = None) -> tuple[Array, Array]:
@@ -159,27 +203,3 @@ def weights(query: Array, style: Keys, sharpness: Array, threshold: Array | None
         return a, jnp.broadcast_to(there, a.shape)
     through = a * style.there[:, None, None, None] > threshold[..., None]
     return a, there & (through | (a >= a.max(-1, keepdims=True)))
-
-
-def _blocks(x: Array, size: int) -> Array:
-    """``(N, P, ...)`` -> ``(B, N, size, ...)``, zeros at the end."""
-    n, p = x.shape[:2]
-    count = -(-p // size)
-    x = jnp.pad(x, ((0, 0), (0, count * size - p), *((0, 0),) * (x.ndim - 2)))
-    return jnp.moveaxis(x.reshape(n, count, size, *x.shape[2:]), 1, 0)
-
-
-def _sum(add: Callable[[Any, Any], Any], carry: Any, parts: tuple[Array, ...], count: Array) -> Any:
-    """``add`` of all parts one after the other but of those without positions; the last of ``parts``: where they begin.
-
-    Nothing of a part but what it begins with is kept for the backward pass.
-    """
-    if parts[-1].shape[0] == 1:
-        return add(carry, tuple(part[0] for part in parts))
-    again = jax.checkpoint(add)
-
-    def step(carry: Any, part: Any) -> tuple[Any, None]:
-        there = part[-1] < count.max()
-        return lax.cond(there, again, lambda same, _: same, carry, part), None
-
-    return lax.scan(step, carry, parts)[0]

@@ -8,7 +8,7 @@ Instead of both reconstructions of Eq. 8 some pairs may have their content as st
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 import jax.numpy as jnp
 
@@ -29,6 +29,18 @@ POSITIONS = 1024
 
 Terms = dict[str, Array]
 _Maps = dict[str, Features]  # by tap
+
+
+class Made(NamedTuple):
+    """What a batch came to.
+
+    Attributes:
+      images: the stylized pictures ``(N, H, W, 3)``, not clipped.
+      kept: ``(N, H / 8, W / 8)``, share of the style's positions that the gate lets through there.
+    """
+
+    images: Image
+    kept: Array
 
 
 class Options(TypedDict, total=False):
@@ -59,7 +71,7 @@ def objective(
     identity: Array | None = None,
     discriminator: Params | None = None,
     **options: Unpack[Options],
-) -> tuple[Array, tuple[Terms, Image]]:
+) -> tuple[Array, tuple[Terms, Made]]:
     """The training loss (Eq. 7) of stylized pictures.
 
     Args:
@@ -84,8 +96,8 @@ def objective(
         pairs do not count.
 
     Returns:
-      ``(loss, (terms, images))``: a scalar; the unweighted terms, scalars, and ``gate``, the share of style positions
-      that the gate lets through; the stylized pictures ``(N, H, W, 3)``, not clipped.
+      ``(loss, (terms, made))``: a scalar; the unweighted terms, scalars, and ``gate``, the share of style positions
+      that the gate lets through; what was made.
 
     Raises:
       ValueError: content and style differ in shape, or an unknown ``style_statistic``.
@@ -140,7 +152,7 @@ def objective(
             patches.squared_loss(scores, 1.0, None if identity is None else 1 - identity),
         )
     loss = sum((weights[name] * term for name, term in terms.items()), jnp.zeros((), jnp.float32))
-    return loss, (terms | {"gate": made.gate_share.mean()}, images)
+    return loss, (terms | {"gate": made.kept.mean()}, Made(images, made.kept))
 
 
 def _style_term(

@@ -46,7 +46,7 @@ class Config:
       aim: whether the painting's moments get a correction learned from those of all its layers, see `Aim`.
       growth: sharpness is proportional to log(number of style positions) to this power, 1 at 1024 positions.
       positions: of a style, at most; of a larger one so many are taken evenly.
-      block: style positions at a time, where there are many pairs of positions.
+      block: content positions at a time, where there are many pairs of positions.
     """
 
     heads: int = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -57,13 +58,13 @@ class Aligned:
     Attributes:
       z_cs: the aligned style feature (Eq. 2).
       mean, std: M and S, which standardised features get.
-      kept: ``(N, H, W, G)``, share of the style's positions that the gate lets through.
+      kept: ``(N, H, W, G)``, share of the style's positions that the gate lets through; None of a mixture.
     """
 
     z_cs: Array
     mean: Array
     std: Array
-    kept: Array
+    kept: Array | None
 
 
 class Transformed(NamedTuple):
@@ -72,12 +73,12 @@ class Transformed(NamedTuple):
     Attributes:
       z: ``(N, H, W, 512)``, what the decoder sees.
       z_cs: ``(N, H, W, 512)`` float32, the aligned style feature.
-      gate_share: (), the mean share of the style's positions that the gate lets through.
+      kept: ``(N, H, W)``, share of the style's positions that the gate lets through, the mean of all heads.
     """
 
     z: Features
     z_cs: Array
-    gate_share: Array
+    kept: Array
 
 
 # ---- the style's side --------------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ def aligned(params: Params, model: Model, seen: Seen, style: Style, *, block: in
       params, model: as in `describe`.
       seen: N contents.
       style: N styles.
-      block: style positions at a time, see `attend`.
+      block: content positions at a time, see `attend`.
     """
     config, shape = model.config, seen.x.shape
     found = attend(
@@ -273,7 +274,7 @@ def transform(
     found = aligned(params, model, seen, style, block=None if pairs <= _WHOLE else model.config.block)
     x = shuffle(key, seen.x) if model.config.shuffled and key is not None else seen.x
     z = modulate(params, model, x, seen.x, found)
-    return Transformed(z.astype(z_c.dtype), found.z_cs, found.kept.mean())
+    return Transformed(z.astype(z_c.dtype), found.z_cs, found.kept.mean(-1))  # type: ignore[union-attr]
 
 
 def mix(
@@ -303,10 +304,10 @@ def mix(
     def add(sums: Aligned, one: tuple[Style, Array]) -> tuple[Aligned, None]:
         alone, part = one
         found = aligned(params, model, seen, jax.tree.map(lambda leaf: leaf[None], alone), block=config.block)
+        found = dataclasses.replace(found, kept=None)  # nobody asks for it
         return jax.tree.map(lambda a, b: a + part[..., None] * b, sums, found), None
 
     none = jnp.zeros(seen.x.shape, jnp.float32)
-    sums = Aligned(none, none, none, jnp.zeros((*none.shape[:3], config.heads), jnp.float32))
-    found, _ = jax.lax.scan(add, sums, (style, jnp.moveaxis(parts_of, -1, 0)))
+    found, _ = jax.lax.scan(add, Aligned(none, none, none, None), (style, jnp.moveaxis(parts_of, -1, 0)))
     z = modulate(params, model, seen.x, seen.x, found, size=size)
     return (total * z + (1 - total) * z_c.astype(jnp.float32)).astype(z_c.dtype)

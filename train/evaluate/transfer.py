@@ -1,13 +1,15 @@
 """The tables of the papers, for shipped weights or your own: ``python -m train.evaluate --output FILE ...``.
 
-Four parts of AdaIN's evaluation (arXiv:1703.06868), each switched on by its flag and kept in one file of results,
-``FILE.json``, with ``FILE.md`` for people. The same command goes on where an interrupted one stopped; other parts may
-be added by later runs.
+Parts of the evaluation of AdaIN (arXiv:1703.06868) and of Dynamic Style Kernels, whichever the weights are of. Each is
+switched on by its flag and kept in one file of results, ``FILE.json``, with ``FILE.md`` for people. The same command
+goes on where an interrupted one stopped; other parts may be added by later runs.
 
 * scores: style, Gram, content and LPIPS of the results, and PSNR at alpha = 0, on pairs of pictures;
 * ``--yardstick-steps``: the same for pixels optimised under the decoder's own loss, which no decoder should beat;
 * ``--figure3-pairs``: style and content loss beside those of Gatys et al.'s optimisation, by iterations (Fig. 3);
-* ``--table1-repeats``: time by size, with and without encoding the style (Table 1).
+* ``--table1-repeats``: time by size, with and without encoding the style (Table 1), and of ``--beside``;
+* ``--table2-pairs``: the style loss of Style Kernels' Table 2, and of ``--beside``;
+* ``--command-sizes``: seconds and memory of the whole command, in tiles where a picture does not fit in memory.
 
 Pairs are the centre squares of pictures held out of training, the first photo with the first painting and so on, as
 the trainer validates on; or those of a file.
@@ -16,26 +18,24 @@ the trainer validates on; or those of a file.
 from __future__ import annotations
 
 import dataclasses
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from jaxstyle import image, weights
 from jaxstyle.arrays import ArrayLike
-from jaxstyle.methods import adain, gatys
+from jaxstyle.methods import gatys
 from jaxstyle.metrics import metrics
 from jaxstyle.runtime import cache, files
 from train import pairs, run
 from train.config import ConfigError, check_least, flag, required, whole_numbers
 from train.crops import to_float, to_uint8
-from train.evaluate import results, tables
+from train.evaluate import measure, results, tables
+from train.evaluate.measure import MeasureError, Model
 from train.evaluate.results import Results, Row, Task, rounded
 from train.pairs import Pair
 from train.sources import HOLDOUT, choose_holdout, open_source
@@ -48,7 +48,7 @@ class Config:
     """What to evaluate; the flags of the command are made from it."""
 
     output: str = required("results to make or complete: OUTPUT.json and OUTPUT.md")
-    weights: str = flag("adain_vgg16", "AdaIN weights: a shipped name, or a file of the trainer")
+    weights: str = flag("adain_vgg16", "weights of a method: a shipped name, or a file of a trainer")
     vgg: str = flag("vgg16", "their encoder: vgg16 (shipped), or a file that convert_vgg --calibrate wrote")
     content: str | None = flag(None, "photos: a folder, or tfds:NAME/CONFIG:SPLIT; the held-out part is used")
     style: str | None = flag(None, "paintings: likewise")
@@ -64,11 +64,14 @@ class Config:
     figure3_iterations: str = flag("10,50,100,300", "iterations of Gatys et al.'s optimisation to show")
     table1_repeats: int = flag(0, "make Table 1 with so many timed calls; 0: do not")
     table1_sizes: str = flag("256,512,1024", "sides in pixels to time")
+    table2_pairs: int = flag(0, "make Style Kernels' Table 2 with the first so many pairs; 0: do not")
+    beside: str | None = flag(None, "other weights, to put beside them in Tables 1 and 2")
+    command_sizes: str | None = flag(None, "sides in pixels of squares to paint by the command, such as 1024,4000")
     pictures: str | None = flag(None, "folder for the scored pictures, and scores.tsv that lists them")
 
     def __post_init__(self) -> None:
         """Raises ConfigError for values that no evaluation can have."""
-        parts = dict.fromkeys(("seed", "yardstick_steps", "figure3_pairs", "table1_repeats"), 0)
+        parts = dict.fromkeys(("seed", "yardstick_steps", "figure3_pairs", "table1_repeats", "table2_pairs"), 0)
         held_out = {} if self.holdout is None else {"holdout": 1}
         check_least(self, {"pairs": 1} | held_out | parts, "at least")
         if self.size % 8 or self.size < 2 * metrics.SMALLEST:
@@ -79,13 +82,14 @@ class Config:
             raise ConfigError("content, style: needed for the scores; give folders, --pairs-file, or --no-scores")
         if self.content and self.holdout is not None and self.pair_count > self.holdout:
             raise ConfigError(f"pairs: {self.pair_count}; only {self.holdout} of each set are held out")
-        for name in ("figure3_iterations", "table1_sizes"):
-            whole_numbers(getattr(self, name), name)
+        for name in ("figure3_iterations", "table1_sizes", "command_sizes"):
+            if getattr(self, name) is not None:
+                whole_numbers(getattr(self, name), name)
 
     @property
     def pair_count(self) -> int:
         """How many pairs the parts need."""
-        return max(self.pairs if self.scores or self.yardstick_steps else 0, self.figure3_pairs)
+        return max(self.pairs if self.scores or self.yardstick_steps else 0, self.figure3_pairs, self.table2_pairs)
 
 
 def load_pairs(config: Config) -> list[Pair]:
@@ -115,10 +119,10 @@ def _score(networks: metrics.Networks, pair: Pair, output: np.ndarray) -> Row:
     return {name: rounded(found[name]) for name in SCORES}
 
 
-def score(model: adain.Model, networks: metrics.Networks, pair: Pair, save: Callable[[np.ndarray], None]) -> Row:
+def score(model: Model, networks: metrics.Networks, pair: Pair, save: Callable[[np.ndarray], None]) -> Row:
     """`metrics.scores` of a pair at alpha = 1, and the PSNR of alpha = 0 to the photo."""
-    style = adain.encode_style(model, pair.style)
-    output, plain = (_as_file(adain.stylize(model, pair.content, style, alpha)) for alpha in (1.0, 0.0))
+    style = measure.encode_style(model, pair.style)
+    output, plain = (_as_file(measure.stylize(model, pair.content, style, alpha)) for alpha in (1.0, 0.0))
     save(output)
     return _score(networks, pair, output) | {"psnr_alpha0": rounded(metrics.psnr(plain, pair.content))}
 
@@ -132,7 +136,7 @@ def yardstick(networks: metrics.Networks, pair: Pair, config: Config, save: Call
     return _score(networks, pair, output)
 
 
-def figure3(model: adain.Model, networks: metrics.Networks, pair: Pair, iterations: Sequence[int]) -> Row:
+def figure3(model: Model, networks: metrics.Networks, pair: Pair, iterations: Sequence[int]) -> Row:
     """Style and content loss of the decoder's result, of the photo, and of optimised pixels after some iterations.
 
     The optimisation is that of Gatys et al. with means and deviations instead of Gram matrices, as in the paper, by
@@ -141,7 +145,7 @@ def figure3(model: adain.Model, networks: metrics.Networks, pair: Pair, iteratio
     found = gatys.optimise(
         networks, pair.content, pair.style, steps=max(iterations), loss="moments", optimizer="lbfgs", keep=iterations
     )
-    ours = adain.stylize(model, pair.content, adain.encode_style(model, pair.style))
+    ours = measure.stylize(model, pair.content, measure.encode_style(model, pair.style))
     pictures: list[ArrayLike] = [pair.content, ours, *(found.kept[i] for i in iterations)]
     styles = [rounded(metrics.style_loss(networks, picture, pair.style)) for picture in pictures]
     contents = [rounded(metrics.content_loss(networks, picture, pair.content)) for picture in pictures]
@@ -151,27 +155,6 @@ def figure3(model: adain.Model, networks: metrics.Networks, pair: Pair, iteratio
         "style_loss": dict(zip(names, styles, strict=True)),
         "content_loss": dict(zip(names, contents, strict=True)),
         "reached": int(below[0]) if len(below) else None,
-    }
-
-
-def table1(model: adain.Model, size: int, repeats: int) -> Row:
-    """Median seconds to stylize a square picture, without and with encoding the style, compilation left out."""
-    photo, painting = np.random.default_rng(0).random((2, size, size, 3), np.float32)
-    content, style = jax.device_put((photo, painting))
-    encoded = adain.encode_style(model, style)
-
-    def seconds(run: Callable[[], jax.Array]) -> float:
-        run().block_until_ready()
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            run().block_until_ready()
-            times.append(time.perf_counter() - start)
-        return rounded(statistics.median(times))
-
-    return {
-        "without": seconds(lambda: adain.stylize(model, content, encoded)),
-        "with": seconds(lambda: adain.stylize(model, content, adain.encode_style(model, style))),
     }
 
 
@@ -221,6 +204,13 @@ def _origin(config: Config) -> dict[str, Any]:
     return sets | {"holdout": config.holdout, "seed": config.seed, "size": config.size}
 
 
+def _beside(config: Config) -> dict[str, Any]:
+    """The other method, where there is one: its name and the checksum of its weights."""
+    if config.beside is None:
+        return {}
+    return {"beside": f"{Path(config.beside).stem} {weights.header(config.beside)['sha256'][:12]}"}
+
+
 def evaluate(config: Config) -> Path:
     """Makes or completes the results, and returns the path of the Markdown.
 
@@ -228,9 +218,11 @@ def evaluate(config: Config) -> Path:
       ValueError: something in the configuration cannot work; the message is one line.
       OSError: something cannot be written.
     """
-    file = weights.load(config.weights, kind="adain")
-    model = adain.load(config.weights, encoder=config.vgg)
-    subject = {"weights": file.name, "sha256": file.metadata["sha256"], "encoder": Path(config.vgg).stem}
+    model, facts = measure.load(config.weights, config.vgg), weights.header(config.weights)
+    beside = None if config.beside is None else measure.load(config.beside, config.vgg)
+    subject = {"weights": Path(config.weights).stem, "sha256": facts["sha256"], "encoder": Path(config.vgg).stem}
+    if facts["kind"] != "adain":
+        subject["method"] = facts["kind"]
     if config.content and config.holdout is None:
         sources = [open_source(str(spec)) for spec in (config.content, config.style)]
         config = dataclasses.replace(config, holdout=choose_holdout(None, *sources))
@@ -253,9 +245,17 @@ def evaluate(config: Config) -> Path:
         results.complete(found, path, "figure3", _origin(config) | {"iterations": iterations}, tasks)
     if config.table1_repeats:
         sizes = whole_numbers(config.table1_sizes, "table1_sizes")
-        make = partial(table1, model, repeats=config.table1_repeats)
+        make = partial(measure.table1, model, repeats=config.table1_repeats, beside=beside)
         tasks = {str(size): Task("", partial(make, size)) for size in sizes}
-        results.complete(found, path, "table1", {"repeats": config.table1_repeats}, tasks)
+        results.complete(found, path, "table1", {"repeats": config.table1_repeats} | _beside(config), tasks)
+    if config.table2_pairs:
+        make = partial(measure.table2, model, networks, beside=beside)
+        tasks = {pair.name: Task(pair.fingerprint, partial(make, pair)) for pair in chosen[: config.table2_pairs]}
+        results.complete(found, path, "table2", _origin(config) | _beside(config), tasks)
+    if config.command_sizes:
+        make = partial(measure.command_cost, config.weights)
+        sizes = whole_numbers(config.command_sizes, "command_sizes")
+        results.complete(found, path, "command", {}, {str(size): Task("", partial(make, size)) for size in sizes})
     files.write(page, tables.markdown(found))
     return page
 
@@ -275,5 +275,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         smaller="--size, or smaller --table1-sizes,",
         interrupted="interrupted; the same command goes on from there",
-        failures=(),
+        failures=(MeasureError,),
     )
