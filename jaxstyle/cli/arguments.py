@@ -206,8 +206,8 @@ def _add_refine(group: argparse._ArgumentGroup) -> None:
         type=seed,
         default=0,
         metavar="N",
-        help="improve the painting by N steps of optimisation, about two paintings' time each: 10 to 30 bring it nearer "
-        "to the style and to the photo (default: 0)",
+        help="improve the painting by N steps of optimisation, each of about two paintings' time: 10 to 30 bring it "
+        "nearer to the style and to the photo (default: 0)",
     )
 
 

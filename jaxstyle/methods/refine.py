@@ -11,8 +11,8 @@ one window holds takes all of it in one program, `descend`.
 the aim is the mixture of the moments, as AdaIN mixes (Eq. 15 of arXiv:1703.06868). Where they differ every style has
 its own statistics, weighted by its share, and the content is compared weighted so as well; all weigh by their area.
 
-**Steps.** A picture is a sum of coarser and coarser pictures (`drawn`), whose samples are what is changed, each level
-with momentum and at a rate of its own: large areas then change colour in few steps, and do not as noise of pixels.
+**Steps.** A picture is a sum of coarser and coarser pictures (`drawn`), whose samples are what is changed, each by
+Adam: large areas then change colour in few steps, and not by noise of the pixels.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from jaxstyle.nets.stats import EPS, Moments, moments
 LEVELS = 4
 """How many coarser pictures there are beside that of the pixels, each half as large."""
 
-RATE = 0.02
-"""The first step of a level, in standard deviations of its gradient, where 1 is from black to white."""
-_KEEP, _REMEMBER = 0.9, 0.99  # of the momentum, and of the mean of squares
+RATE = 0.01
+"""The first step of every level, where 1 is from black to white."""
+_KEEP, _REMEMBER = 0.6, 0.99  # of the momentum, and of the mean of squares
+_FINEST = 0.7  # of the rate at the pixels, whose noise is seen first
 _STILL = 1e-8  # where there is no gradient
 _FEW = 1e-6  # of positions: groups that are nowhere
 
@@ -43,9 +44,10 @@ Aim = dict[str, Moments]
 """Statistics of K styles by layer, each ``(K, C)``."""
 
 
-class Scale(NamedTuple):
-    """Static facts about a method's windows, see `jaxstyle.methods.interface.Needs`."""
+class Judging(NamedTuple):
+    """Static facts: a method's objective, and of its windows those of `jaxstyle.methods.interface.Needs`."""
 
+    objective: Objective
     stride: int
     smallest: int
 
@@ -56,12 +58,12 @@ class Sums(NamedTuple):
     Features are taken less a reference, one number a channel, so that sums of squares keep their precision.
 
     Attributes:
-      count: by layer ``(G,)``, of the weights.
+      weight: by layer ``(G,)``, of the weights.
       first, second: by layer ``(G, C)``, of the values and their squares.
       cross: ``(G, C)``, of the products with the photo's, content layer.
     """
 
-    count: dict[str, Array]
+    weight: dict[str, Array]
     first: dict[str, Array]
     second: dict[str, Array]
     cross: Array
@@ -89,7 +91,7 @@ class State(NamedTuple):
     Attributes:
       levels: the picture and coarser ones, ``(1, h / 2^i, w / 2^i, 3)``; it is their sum.
       momentum: of the same shapes.
-      power: of every level, ``()``, the running mean of squared gradients.
+      power: of the same shapes, the running mean of squared gradients.
     """
 
     levels: list[Array]
@@ -127,28 +129,27 @@ def held(before: Held, photo: Sums, shares: Array, tap: str) -> Held:
       shares: of any of its windows.
       tap: any layer.
     """
-    count = jnp.asarray(photo.count[tap])
+    count = jnp.asarray(photo.weight[tap])
     parts = jnp.asarray(shares)[0, 0, 0] if len(count) == 1 else count[:-1] / count.sum()
     return before._replace(parts=parts, photo=photo)
 
 
-def _features(objective: Objective, scale: Scale, model: Model, pixels: Array, window: Window, held: Held) -> _Maps:
+def _features(judging: Judging, model: Model, pixels: Array, window: Window, held: Held) -> _Maps:
     """Of a window's pixels, less the reference: by layer ``(h, w, C)``."""
-    found = objective.features(model, pixels, inside(window, *scale))
-    return {tap: found[tap][0].astype(jnp.float32) - held.reference[tap][None, None] for tap in objective.style}
+    found = judging.objective.features(model, pixels, inside(window, judging.stride, judging.smallest))
+    return {tap: found[tap][0].astype(jnp.float32) - held.reference[tap][None, None] for tap in judging.objective.style}
 
 
 _Maps = dict[str, Features]
 
 
-def _weights(scale: Scale, window: Window) -> Array:
+def _weights(judging: Judging, window: Window) -> Array:
     """What part the groups have at the positions of a window's core, ``(h / stride, w / stride, G)``: one group that
     has all where shares are the same everywhere, else the styles and the photo."""
     shares = jnp.asarray(window.shares, jnp.float32)[0]
-    grid = [side // scale.stride for side in window.pixels.shape[1:3]]
-    core = (jnp.asarray(window.core, jnp.int32).reshape(2, 2) - jnp.asarray(window.corner, jnp.int32)[:, None]) // (
-        scale.stride
-    )
+    grid = [side // judging.stride for side in window.pixels.shape[1:3]]
+    core = jnp.asarray(window.core, jnp.int32).reshape(2, 2) - jnp.asarray(window.corner, jnp.int32)[:, None]
+    core //= judging.stride
     rows, columns = (
         (jnp.arange(n, dtype=jnp.int32) >= first) & (jnp.arange(n, dtype=jnp.int32) < last)
         for n, (first, last) in zip(grid, core, strict=True)
@@ -160,30 +161,28 @@ def _weights(scale: Scale, window: Window) -> Array:
     return jnp.where(counted, jnp.concatenate([shares, rest], -1), 0)
 
 
-def _sums(objective: Objective, weights: Array, found: _Maps, photo: Features) -> Sums:
+def _sums(tap: str, weights: Array, found: _Maps, photo: Features) -> Sums:
     dot = partial(jnp.einsum, "hwg,hwc->gc", precision=lax.Precision.HIGHEST)
     count, first, second = {}, {}, {}
-    for tap, values in found.items():
+    for name, values in found.items():
         by = values.shape[0] // weights.shape[0]
         spread = jnp.repeat(jnp.repeat(weights, by, 0), by, 1)
-        count[tap] = weights.sum((0, 1)) * by**2
-        first[tap], second[tap] = dot(spread, values), dot(spread, jnp.square(values))
-    return Sums(count, first, second, dot(weights, found[objective.content] * photo))
+        count[name] = weights.sum((0, 1)) * by**2
+        first[name], second[name] = dot(spread, values), dot(spread, jnp.square(values))
+    return Sums(count, first, second, dot(weights, found[tap] * photo))
 
 
-def look(objective: Objective, scale: Scale, model: Model, window: Window, held: Held) -> tuple[Features, Sums]:
+def look(judging: Judging, model: Model, window: Window, held: Held) -> tuple[Features, Sums]:
     """The photo in a window: its features of the content layer ``(h, w, C)``, less the reference, and its sums."""
-    found = _features(objective, scale, model, window.pixels, window, held)
-    photo = found[objective.content]
-    return photo, _sums(objective, _weights(scale, window), found, photo)
+    found = _features(judging, model, window.pixels, window, held)
+    photo = found[judging.objective.content]
+    return photo, _sums(judging.objective.content, _weights(judging, window), found, photo)
 
 
-def measure(
-    objective: Objective, scale: Scale, model: Model, pixels: Array, window: Window, photo: Features, held: Held
-) -> Sums:
+def measure(judging: Judging, model: Model, pixels: Array, window: Window, photo: Features, held: Held) -> Sums:
     """The sums of a window with other pixels ``(1, h, w, 3)``; ``photo`` is what `look` found in it."""
-    found = _features(objective, scale, model, pixels, window, held)
-    return _sums(objective, _weights(scale, window), found, photo)
+    found = _features(judging, model, pixels, window, held)
+    return _sums(judging.objective.content, _weights(judging, window), found, photo)
 
 
 def value(objective: Objective, sums: Sums, held: Held) -> tuple[Array, dict[str, Array]]:
@@ -199,11 +198,11 @@ def value(objective: Objective, sums: Sums, held: Held) -> tuple[Array, dict[str
     """
     before = held.photo
     assert before is not None
-    area = before.count[objective.content] / before.count[objective.content].sum()
+    area = before.weight[objective.content] / before.weight[objective.content].sum()
     content = _content(objective.content, sums, before)
     style = jnp.zeros((), jnp.float32)
     for tap in objective.style:
-        now, was = (_moments(tap, found, before.count[tap]) for found in (sums, before))
+        now, was = (_moments(tap, found, before.weight[tap]) for found in (sums, before))
         mixed, scale = _targets(tap, was, held)
         apart = jnp.square(now.mean - mixed.mean).mean(-1) + jnp.square(now.std - mixed.std).mean(-1)
         style += (area * apart).sum() / scale
@@ -228,18 +227,20 @@ def _targets(tap: str, was: Moments, held: Held) -> tuple[Moments, Array]:
     photos = was if one else Moments(was.mean[:-1], was.std[:-1])
     way = jnp.square(photos.mean - styles.mean).mean(-1) + jnp.square(photos.std - styles.std).mean(-1)
     own = jnp.square(aims.mean).mean(-1) + jnp.square(aims.std).mean(-1)
-    scale = (parts * (way + OWN * own)).sum() / jnp.maximum(parts.sum(), 1e-6)
+    some = parts.sum() > _FEW
+    weights = jnp.where(some, parts, 1) / jnp.where(some, parts.sum(), len(parts))
+    scale = (weights * (way + OWN * own)).sum()
     if one:
         rest = jnp.maximum(0, 1 - parts.sum())
         mixed = Moments(*((parts[:, None] * s).sum(0)[None] + rest * w for s, w in zip(styles, was, strict=True)))
     else:
         mixed = Moments(*(jnp.concatenate([s, w[-1:]]) for s, w in zip(styles, was, strict=True)))
-    return mixed, jnp.maximum(scale, 1e-6)
+    return mixed, jnp.maximum(scale, _FEW)
 
 
 def _content(tap: str, sums: Sums, before: Sums) -> Array:
     """`structure_loss` of every group, (G,)."""
-    n = jnp.maximum(before.count[tap], _FEW)[:, None]
+    n = jnp.maximum(before.weight[tap], _FEW)[:, None]
     mean, other = sums.first[tap] / n, before.first[tap] / n
     variance, fixed = (
         jnp.maximum(found.second[tap] / n - jnp.square(m), 0) for found, m in ((sums, mean), (before, other))
@@ -256,8 +257,7 @@ def slope(objective: Objective, sums: Sums, held: Held) -> tuple[Sums, dict[str,
 
 
 def pull(
-    objective: Objective,
-    scale: Scale,
+    judging: Judging,
     model: Model,
     pixels: Array,
     window: Window,
@@ -269,7 +269,7 @@ def pull(
     the features see."""
 
     def along(pixels: Array) -> Array:
-        found = measure(objective, scale, model, pixels, window, photo, held)
+        found = measure(judging, model, pixels, window, photo, held)
         return sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(slopes), strict=True))  # type: ignore[return-value]
 
     return jax.grad(along)(pixels)
@@ -289,11 +289,11 @@ def begin(pixels: ArrayLike) -> State:
     grow = ((0, 0), (0, height - pixels.shape[1]), (0, width - pixels.shape[2]), (0, 0))  # type: ignore[union-attr]
     finest = jnp.pad(jnp.asarray(pixels, jnp.float32), grow)
     levels = [finest, *(jnp.zeros((1, height >> i, width >> i, 3), jnp.float32) for i in range(1, LEVELS + 1))]
-    return State(levels, [jnp.zeros_like(level) for level in levels], [jnp.zeros((), jnp.float32) for _ in levels])
+    return State(levels, [jnp.zeros_like(level) for level in levels], [jnp.zeros_like(level) for level in levels])
 
 
 def drawn(levels: list[Array], height: int, width: int) -> Array:
-    """The sum of the levels, the coarser ones enlarged, linear between the centres of cells: ``(1, height, width, 3)``."""
+    """The sum of the levels, ``(1, height, width, 3)``; coarser ones are enlarged, linear between centres of cells."""
     found = levels[-1]
     for level in levels[-2::-1]:
         found = _doubled(_doubled(found, 1), 2) + level
@@ -310,12 +310,12 @@ def _doubled(x: Array, axis: int) -> Array:
 
 
 def rate(step: int, steps: int) -> float:
-    """How far the step with this number goes, in standard deviations of a level's gradient: half a cosine."""
+    """How far the step with this number goes: half a cosine, from `RATE` down to a tenth of it."""
     return RATE * (0.1 + 0.45 * (1 + math.cos(math.pi * step / steps)))
 
 
 def moved(state: State, gradient: list[Array], step: ArrayLike, size: ArrayLike, area: ArrayLike) -> State:
-    """One step down the gradient of the levels.
+    """One step of Adam down the gradient of the levels (Kingma & Ba 2015, arXiv:1412.6980).
 
     Args:
       state: before.
@@ -327,19 +327,18 @@ def moved(state: State, gradient: list[Array], step: ArrayLike, size: ArrayLike,
     levels, momentum, power = [], [], []
     done = jnp.asarray(step, jnp.float32) + 1
     for number, (level, speed, mean, slopes) in enumerate(zip(*state, gradient, strict=True)):
-        slopes = slopes * jnp.asarray(area, jnp.float32)
+        slopes = slopes * jnp.asarray(area, jnp.float32)  # of a size that does not depend on the picture's
         speed = _KEEP * speed + (1 - _KEEP) * slopes
-        mean = _REMEMBER * mean + (1 - _REMEMBER) * jnp.square(slopes).sum() / (area / 4.0**number)
+        mean = _REMEMBER * mean + (1 - _REMEMBER) * jnp.square(slopes)
         root = jnp.sqrt(mean / (1 - _REMEMBER**done)) * (1 - _KEEP**done)
-        levels.append(level - size * speed / (root + _STILL))
+        levels.append(level - (size if number else _FINEST * size) * speed / (root + _STILL))
         momentum.append(speed)
         power.append(mean)
     return State(levels, momentum, power)
 
 
 def descend(
-    objective: Objective,
-    scale: Scale,
+    judging: Judging,
     model: Model,
     state: State,
     window: Window,
@@ -352,10 +351,10 @@ def descend(
 
     def loss(levels: list[Array]) -> tuple[Array, dict[str, Array]]:
         pixels = drawn(levels, *window.pixels.shape[1:3])
-        return value(objective, measure(objective, scale, model, pixels, window, photo, held), held)
+        return value(judging.objective, measure(judging, model, pixels, window, photo, held), held)
 
     (total, terms), gradient = jax.value_and_grad(loss, has_aux=True)(state.levels)
-    return moved(state, gradient, step, size, _area(scale, window)), {"loss": total, **terms}
+    return moved(state, gradient, step, size, _area(judging, window)), {"loss": total, **terms}
 
 
 def descend_pixels(state: State, gradient: Array, step: ArrayLike, size: ArrayLike, area: ArrayLike) -> State:
@@ -365,6 +364,6 @@ def descend_pixels(state: State, gradient: Array, step: ArrayLike, size: ArrayLi
     return moved(state, slopes, step, size, area)
 
 
-def _area(scale: Scale, window: Window) -> Array:
-    far = reach(jnp.asarray(window.extent), *scale)
+def _area(judging: Judging, window: Window) -> Array:
+    far = reach(jnp.asarray(window.extent), judging.stride, judging.smallest)
     return (far[0] * far[1]).astype(jnp.float32)

@@ -64,7 +64,7 @@ def stylize(
         shipped one, loaded once. The styles of one that was made in memory are encoded at every call, those of others
         when they are new, see `jaxstyle.painting.style_cache`.
       fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``alpha_blend``, ``weights``, ``mask``,
-        ``preserve_color``, ``size``, ``style_size``. They go before those of ``controls``.
+        ``preserve_color``, ``size``, ``style_size``, ``refine``. They go before those of ``controls``.
 
     Returns:
       A ``PIL.Image.Image``; with the content's transparency, if it has any.
@@ -78,6 +78,7 @@ def stylize(
     check(chosen, len(sources))
     picture, looks = image.read(content), [image.read(source) for source in sources]
     loaded = default_model() if model is None else methods.loaded(model)
+    check(chosen, len(sources), loaded)
     return image.to_pil(render(picture, looks, chosen, read_maps(chosen), loaded))
 
 

@@ -19,9 +19,9 @@ import numpy as np
 from jaxstyle.arrays import Array
 from jaxstyle.methods import refine
 from jaxstyle.methods.interface import Loaded, Objective, Style
-from jaxstyle.methods.refine import Aim, Held, Scale, Sums
+from jaxstyle.methods.refine import Aim, Judging, Sums
 from jaxstyle.painting.paint import Canvas, Job
-from jaxstyle.painting.plan import Place, Plan, chosen_tile, mirrored, plan_tiles, plan_whole
+from jaxstyle.painting.plan import Place, chosen_tile, mirrored, plan_tiles, plan_whole
 
 Progress = Callable[[int, int], None]
 
@@ -95,6 +95,8 @@ def refined(
     outer = needs._replace(margins=(0, needs.margins[0]), bytes_per_pixel=objective.bytes_per_pixel)
     side = chosen_tile(height, width, outer, tile)
     plan = plan_whole(height, width, outer) if side is None else plan_tiles(height, width, outer, side)
+    if plan.paint_size == plan.reach:  # windows as large as the picture: one is enough
+        plan = plan_tiles(height, width, outer, max(plan.reach))
     work = _Work(loaded, objective, job._replace(plan=plan), aim)
     rows, columns = (mirrored(size, length) for size, length in zip((height, width), plan.canvas, strict=True))
     state = refine.begin(painted[np.ix_(rows, columns)][None])
@@ -120,12 +122,12 @@ class _Work:
 
     def __init__(self, loaded: Loaded, objective: Objective, job: Job, aim: Aim) -> None:
         self._plan, self._model, self._canvas = job.plan, loaded.model, Canvas(job)
-        self._facts = (objective, Scale(loaded.needs.stride, loaded.needs.smallest))
+        self._judging = Judging(objective, loaded.needs.stride, loaded.needs.smallest)
         self._places = [place for row in job.plan.paint for place in row]
         held = refine.hold(aim)
         sums, self._photos = None, []
         for place in self._places:
-            photo, found = _look(*self._facts, self._model, self._window(place), held)
+            photo, found = _look(self._judging, self._model, self._window(place), held)
             sums = _added(sums, found)
             self._photos.append(photo if job.plan.whole else np.asarray(photo))
         self._held = refine.held(held, _single(sums), self._window(self._places[0]).shares, objective.content)
@@ -137,19 +139,19 @@ class _Work:
         """The next state, and the terms before it."""
         if self._plan.whole:
             (place,), (photo,) = self._places, self._photos
-            return _descend(*self._facts, self._model, state, self._window(place), photo, self._held, step, size)
+            return _descend(self._judging, self._model, state, self._window(place), photo, self._held, step, size)
         pixels = np.asarray(_drawn(state.levels, *self._plan.reach))
         sums = None
         for place, photo in zip(self._places, self._photos, strict=True):
             sums = _added(
                 sums,
-                _measure(*self._facts, self._model, self._cut(pixels, place), self._window(place), photo, self._held),
+                _measure(self._judging, self._model, self._cut(pixels, place), self._window(place), photo, self._held),
             )
-        slopes, terms = _slope(self._facts[0], _single(sums), self._held)
+        slopes, terms = _slope(self._judging.objective, _single(sums), self._held)
         gradient = np.zeros_like(pixels)
         for place, photo in zip(self._places, self._photos, strict=True):
             own = self._cut(pixels, place)
-            found = _pull(*self._facts, self._model, own, self._window(place), photo, self._held, slopes)
+            found = _pull(self._judging, self._model, own, self._window(place), photo, self._held, slopes)
             self._cut(gradient, place)[...] += np.asarray(found)
         area = np.float32(self._plan.reach[0] * self._plan.reach[1])
         return _descend_pixels(state, gradient, step, size, area), terms
@@ -172,11 +174,11 @@ def _single(sums: Sums | None) -> Sums:
 # ---- programs ----------------------------------------------------------------------------------------------
 
 _aim = jax.jit(refine.aim, static_argnums=0)
-_look = jax.jit(refine.look, static_argnums=(0, 1))
-_measure = jax.jit(refine.measure, static_argnums=(0, 1))
+_look = jax.jit(refine.look, static_argnums=0)
+_measure = jax.jit(refine.measure, static_argnums=0)
 _slope = jax.jit(refine.slope, static_argnums=0)
-_pull = jax.jit(refine.pull, static_argnums=(0, 1))
-_descend = jax.jit(refine.descend, static_argnums=(0, 1))
+_pull = jax.jit(refine.pull, static_argnums=0)
+_descend = jax.jit(refine.descend, static_argnums=0)
 _descend_pixels = jax.jit(refine.descend_pixels)
 
 
