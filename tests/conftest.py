@@ -36,22 +36,6 @@ def key() -> jax.Array:
     return jax.random.key(0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def of_every_method(request, tmp_path_factory):
-    """The tests of all methods find weights of a method of which none are shipped yet."""
-    from jaxstyle import methods, weights
-
-    kinds = {weights.header(name)["kind"] for name in weights.shipped()}
-    if request.module.__name__.rpartition(".")[2] != "test_methods" or methods.METHODS.keys() <= kinds:
-        yield
-        return
-    from tests import style_kernels
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "_FOLDER", style_kernels.shelf(tmp_path_factory.mktemp("shipped")))
-        yield
-
-
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     """The file of a smooth photo."""

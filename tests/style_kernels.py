@@ -1,13 +1,10 @@
 """Models of the tests: small ones, and ones whose every part does something."""
 
 import dataclasses
-import os
-from pathlib import Path
 
 import jax
 import numpy as np
 
-from jaxstyle import weights
 from jaxstyle.methods import adain, style_kernel
 
 
@@ -28,12 +25,11 @@ def perturbed(model, seed=0, scale=1.0):
 def lite(key=None, **changes):
     """AdaIN's model with the parts of `style_kernel.lite`."""
     config = dataclasses.replace(style_kernel.lite(), **changes)
-    return style_kernel.from_adain(jax.random.key(0) if key is None else key, adain.load(), config)
+    source = adain.load() if config.aim else without_aim(adain.load())
+    return style_kernel.from_adain(jax.random.key(0) if key is None else key, source, config)
 
 
-def shelf(folder: Path) -> Path:
-    """A folder like that of the shipped weights, with a model of this method beside them."""
-    for file in weights._FOLDER.glob("*.*[ds]"):
-        os.symlink(file, folder / file.name)
-    style_kernel.save(folder / "style_kernel_test.safetensors", perturbed(lite()), licence="none")
-    return folder
+def without_aim(source):
+    """An AdaIN model whose features get the style's own moments."""
+    params = {name: part for name, part in source.decoder["params"].items() if name != "aim"}
+    return dataclasses.replace(source, decoder={"params": params}, aim="style")

@@ -79,11 +79,16 @@ def test_the_verb_makes_a_page(model, tmp_path, monkeypatch, capsys):
     style_kernel.save("model.safetensors", model)
     line = ["focus", "photo.png", "--style", "painting.png", "-o", "page.png"]
     mine = ["--weights-file", "model.safetensors"]
-    assert main([*line, "--at", "48,16", "--json", *mine]) == 0
+    assert main([*line, "--at", "48,16", "1,2", "--json", *mine]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["at"] == [48, 16] and report["kept"] == 1 and report["weights_file"] == "model.safetensors"
-    assert report["best"][0] < 40 <= report["best"][1]
-    assert image.read("page.png").pixels.shape == (64, 192, 3)
+    assert report["at"] == [[48, 16], [1, 2]] and report["kept"] == [1, 1]
+    assert report["weights_file"] == "model.safetensors"
+    assert report["best"][0][0] < 40 <= report["best"][0][1]
+    page = image.read("page.png").pixels
+    assert page.shape == (128, 192, 3)
+    assert main([*line, "--at", "1,2", "--overwrite", *mine]) == 0
+    assert "1,2: looks most at " in capsys.readouterr().out
+    np.testing.assert_array_equal(image.read("page.png").pixels, page[64:])  # each row is what a page of its own is
     for more, words in (
         (["--at", "64,0", "--overwrite", *mine], "--at: expected a point of a picture of 64 x 64 pixels, got 64,0"),
         (["--at", "1,1", *mine], "page.png: exists already"),

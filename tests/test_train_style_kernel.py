@@ -35,7 +35,7 @@ LOW_RATE = {"lr": 5e-7, "gate_lr": 5e-7, "adversary_lr": 5e-7}
 CHOICES: list[dict[str, Any]] = [
     {},
     {"adversarial_weight": 1.0},
-    {"train_only": "decoder", "kernels": 0, "gated": False, "aim": False, "remd_weight": 0.0},
+    {"train_only": "decoder", "kernels": 0, "gated": False, "remd_weight": 0.0},
     {"freeze_decoder": True, "dtype": "bfloat16", "identity_weight": 0.0},
     {
         **{"network": "paper", "init": None, "crop": 32, "resize": 32, "deeper": True, "style_statistic": "gram"},
@@ -260,9 +260,9 @@ def test_identity_pairs_are_no_paintings_for_the_discriminator(monkeypatch: pyte
 def test_a_start_from_a_file_keeps_its_network(tmp_path: Path) -> None:
     first = trainer.create_model(of(kernels=1, gated=False))
     assert (first.config.kernels, first.config.gated, first.config.decoder) == (1, False, "mirror")
-    jax.tree.map(
-        np.testing.assert_array_equal, first.params["decoder"], dict(adain.load().decoder["params"])
-    )  # of AdaIN, the default
+    of_adain = dict(adain.load().decoder["params"])  # the default
+    parts = {"decoder": first.params["decoder"], "aim": first.params["aim"]}
+    jax.tree.map(np.testing.assert_array_equal, parts, {"aim": of_adain.pop("aim"), "decoder": of_adain})
     path = str(tmp_path / "kernels.safetensors")
     style_kernel.save(path, first, licence="none")
     again = trainer.create_model(of(init=path, dtype="bfloat16"))
@@ -353,7 +353,7 @@ def test_a_start_that_is_not_finite_ends_in_one_line(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "MANY", 3)
-    model = trainer.create_model(of(kernels=0, gated=False, aim=False))
+    model = trainer.create_model(of(kernels=0, gated=False))
     bad = jax.tree.map(lambda a: np.full(a.shape, np.nan, np.float32), model.params)
     monkeypatch.setattr(trainer, "create_model", lambda config: model.replace(params=bad))  # type: ignore[attr-defined]
     run = config(pictures, tmp_path / "run", steps=9, checkpoint_every=9)

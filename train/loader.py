@@ -17,7 +17,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -109,6 +109,15 @@ def open_loader(
             logger.warning("%d unreadable pictures were skipped", len(loader.skipped))
 
 
+class Options(TypedDict, total=False):
+    """How a `Loader` makes its batches."""
+
+    threads: int
+    processes: int
+    echo: int
+    prefetch: int
+
+
 class Loader(Iterator[Batch]):
     """Batches of a content and a style stream from one step on, decoded ahead by threads; close it when done.
 
@@ -124,10 +133,7 @@ class Loader(Iterator[Batch]):
         start_step: int = 0,
         process_index: int = 0,
         process_count: int = 1,
-        threads: int = 4,
-        processes: int = 0,
-        echo: int = 1,
-        prefetch: int = 2,
+        **options: Unpack[Options],
     ) -> None:
         """
         Args:
@@ -137,11 +143,11 @@ class Loader(Iterator[Batch]):
           start_step: step of the first batch.
           process_index: this process.
           process_count: how many share the global batch.
-          threads: pictures decoded at once.
-          processes: so many processes decode instead, each with a cache of its own; 0: threads.
-          echo: steps that a batch is used for, each time with the paintings of this process' rows moved on by one: so
-            many more pairs where pictures take longer than steps (data echoing, arXiv:1907.05550).
-          prefetch: batches decoded ahead.
+          options: ``threads`` (4): pictures decoded at once.
+            ``processes`` (0): so many processes decode instead, each with a cache of its own.
+            ``echo`` (1): steps that a batch is used for, each time with the paintings of this process' rows moved on by
+            one: so many more pairs where pictures take longer than steps (data echoing, arXiv:1907.05550).
+            ``prefetch`` (2): batches decoded ahead.
 
         Raises:
           DataError: the batch cannot be divided among the processes.
@@ -149,12 +155,13 @@ class Loader(Iterator[Batch]):
         if batch_size < 1 or batch_size % process_count:
             raise DataError(f"batch_size: {batch_size}; expected a multiple of the {process_count} processes")
         self.streams = {"content": content, "style": style}
-        self.step, self._echo = start_step, max(1, echo)
+        threads, processes = options.get("threads", 4), options.get("processes", 0)
+        self.step, self._echo = start_step, max(1, options.get("echo", 1))
         self._same: Batch = {}
         rows = batch_size // process_count
         self._rows = range(process_index * rows, (process_index + 1) * rows)
         self._batch_size = batch_size
-        self._prefetch = max(1, prefetch)
+        self._prefetch = max(1, options.get("prefetch", 2))
         self._pool: Executor = (
             ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _keep, (self.streams,))
             if processes

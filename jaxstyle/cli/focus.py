@@ -1,4 +1,4 @@
-"""The verb ``jaxstyle focus``: shows where in a painting the strokes at a point of a photo come from."""
+"""The verb ``jaxstyle focus``: shows where in a painting the strokes at points of a photo come from."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from jaxstyle.cli import arguments, messages
 
-HELP = "show where in a painting the strokes at a point of a photo come from"
+HELP = "show where in a painting the strokes at points of a photo come from"
 DESCRIPTION = """\
-Shows what a point of the photo looks at in the painting: the photo with the point, a heat map
-on the painting, and the part of the painting that the gate lets through. Needs a model with
-attention (style_kernel)."""
+Shows what points of the photo look at in the painting, a row for each: the photo with the
+point, a heat map on the painting, and the part of the painting that the gate lets through.
+Needs a model with attention (style_kernel)."""
 EPILOG = """example:
-  jaxstyle focus photo.jpg --style painting.jpg --at 320,200 -o focus.png"""
+  jaxstyle focus photo.jpg --style painting.jpg --at 320,200 40,12 -o focus.png"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("content", metavar="PHOTO", help="the photo")
     parser.add_argument("--style", required=True, metavar="PAINTING", help="the painting")
     parser.add_argument(
-        "--at", type=arguments.point, required=True, metavar="X,Y", help="the point: column and row, in pixels"
+        "--at",
+        type=arguments.point,
+        nargs="+",
+        required=True,
+        metavar="X,Y",
+        help="the points: column and row, in pixels",
     )
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUT", help="the file to write, whose suffix gives the format"
@@ -48,6 +53,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     messages.check_standard_output(args)
     options = arguments.given(args, "weights_file", "max_pixels", "format", "overwrite")
     report = focus.focus_file(args.content, args.style, args.output, args.at, **options)
-    x, y = report.best
-    messages.say(args, f"{report.output}: looks most at {x},{y} of the painting, at {report.kept:.0%} of it in all")
+    messages.say(args, report.output)
+    for (x, y), (u, v), kept in zip(report.at, report.best, report.kept, strict=True):
+        messages.say(args, f"{x},{y}: looks most at {u},{v} of the painting, at {kept:.0%} of it in all")
     return dataclasses.asdict(report), 0

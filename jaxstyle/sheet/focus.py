@@ -1,13 +1,14 @@
-"""A page that shows where in a painting the strokes at a point of a photo come from.
+"""A page that shows where in a painting the strokes at points of a photo come from.
 
-From left to right: the photo with the point, the painting with a heat map of the attention, and the part of the
-painting that the gate lets through.
+A row for every point. From left to right: the photo with the point, the painting with a heat map of the attention, and
+the part of the painting that the gate lets through.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
@@ -41,30 +42,30 @@ class FocusReport:
 
     Attributes:
       output: the file written.
-      at: the point, pixels of the photo as it is.
-      best: column and row of the painting's pixel that is looked at most, as the painting is.
-      kept: share of the painting that the gate lets through, the mean of all heads.
+      at: the points, pixels of the photo as it is.
+      best: for every point column and row of the painting's pixel that it looks at most, as the painting is.
+      kept: for every point the share of the painting that the gate lets through, the mean of all heads.
       weights_file: the model.
       seconds: all in all.
     """
 
     output: str
-    at: tuple[int, int]
-    best: tuple[int, int]
-    kept: float
+    at: tuple[tuple[int, int], ...]
+    best: tuple[tuple[int, int], ...]
+    kept: tuple[float, ...]
     weights_file: str
     seconds: float
 
 
 def focus_file(
-    content: PathLike, style: PathLike, output: PathLike, at: tuple[int, int], **options: Unpack[FocusOptions]
+    content: PathLike, style: PathLike, output: PathLike, at: Sequence[tuple[int, int]], **options: Unpack[FocusOptions]
 ) -> FocusReport:
-    """Looks a point up, and writes the page.
+    """Looks points up, and writes the page.
 
     Args:
       content, style: picture files.
       output: the file to write, whose suffix gives the format; ``"-"`` is standard output.
-      at: column and row of the point, pixels of the photo.
+      at: column and row of each point, pixels of the photo.
       options: ``weights_file``: name of shipped weights or the path of a file, of a model with attention;
         ``max_pixels``, ``format`` and ``overwrite`` as for `jaxstyle.stylize_file`.
 
@@ -72,8 +73,8 @@ def focus_file(
       A `FocusReport`.
 
     Raises:
-      ImageError, WeightsError, ValueError: a file cannot be read or written, the model has no attention, or the point
-        is not in the photo.
+      ImageError, WeightsError, ValueError: a file cannot be read or written, the model has no attention, or a point is
+        not in the photo.
     """
     start = time.perf_counter()
     name = os.fspath(options.get("weights_file", "style_kernel_vgg16"))
@@ -82,29 +83,34 @@ def focus_file(
     most = options.get("max_pixels", image.MAX_PIXELS)
     photo, painting = (image.read(file, max_pixels=most).pixels[..., :3] for file in (content, style))
     height, width = photo.shape[:2]
-    x, y = at
-    if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f"at: expected a point of a picture of {width} x {height} pixels, got {x},{y}")
+    for x, y in at:
+        if not (0 <= x < width and 0 <= y < height):
+            raise ValueError(f"at: expected a point of a picture of {width} x {height} pixels, got {x},{y}")
+    if not at:
+        raise ValueError("at: expected at least one point")
     model = methods.load(name).model
     if not isinstance(model, style_kernel.Model):
         raise WeightsError(f"{name}: a model of a method without attention; focus needs one of style_kernel")
     small, look = (_panel(part) for part in (photo, painting))
-    point = (x * small.shape[1] // width, y * small.shape[0] // height)
-    found = style_kernel.focus(model, small, look, point)
-    image.write(image.target_of(output), page(small, look, point, found), format=shape, overwrite=overwrite)
-    row, column = np.unravel_index(np.argmax(found.weights), found.weights.shape)
-    best = tuple(
-        int((2 * i + 1) * many // (2 * few))
-        for i, many, few in zip((column, row), painting.shape[1::-1], found.weights.shape[::-1], strict=True)
-    )
+    points = [(x * small.shape[1] // width, y * small.shape[0] // height) for x, y in at]
+    found = [style_kernel.focus(model, small, look, point) for point in points]
+    rows = [page(small, look, point, one) for point, one in zip(points, found, strict=True)]
+    image.write(image.target_of(output), np.concatenate(rows), format=shape, overwrite=overwrite)
     return FocusReport(
         output=os.fspath(output),
-        at=at,
-        best=best,  # type: ignore[arg-type]
-        kept=round(float(found.kept.mean()), 4),
+        at=tuple(at),
+        best=tuple(_best(one, painting.shape[:2]) for one in found),
+        kept=tuple(round(float(one.kept.mean()), 4) for one in found),
         weights_file=name,
         seconds=round(time.perf_counter() - start, 3),
     )
+
+
+def _best(found: style_kernel.Focus, size: tuple[int, ...]) -> tuple[int, int]:
+    """Column and row of a painting's pixel in the middle of the position that is looked at most."""
+    place = np.unravel_index(np.argmax(found.weights), found.weights.shape)
+    y, x = (int((2 * i + 1) * many // (2 * few)) for i, many, few in zip(place, size, found.weights.shape, strict=True))
+    return x, y
 
 
 def _panel(pixels: np.ndarray) -> np.ndarray:
@@ -113,7 +119,7 @@ def _panel(pixels: np.ndarray) -> np.ndarray:
 
 
 def page(photo: np.ndarray, painting: np.ndarray, at: tuple[int, int], found: style_kernel.Focus) -> np.ndarray:
-    """The page.
+    """A row of the page.
 
     Args:
       photo: ``(H, W, 3)`` float32 in [0, 1].
