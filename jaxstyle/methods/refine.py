@@ -35,7 +35,7 @@ LEVELS = 4
 
 RATE = 0.01
 """The first step of every level, where 1 is from black to white."""
-_KEEP, _REMEMBER = 0.6, 0.99  # of the momentum, and of the mean of squares
+_KEEP, _REMEMBER = 0.6, 0.95  # of the momentum, and of the mean of squares
 _FINEST = 0.7  # of the rate at the pixels, whose noise is seen first
 _STILL = 1e-8  # where there is no gradient
 _FEW = 1e-6  # of positions: groups that are nowhere

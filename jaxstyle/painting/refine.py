@@ -99,7 +99,7 @@ def refined(
         plan = plan_tiles(height, width, outer, max(plan.reach))
     work = _Work(loaded, objective, job._replace(plan=plan), aim)
     rows, columns = (mirrored(size, length) for size, length in zip((height, width), plan.canvas, strict=True))
-    state = refine.begin(painted[np.ix_(rows, columns)][None])
+    state = _begin(painted[np.ix_(rows, columns)][None])
     curve = []
     for step in range(steps):
         state, terms = work.step(state, np.float32(step), np.float32(refine.rate(step, steps)))
@@ -124,13 +124,13 @@ class _Work:
         self._plan, self._model, self._canvas = job.plan, loaded.model, Canvas(job)
         self._judging = Judging(objective, loaded.needs.stride, loaded.needs.smallest)
         self._places = [place for row in job.plan.paint for place in row]
-        held = refine.hold(aim)
+        held = _hold(aim)
         sums, self._photos = None, []
         for place in self._places:
             photo, found = _look(self._judging, self._model, self._window(place), held)
             sums = _added(sums, found)
             self._photos.append(photo if job.plan.whole else np.asarray(photo))
-        self._held = refine.held(held, _single(sums), self._window(self._places[0]).shares, objective.content)
+        self._held = _held(held, _single(sums), self._window(self._places[0]).shares, objective.content)
 
     def _window(self, place: Place) -> Any:
         return self._canvas.window(place, self._plan.paint_size)
@@ -174,6 +174,8 @@ def _single(sums: Sums | None) -> Sums:
 # ---- programs ----------------------------------------------------------------------------------------------
 
 _aim = jax.jit(refine.aim, static_argnums=0)
+_hold, _begin = jax.jit(refine.hold), jax.jit(refine.begin)
+_held = jax.jit(refine.held, static_argnums=3)
 _look = jax.jit(refine.look, static_argnums=0)
 _measure = jax.jit(refine.measure, static_argnums=0)
 _slope = jax.jit(refine.slope, static_argnums=0)

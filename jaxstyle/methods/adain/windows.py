@@ -139,5 +139,5 @@ def _judged(model: Model, pictures: ArrayLike, size: ArrayLike) -> dict[str, Fea
     return encode(model, jnp.asarray(pictures), STYLE_TAPS, size=jnp.asarray(size))
 
 
-OBJECTIVE = Objective(_judged, style=STYLE_TAPS, content="relu4_1", weight=1.4, bytes_per_pixel=3000)
+OBJECTIVE = Objective(_judged, style=STYLE_TAPS, content="relu4_1", weight=1.4, bytes_per_pixel=5000)
 """What decoders are trained for in the end: structure, and moments relative to the photo's."""
