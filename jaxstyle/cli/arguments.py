@@ -206,7 +206,7 @@ def _add_refine(group: argparse._ArgumentGroup) -> None:
         type=seed,
         default=0,
         metavar="N",
-        help="improve the painting by N steps of optimisation, each of about two paintings' time: 10 to 30 bring it "
+        help="improve the painting by N steps of optimisation, each of two to three paintings' time: 5 to 20 bring it "
         "nearer to the style and to the photo (default: 0)",
     )
 

@@ -71,7 +71,7 @@ class Controls:
         `jaxstyle.painting.finish`. ``"features"``: ``painted(w)`` alone, the paper's degree of style (of AdaIN Eq. 14),
         which mixes features: 0 is then the photo as the network redraws it.
       refine: so many steps of optimisation by what the method is judged by, from its painting on; 0 is the painting as
-        it is. Each costs about as much as two paintings; see `jaxstyle.methods.refine`. ``alpha_blend`` and
+        it is. Each takes the time of two to three paintings; see `jaxstyle.methods.refine`. ``alpha_blend`` and
         ``preserve_color`` come afterwards.
     """
 
