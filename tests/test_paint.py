@@ -154,7 +154,7 @@ def test_windows_are_mirrored_like_the_whole_picture(loaded, height, width):
     pixels = np.random.default_rng(0).random((height, width, 3), np.float32)
     whole = np.asarray(inference._pad(jnp.asarray(pixels)[None]))[0]
     shares = Shares(1, np.ones(1), (height, width), 8)
-    canvas = module._Canvas(Job(ArraySource(pixels), None, shares, plan_tiles(height, width, loaded.needs, 8)))
+    canvas = module.Canvas(Job(ArraySource(pixels), None, shares, plan_tiles(height, width, loaded.needs, 8)))
     tall, wide = whole.shape[:2]
     core = (0, tall, 0, wide)
     np.testing.assert_array_equal(canvas.window(Place(0, 0, core), (tall, wide)).pixels[0], whole)

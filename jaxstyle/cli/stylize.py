@@ -122,7 +122,7 @@ def _file(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
         kept[:] = kept or [done - 1]
         bar(progress.Progress(total, kept[0], done - kept[0], 0))
 
-    with progress.Bar(what="tiles") as bar:
+    with progress.Bar(what="steps" if args.refine else "tiles") as bar:
         report = stylize_file(
             args.content[0],
             args.style,

@@ -39,6 +39,7 @@ class Fields(TypedDict, total=False):
     size: Size | None
     style_size: int | None
     alpha_blend: AlphaBlend
+    refine: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ class Controls:
         ``a(w) painted(w) + (1 - a(w)) photo`` at every pixel, ``a = t (2 - t)`` with ``t = min(1, 2 w)``, see
         `jaxstyle.painting.finish`. ``"features"``: ``painted(w)`` alone, the paper's degree of style (of AdaIN Eq. 14),
         which mixes features: 0 is then the photo as the network redraws it.
+      refine: so many steps of optimisation by what the method is judged by, from its painting on; 0 is the painting as
+        it is. Each takes the time of two to three paintings; see `jaxstyle.methods.refine`. ``alpha_blend`` and
+        ``preserve_color`` come afterwards.
     """
 
     alpha: float = 1.0
@@ -80,6 +84,7 @@ class Controls:
     size: Size | None = None
     style_size: int | None = None
     alpha_blend: AlphaBlend = "photo"
+    refine: int = 0
 
     def __post_init__(self) -> None:
         """Brings lists to tuples; raises ValueError naming the field that is out of range."""
@@ -110,6 +115,7 @@ class Controls:
             keep(self, "size", _whole(self.size, "size"))
         if self.style_size is not None:
             keep(self, "style_size", _whole(self.style_size, "style_size"))
+        keep(self, "refine", _whole(self.refine, "refine", least=0))
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as JSON takes them; a picture by its path, or ``sha256:...`` of its pixels if it has none."""
@@ -143,9 +149,9 @@ def _number(value: Any, name: str, accepted: str) -> float:
     return number
 
 
-def _whole(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {_short(value)}")
+def _whole(value: Any, name: str, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {_short(value)}")
     return int(value)
 
 

@@ -71,6 +71,26 @@ class Window(NamedTuple):
     shares: ArrayLike
 
 
+class Objective(NamedTuple):
+    """What paintings of a method are judged by, so that they can be refined (`jaxstyle.methods.refine`): the photo's
+    structure in one layer, and in several the style's channel means and deviations.
+
+    Attributes:
+      features: ``(model, pictures (N, h, w, 3), size (2,))`` -> ``{layer: (N, h / s, w / s, C)}``, s a divisor of the
+        stride. Pictures are mirrored up to their reach as a window's are, and ``size`` says how far they go.
+      style: layers of whose features means and deviations are compared, see `jaxstyle.nets.losses.style_loss`.
+      content: that of them whose standardised features are compared, see `jaxstyle.nets.losses.structure_loss`.
+      weight: of the style, that of the content is 1.
+      bytes_per_pixel: memory that the gradient of a window takes.
+    """
+
+    features: Callable[[Model, ArrayLike, ArrayLike], dict[str, Array]]
+    style: tuple[str, ...]
+    content: str
+    weight: float
+    bytes_per_pixel: int
+
+
 class _Load(Protocol):
     def __call__(self, source: str, /) -> Model: ...
 
@@ -91,6 +111,7 @@ class Method(NamedTuple):
       merge: two surveys -> the survey of both, on the host, NumPy arrays; float64 where sums need it.
       paint: ``(model, features, style, survey, window)`` -> pixels ``(1, h, w, 3)``, not clipped.
       style_of: ``jax.tree.leaves`` of a style -> the style, so that it can be kept on disk; None: it is not.
+      objective: what its paintings are judged by; None: they cannot be refined.
     """
 
     kind: str
@@ -104,6 +125,7 @@ class Method(NamedTuple):
     merge: Callable[[Survey, Survey], Survey]
     paint: Callable[[Model, Features, Style, Survey, Window], Array]
     style_of: Callable[[Sequence[np.ndarray]], Style] | None = None
+    objective: Objective | None = None
 
 
 class Loaded(NamedTuple):

@@ -13,9 +13,11 @@ from jaxstyle.arrays import Array, Features
 from jaxstyle.nets.stats import Moments, gram, moments, standardise
 
 Norm = Literal["squared", "plain"]
-_OWN = 0.1  # so much of the style's own squared norm is added to the photo's distance, which may be 0
+OWN = 0.1
+"""So much of the style's own squared norm is added to the photo's distance, which may be 0."""
 _TINY = 1e-12  # under the root of the plain norm, whose gradient would be infinite at 0
-_STANDARDISE_EPS = 1e-3  # the scale of normalised features is 1: channels that hardly respond say nothing
+STANDARDISE_EPS = 1e-3
+"""The scale of normalised features is 1: channels that hardly respond say nothing."""
 
 
 def _per_image(found: Array, target: Array, norm: Norm) -> Array:
@@ -64,7 +66,7 @@ def structure_loss(features: Features, target: Features, *, norm: Norm = "square
     Raises:
       ValueError: the shapes differ, or an unknown ``norm``.
     """
-    return content_loss(*(standardise(f, eps=_STANDARDISE_EPS) for f in (features, target)), norm=norm)
+    return content_loss(*(standardise(f, eps=STANDARDISE_EPS) for f in (features, target)), norm=norm)
 
 
 def style_loss(
@@ -110,7 +112,7 @@ def style_loss(
             own = jnp.square(target.mean).mean(-1) + jnp.square(target.std).mean(-1)
             if before is not None:
                 way = _per_image(before[tap].mean, target.mean, norm) + _per_image(before[tap].std, target.std, norm)
-                own = way + _OWN * own
+                own = way + OWN * own
             distance /= own
         total += distance.mean()
     return total
@@ -147,7 +149,7 @@ def gram_loss(
         distance = _per_image(gram(features[tap]), target, "squared")
         if relative:
             own = jnp.square(target).mean((1, 2))
-            distance /= own if before is None else _per_image(before[tap], target, "squared") + _OWN * own
+            distance /= own if before is None else _per_image(before[tap], target, "squared") + OWN * own
         total += distance.mean()
     return total
 

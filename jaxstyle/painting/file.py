@@ -145,6 +145,7 @@ def stylize_file(
     stream.check_target(target, format=saving.format, overwrite=overwrite, keep=files)
     loaded = load_model(weights_file)
     check_limits(loaded, limits)
+    check(chosen, len(sources), loaded)
     photo = image.source_of(content)
     looks = [image.read(source, max_pixels=limits.max_pixels) for source in sources]
     name = "<stdin>" if image.is_standard(content) else os.fspath(content)
@@ -294,7 +295,8 @@ def paint_file(
     16-bit depth, transparency and EXIF data are kept where the format allows. Whatever goes wrong, interruption
     included, leaves what was there before, and in a folder with ``.jaxstyle-part`` after the name of ``output`` the
     rows that are done (`jaxstyle.painting.bands`): the same call goes on with them. Nothing is kept of what goes to
-    standard output, of a painting that ``style_size`` puts together from others, nor where the disk has no room.
+    standard output, of a painting that ``style_size`` puts together from others or that is refined, nor where the disk
+    has no room.
 
     Args:
       content: a picture file, its bytes, or ``"-"`` for standard input.
@@ -307,7 +309,8 @@ def paint_file(
         which saves a third of the time; with ``style_size`` 12 of them must be there. By default the folder of
         ``output``. Its files are nameless and gone with the process, whatever happens to it.
       saving: how it is written; ``overwrite`` also throws away what was begun for another request.
-      progress: called with the number of windows done, those of an earlier run included, and their total.
+      progress: called with the number of windows done, those of an earlier run included, and their total; with
+        ``refine``, of its steps.
 
     Returns:
       A `Painting`.
@@ -341,7 +344,8 @@ def paint_file(
         pixels = _resized(picture.pixels, height, width)
         opacity = None if picture.alpha is None else _resized(picture.alpha, height, width)
         part = None
-        if not to_standard and image.output_size((height, width), controls.style_size) == (height, width):
+        at_once = image.output_size((height, width), controls.style_size) == (height, width) and not controls.refine
+        if not to_standard and at_once:
             tile = chosen_tile(height, width, loaded.needs, limits.tile or bands.begun_tile(output, loaded.needs))
             job = job_of(pixels, encoded, controls, maps, loaded, tile)
             bits = stream.kept_bits(stream.format_of(output, saving.format), picture.bits)

@@ -105,7 +105,7 @@ def _bands(
     progress: Callable[[int, int], None] | None,
     begun: Begun | None,
 ) -> Generator[np.ndarray, None, None]:
-    plan, canvas = job.plan, _Canvas(job)
+    plan, canvas = job.plan, Canvas(job)
     height, width = plan.extent
     if plan.whole:
         (place,) = plan.encode
@@ -140,7 +140,7 @@ def _bands(
             yield band[:, :width]
 
 
-class _Canvas:
+class Canvas:
     """A picture mirrored at the bottom and right, and its windows."""
 
     def __init__(self, job: Job) -> None:
@@ -165,7 +165,7 @@ class _Canvas:
 def _measure(
     loaded: Loaded,
     job: Job,
-    canvas: _Canvas,
+    canvas: Canvas,
     store: _Store,
     places: list[Place],
     known: Survey,
@@ -196,7 +196,7 @@ def _seen(plan: Plan, bands: Sequence[int]) -> list[Place]:
     return [p for p in plan.encode if any(p.core[0] < top + tall and top < p.core[1] for top in tops)]
 
 
-def _from_lists(loaded: Loaded, job: Job, canvas: _Canvas, leaves: list[Any]) -> Survey:
+def _from_lists(loaded: Loaded, job: Job, canvas: Canvas, leaves: list[Any]) -> Survey:
     """The survey with these leaves."""
     method, window = loaded.method, canvas.window(job.plan.encode[0], job.plan.encode_size)
     features = jax.eval_shape(method.encode, loaded.model, window)
@@ -205,7 +205,7 @@ def _from_lists(loaded: Loaded, job: Job, canvas: _Canvas, leaves: list[Any]) ->
 
 
 def _painted(
-    loaded: Loaded, job: Job, canvas: _Canvas, store: _Store, survey: Survey, places: list[Place]
+    loaded: Loaded, job: Job, canvas: Canvas, store: _Store, survey: Survey, places: list[Place]
 ) -> Iterator[tuple[Place, Array]]:
     """The second pass: one row of windows."""
     plan = job.plan
@@ -246,7 +246,7 @@ class _Store:
       scales: of every leaf of the features, how many pixels a position is.
     """
 
-    def __init__(self, loaded: Loaded, canvas: _Canvas, folder: str | os.PathLike[str] | None) -> None:
+    def __init__(self, loaded: Loaded, canvas: Canvas, folder: str | os.PathLike[str] | None) -> None:
         plan, self._stack = canvas.plan, contextlib.ExitStack()
         first = canvas.window(plan.encode[0], plan.encode_size)
         shapes = jax.eval_shape(loaded.method.encode, loaded.model, first)

@@ -20,7 +20,7 @@ from jaxstyle.controls.controls import Controls, Fields
 from jaxstyle.controls.degree import Maps, degree, read_maps, shares
 from jaxstyle.image.windows import ArraySource, Source
 from jaxstyle.methods.interface import Loaded, Style
-from jaxstyle.painting import stroke_size, style_cache
+from jaxstyle.painting import refine, stroke_size, style_cache
 from jaxstyle.painting.finish import finish
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, sort
 from jaxstyle.painting.paint import Job, paint
@@ -64,7 +64,7 @@ def stylize(
         shipped one, loaded once. The styles of one that was made in memory are encoded at every call, those of others
         when they are new, see `jaxstyle.painting.style_cache`.
       fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``alpha_blend``, ``weights``, ``mask``,
-        ``preserve_color``, ``size``, ``style_size``. They go before those of ``controls``.
+        ``preserve_color``, ``size``, ``style_size``, ``refine``. They go before those of ``controls``.
 
     Returns:
       A ``PIL.Image.Image``; with the content's transparency, if it has any.
@@ -78,6 +78,7 @@ def stylize(
     check(chosen, len(sources))
     picture, looks = image.read(content), [image.read(source) for source in sources]
     loaded = default_model() if model is None else methods.loaded(model)
+    check(chosen, len(sources), loaded)
     return image.to_pil(render(picture, looks, chosen, read_maps(chosen), loaded))
 
 
@@ -87,7 +88,7 @@ def several(style: Any) -> tuple[Any, ...]:
 
 
 def check(controls: Controls, styles: int, loaded: Loaded | None = None) -> None:
-    """Checks what can be known of the controls before any picture is read.
+    """Checks what can be known of the controls before a picture is read.
 
     Args:
       controls: to be checked.
@@ -95,13 +96,16 @@ def check(controls: Controls, styles: int, loaded: Loaded | None = None) -> None
       loaded: the model, if it is there.
 
     Raises:
-      ValueError: there are no styles, or not as many weights or masks, or several for a model that cannot mix them.
+      ValueError: there are no styles, or not as many weights or masks, or several for a model that cannot mix them, or
+        paintings of the model cannot be refined.
     """
     if styles < 1:
         raise ValueError("style: expected at least one picture, got none")
     controls.check_styles(styles)
     if styles > 1 and loaded is not None and not loaded.needs.mixes:
         raise ValueError(f"style: this model takes one style, got {styles}")
+    if controls.refine and loaded is not None:
+        refine.check(loaded)
 
 
 def default_model() -> Loaded:
@@ -163,14 +167,15 @@ def encode_styles(
 
     Args:
       looks: the style pictures.
-      controls: ``style_size`` and ``preserve_color`` are looked at.
+      controls: ``style_size``, ``preserve_color`` and ``refine`` are looked at.
       loaded: the model.
       side: the short side at which they are looked at, see `style_side`.
       content: pixels (..., 3) whose colours the styles take on; needed where ``preserve_color`` is ``"match"`` or
         ``"histogram"``. Otherwise what is returned serves any content for which ``side`` is the same.
 
     Returns:
-      The method's style, all leaves with a first axis of ``len(looks)``.
+      The method's style, with ``refine`` a `jaxstyle.painting.refine.Aimed`; all leaves have a first axis of
+      ``len(looks)``.
 
     Raises:
       ValueError: as `check`.
@@ -181,18 +186,25 @@ def encode_styles(
     for look in looks:
         pixels = style_pixels(look.pixels, controls, side)
         if recolour is not None and content is not None:  # a style for this content alone
-            encoded.append(_encode_style(loaded, recolour(pixels, content)))
+            pixels = recolour(pixels, content)
+            style = _encode_style(loaded, pixels)
         else:
-            encoded.append(style_cache.encoded(loaded, pixels, _encode_style))
+            style = style_cache.encoded(loaded, pixels, _encode_style)
+        encoded.append(refine.Aimed(style, refine.aim(loaded, *_laid(loaded, pixels))) if controls.refine else style)
     return encoded[0] if len(encoded) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *encoded)
 
 
 def _encode_style(loaded: Loaded, pixels: np.ndarray) -> Style:
-    """A style picture (H, W, 3), in an array whose size others share."""
+    """A style picture (H, W, 3)."""
+    return loaded.method.encode_style(loaded.model, *_laid(loaded, pixels))
+
+
+def _laid(loaded: Loaded, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A style picture (H, W, 3), in an array (1, h, w, 3) whose size others share, and its own size, (1, 2)."""
     height, width = pixels.shape[:2]
     tall, wide = bucket(height, width, loaded.needs.stride)
     laid = pixels[np.ix_(mirrored(height, tall), mirrored(width, wide))]
-    return loaded.method.encode_style(loaded.model, laid[None], np.asarray([[height, width]], np.int32))
+    return laid[None], np.asarray([[height, width]], np.int32)
 
 
 def count(style: Style) -> int:
@@ -273,7 +285,8 @@ def paint_source(
       loaded: the model.
       shelf: for what lies between where ``style_size`` is asked for.
       limits: ``tile`` and ``scratch`` are looked at.
-      progress: called with the number of windows done and their total, where there are several.
+      progress: called with the number of windows done and their total, where there are several; with ``refine``, of
+        steps.
 
     Returns:
       Bands of rows from top to bottom, float32 ``(h, W, 3)`` in [0, 1].
@@ -283,11 +296,17 @@ def paint_source(
       ValueError: the controls do not fit the styles.
     """
 
+    aim, style = (style.aim, style.style) if isinstance(style, refine.Aimed) else (None, style)
+
     def once(source: Source, counts: bool) -> Iterator[np.ndarray]:
         height, width = source.shape[:2]
-        tile = chosen_tile(height, width, loaded.needs, limits.tile)
+        tile, tell = chosen_tile(height, width, loaded.needs, limits.tile), progress if counts else None
         job = job_of(source, style, controls, maps, loaded, tile)
-        return paint(loaded, job, scratch=limits.scratch, progress=progress if counts else None)
+        if aim is None:
+            return paint(loaded, job, scratch=limits.scratch, progress=tell)
+        painted = np.concatenate(list(paint(loaded, job, scratch=limits.scratch)))
+        made = refine.refined(loaded, job, aim, painted, controls.refine, tile=limits.tile, progress=tell)
+        return iter([made.pixels])
 
     height, width = pixels.shape[:2]
     mixed = _shares(count(style), controls, maps, (height, width), loaded.needs.stride)

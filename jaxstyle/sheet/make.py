@@ -107,6 +107,7 @@ def sheet(
         raise ValueError(f"cell: {found} are too many (max_pixels = {max_pixels}); smaller cells need less")
     maps = read_maps(chosen, max_pixels=max_pixels)
     loaded = default_model() if model is None else methods.loaded(model)
+    check(chosen, 1, loaded)
     return _fill(page, photos, styles, chosen, maps, loaded, cell, max_pixels, progress)
 
 

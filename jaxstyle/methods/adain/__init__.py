@@ -32,6 +32,7 @@ from jaxstyle.methods.adain.network import (
     style_taps,
 )
 from jaxstyle.methods.adain.windows import (
+    OBJECTIVE,
     Survey,
     encode_padded_styles,
     encode_window,
@@ -44,6 +45,7 @@ from jaxstyle.methods.adain.windows import (
 
 __all__ = [
     "METHOD",
+    "OBJECTIVE",
     "SMALLEST",
     "STRIDE",
     "STYLE_TAPS",
@@ -94,4 +96,5 @@ METHOD = interface.Method(
     merge=merge,
     paint=paint,
     style_of=style_of,
+    objective=OBJECTIVE,
 )

@@ -15,8 +15,18 @@ import numpy as np
 from jaxstyle.arrays import Array, ArrayLike, Features, Image
 from jaxstyle.methods.adain.fusion import Place, mix
 from jaxstyle.methods.adain.inference import stack
-from jaxstyle.methods.adain.network import SMALLEST, STRIDE, Model, Style, decode, describe, encode, style_taps
-from jaxstyle.methods.interface import Needs, Window, inside, reach
+from jaxstyle.methods.adain.network import (
+    SMALLEST,
+    STRIDE,
+    STYLE_TAPS,
+    Model,
+    Style,
+    decode,
+    describe,
+    encode,
+    style_taps,
+)
+from jaxstyle.methods.interface import Needs, Objective, Window, inside, reach
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import EPS, Moments
 
@@ -123,3 +133,11 @@ def paint(model: Model, features: Features, style: Style, found: Survey, window:
     place = Place(jnp.asarray(window.corner) // STRIDE, grid)
     t = mix(model, features, style, jnp.asarray(window.shares), source=own, place=place)
     return decode(model, t, size=inside(window, STRIDE, SMALLEST) // STRIDE)
+
+
+def _judged(model: Model, pictures: ArrayLike, size: ArrayLike) -> dict[str, Features]:
+    return encode(model, jnp.asarray(pictures), STYLE_TAPS, size=jnp.asarray(size))
+
+
+OBJECTIVE = Objective(_judged, style=STYLE_TAPS, content="relu4_1", weight=1.4, bytes_per_pixel=5000)
+"""What decoders are trained for in the end: structure, and moments relative to the photo's."""

@@ -23,10 +23,20 @@ from jaxstyle.methods.style_kernel.network import (
     paper,
 )
 from jaxstyle.methods.style_kernel.transform import Style, Transformed, transform
-from jaxstyle.methods.style_kernel.windows import Survey, encode_styles, encode_window, merge, needs, paint, survey
+from jaxstyle.methods.style_kernel.windows import (
+    OBJECTIVE,
+    Survey,
+    encode_styles,
+    encode_window,
+    merge,
+    needs,
+    paint,
+    survey,
+)
 
 __all__ = [
     "METHOD",
+    "OBJECTIVE",
     "STYLE_TAPS",
     "Config",
     "Focus",
@@ -63,4 +73,5 @@ METHOD = interface.Method(
     survey=survey,
     merge=merge,
     paint=paint,
+    objective=OBJECTIVE,
 )

@@ -13,12 +13,12 @@ import numpy as np
 from jaxstyle.arrays import Array, ArrayLike, Features, Image
 from jaxstyle.methods import adain
 from jaxstyle.methods.adain import SMALLEST, STRIDE, Survey, merge
-from jaxstyle.methods.interface import Needs, Window, inside
+from jaxstyle.methods.interface import Needs, Objective, Window, inside
 from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, Config, Model, decode, encode
 from jaxstyle.methods.style_kernel.transform import Style, describe, mix
 from jaxstyle.nets.stats import EPS, Moments
 
-__all__ = ["Survey", "encode_styles", "encode_window", "merge", "needs", "paint", "survey"]
+__all__ = ["OBJECTIVE", "Survey", "encode_styles", "encode_window", "merge", "needs", "paint", "survey"]
 
 
 def _reached(config: Config) -> int:
@@ -81,3 +81,11 @@ def paint(model: Model, features: Features, style: Style, found: Survey, window:
     size = inside(window, STRIDE, SMALLEST) // STRIDE
     z = mix(model, features, style, jnp.asarray(window.shares), source=own, size=size)
     return decode(model.params, model, z, size=size)
+
+
+def _judged(model: Model, pictures: ArrayLike, size: ArrayLike) -> dict[str, Features]:
+    return encode(model, jnp.asarray(pictures), STYLE_TAPS, size=jnp.asarray(size))
+
+
+OBJECTIVE: Objective = adain.OBJECTIVE._replace(features=_judged)
+"""AdaIN's, of this model's encoder."""
