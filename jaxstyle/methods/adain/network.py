@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,12 @@ AimedAt = Literal["style", "learned"]
 STRIDE = 8  # of relu4_1
 SMALLEST = 2 * STRIDE  # reflect padding needs two pixels at relu4_1
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # Eq. 13
+
+
+def _plan(arch: vgg.Arch) -> list[tuple[int, bool]]:
+    """(channels, whether it doubles the resolution) of the decoder's convolutions but the last."""
+    plan = [(256, False), (256, True), *[(256, False)] * (vgg.BLOCKS[arch][2] - 2), (128, False)]
+    return [*plan, (128, True), (64, False), (64, True)]
 
 
 class Decoder(nn.Module):
@@ -47,9 +54,7 @@ class Decoder(nn.Module):
         """
         if self.norm not in ("none", "batch", "instance"):
             raise ValueError(f"norm: expected 'none', 'batch' or 'instance', got {self.norm!r}")
-        block3 = vgg.BLOCKS[self.arch][2]
-        plan = [(256, False), (256, True), *[(256, False)] * (block3 - 2), (128, False)]
-        plan += [(128, True), (64, False), (64, True)]
+        plan = _plan(self.arch)
         x = ring(t)
         for i, (width, upsample) in enumerate(plan):
             x = Conv3x3(width, upsample=upsample, dtype=self.dtype, name=f"conv{i}")(x, size)
@@ -156,19 +161,50 @@ def decode(model: Model, t: Features, *, size: Array | None = None) -> Image:
     return Decoder(model.arch, model.norm, model.dtype).apply(model.decoder, t, size=size)  # type: ignore[return-value]
 
 
+def _check(model: Model) -> None:
+    accepted = {"fusion": ("adain", "concat"), "aim": ("style", "learned"), "norm": ("none", "batch", "instance")}
+    for name, values in accepted.items():
+        if getattr(model, name) not in values:
+            *most, last = map(repr, values)
+            raise ValueError(f"{name}: expected {', '.join(most)} or {last}, got {getattr(model, name)!r}")
+
+
 def init_decoder(key: Array, model: Model) -> Params:
     """Fresh decoder variables for a model's configuration (He-normal kernels; a learned aim starts at the style's).
 
     Raises:
       ValueError: an unknown fusion, normalisation or aim.
     """
-    if model.fusion not in ("adain", "concat"):
-        raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
-    if model.aim not in ("style", "learned"):
-        raise ValueError(f"aim: expected 'style' or 'learned', got {model.aim!r}")
+    _check(model)
     width = 1024 if model.fusion == "concat" else 512
     decoder = dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width), jnp.float32)))
     if model.aim == "learned":
         none = {tap: Moments(*jnp.zeros((2, 1, vgg.WIDTHS[i]), jnp.float32)) for i, tap in enumerate(STYLE_TAPS)}
         decoder["params"] = {**decoder["params"], "aim": Aim().init(jax.random.fold_in(key, 1), none)["params"]}
+    return decoder
+
+
+def decoder_shapes(model: Model) -> Params:
+    """The shapes of what `init_decoder` returns, worked out: tracing it takes as long as painting a small picture.
+
+    Raises:
+      ValueError: as `init_decoder`.
+    """
+    _check(model)
+    plan = _plan(model.arch)
+    widths = [1024 if model.fusion == "concat" else 512, *(width for width, _ in plan), 3]
+    params: Params = {
+        f"conv{i}": {"kernel": (3, 3, *pair), "bias": pair[1:]} for i, pair in enumerate(itertools.pairwise(widths))
+    }
+    decoder = {"params": params}
+    if model.norm != "none":
+        params |= {f"norm{i}": {"scale": (width,), "bias": (width,)} for i, (width, _) in enumerate(plan)}
+    if model.norm == "batch":
+        decoder["batch_stats"] = {f"norm{i}": {"mean": (width,), "var": (width,)} for i, (width, _) in enumerate(plan)}
+    if model.aim == "learned":
+        seen, hidden, aimed = 2 * sum(vgg.WIDTHS[: len(STYLE_TAPS)]), Aim.hidden, 2 * vgg.WIDTHS[len(STYLE_TAPS) - 1]
+        params["aim"] = {
+            "seen": {"kernel": (seen, hidden), "bias": (hidden,)},
+            "change": {"kernel": (hidden, aimed), "bias": (aimed,)},
+        }
     return decoder
