@@ -12,7 +12,8 @@ from jaxstyle.methods import adain, style_kernel
 from jaxstyle.methods.style_kernel import Config
 from jaxstyle.methods.style_kernel.attention import Keys, attend, gate, unit
 from jaxstyle.methods.style_kernel.kernels import GROUPS, separable, shuffle
-from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, Block, Psi, ResidualDecoder, init
+from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, init
+from jaxstyle.methods.style_kernel.parts import Block, Psi, ResidualDecoder
 from jaxstyle.methods.style_kernel.transform import _evenly, describe, look, mix, transform
 from jaxstyle.nets.aim import Aim
 from jaxstyle.nets.stats import EPS, moments

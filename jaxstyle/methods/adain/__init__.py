@@ -9,6 +9,8 @@ hyper-parameters are the trainer's business, and an identity term can be added t
 gives the photo back.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from jaxstyle.methods import interface
 from jaxstyle.methods.adain.files import load, load_encoder, save, to_arrays
 from jaxstyle.methods.adain.fusion import Place, fuse, mix
@@ -19,7 +21,6 @@ from jaxstyle.methods.adain.network import (
     STRIDE,
     STYLE_TAPS,
     AimedAt,
-    Decoder,
     DecoderNorm,
     Fusion,
     Model,
@@ -41,6 +42,9 @@ from jaxstyle.methods.adain.windows import (
     style_of,
     survey,
 )
+
+if TYPE_CHECKING:
+    from jaxstyle.methods.adain.decoder import Decoder
 
 __all__ = [
     "METHOD",
@@ -95,3 +99,13 @@ METHOD = interface.Method(
     paint=paint,
     style_of=style_of,
 )
+
+
+def __getattr__(name: str) -> Any:
+    """The decoder's module, when it is asked for: Flax takes a quarter of a second to import."""
+    if name != "Decoder":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from jaxstyle.methods.adain.decoder import Decoder
+
+    globals()[name] = Decoder
+    return Decoder
