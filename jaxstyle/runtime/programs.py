@@ -3,7 +3,7 @@
 JAX's own cache saves the compilation, but finds it only by the lowered program, and that takes longer than to paint a
 small picture. Here a program is known by what it is made of: the source of this package's methods, the versions of JAX
 and Flax, the shapes and types of its arguments with their static fields, the device and the number of processors, and
-what is configured of JAX and XLA. Results are those of the same machine code, to the bit.
+what is configured of JAX and XLA.
 
 The folder is used only where it is in use (`jaxstyle.runtime.cache`), and trusted as JAX's cache is: it holds machine
 code. Each file has a checksum. One that is damaged, cannot be read or written, or does not run costs the time that it
@@ -45,6 +45,9 @@ _LOOKED_AT = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs")
 """Options of JAX by which somebody looks at what is computed: nothing is kept then."""
 _VARIABLES = ("XLA_", "LIBTPU_", "CUDA_", "NVIDIA_", "JAX_")
 
+_QUICK: dict[str, Any] = {"xla_cpu_use_fusion_emitters": False}
+_RARE: dict[str, Any] = {"xla_backend_optimization_level": 1}
+
 _ONE = threading.Lock()
 _PROGRAMS: dict[str, Callable[..., Any]] = {}
 """Those of this process, by their key."""
@@ -56,6 +59,7 @@ def run(
     *args: Any,
     static: tuple[Any, ...] = (),
     build: Callable[[Sequence[Any]], Any] = lambda leaves: leaves[0],
+    rare: bool = False,
 ) -> Any:
     """``function(*static, *args)``, by a program that is kept where the cache folder is in use.
 
@@ -66,16 +70,18 @@ def run(
       args: pytrees of arrays.
       static: its static arguments, which come first.
       build: ``jax.tree.leaves`` of what the function returns -> what it returns; by default its one array.
+      rare: it runs so rarely that on a CPU a third less compilation is worth some percent of its own time.
 
     Returns:
-      What the function returns, to the bit.
+      What the function returns; a program that was kept makes the same bits as when it was new. On a CPU the function
+      itself, by another code generator, may round in another way.
     """
     leaves, tree = jax.tree.flatten(args)
     folder, device = cache.in_use(), _device(leaves)
     if not name or folder is None or device is None or any(getattr(jax.config, each) for each in _LOOKED_AT):
         return function(*static, *args)
     leaves = [leaf if isinstance(leaf, jax.Array) else np.asarray(leaf) for leaf in leaves]
-    facts = [name, str(tree), *(f"{leaf.dtype} {leaf.shape}" for leaf in leaves), *_around(device)]
+    facts = [name, str(rare), str(tree), *(f"{leaf.dtype} {leaf.shape}" for leaf in leaves), *_around(device)]
     if any(" at 0x" in fact for fact in facts):  # an object of this process, whose place says nothing of the next
         return function(*static, *args)
     key = hashlib.sha256("\0".join(facts).encode()).hexdigest()
@@ -89,7 +95,7 @@ def run(
             def flat(*leaves: Any) -> tuple[Any, ...]:
                 return tuple(jax.tree.leaves(function(*static, *jax.tree.unflatten(tree, leaves))))
 
-            program = _made(flat, leaves, device, path, key)
+            program = _made(flat, leaves, device, path, key, rare)
             found = program(*leaves)
         _PROGRAMS[key] = program
         return build(found)
@@ -138,13 +144,13 @@ def _fixed() -> tuple[str, ...]:
 
 
 def _made(
-    function: Callable[..., Any], leaves: Sequence[Any], device: jax.Device, path: Path, key: str
+    function: Callable[..., Any], leaves: Sequence[Any], device: jax.Device, path: Path, key: str, rare: bool
 ) -> Callable[..., Any]:
     """Compiles a function of arrays that returns a tuple of arrays, and keeps it if that can be done."""
     with jax.default_device(device):
         lowered = jax.jit(function).lower(*leaves)
         with _without_jaxs_cache():  # what comes from there cannot be kept: its machine code is not given out again
-            compiled = _compiled(lowered, device)
+            compiled = _compiled(lowered, device, rare)
     with contextlib.suppress(Exception):  # devices whose programs cannot be kept; a full disk
         data, _, out = serialize_executable.serialize(compiled)
         payload = zlib.compress(out.num_leaves.to_bytes(4, "little") + data, 1)
@@ -154,12 +160,13 @@ def _made(
     return compiled
 
 
-def _compiled(lowered: jax.stages.Lowered, device: jax.Device) -> jax.stages.Compiled:
-    """Compiles; on a CPU with XLA's older code generator for fusions, which takes two thirds of the time and makes
-    code that is as fast."""
+def _compiled(lowered: jax.stages.Lowered, device: jax.Device, rare: bool) -> jax.stages.Compiled:
+    """Compiles; on a CPU with XLA's older code generator for fusions, which takes two thirds of the time and whose code
+    is as fast, and what is rare with less optimisation by LLVM."""
+    options = _QUICK | (_RARE if rare else {})
     if device.platform == "cpu":
         with contextlib.suppress(jax.errors.JaxRuntimeError):  # where there is no longer such an option
-            return lowered.compile({"xla_cpu_use_fusion_emitters": False})
+            return lowered.compile(options)
     return lowered.compile()
 
 

@@ -76,7 +76,7 @@ def encode_padded_styles(model: Model, pictures: ArrayLike, extents: np.ndarray)
     found = []
     for picture, extent in zip(pictures, extents, strict=True):
         laid, size = np.asarray(picture)[None], np.asarray(extent, np.int32)
-        style = programs.run("style-adain", _encode_styles, model, laid, size, build=style_of)
+        style = programs.run("style-adain", _encode_styles, model, laid, size, build=style_of, rare=True)
         if style.features is not None:
             rows, columns = (max(int(side), SMALLEST) // STRIDE for side in extent)
             style = style.replace(features=style.features[:, :rows, :columns])  # type: ignore[attr-defined]

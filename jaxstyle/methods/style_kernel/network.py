@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -142,6 +143,53 @@ def init(key: Array, model: Model) -> Params:
     if model.config.base == "painting":
         params["gain"] = jnp.zeros((2, CHANNELS), jnp.float32)
     return params
+
+
+def expected(model: Model) -> Params:
+    """The shapes and types of what `init` returns, worked out: tracing it takes as long as painting a small picture."""
+    config = model.config
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
+
+    def block(name: str, side: int, inputs: int, features: int) -> None:
+        found[name] = {"kernel": (side, side, inputs, features), "bias": (features,)}
+
+    def side(near: bool) -> int:
+        return 3 if near else 1
+
+    for name in ("query", "key"):
+        block(name, side(config.near), CHANNELS, CHANNELS)
+    if config.values:
+        block("value", 3, CHANNELS, CHANNELS)
+    if config.gated:
+        widths = (CHANNELS, config.watch, config.watch, 2 * config.heads)
+        for i, (inputs, features) in enumerate(itertools.pairwise(widths)):
+            block(f"psi.block{i}", side(i < config.far), inputs, features)
+    if config.kernels:
+        block("phi.block0", 3, (1 + config.content) * CHANNELS, config.hidden)
+        block("phi.block1", side(config.wide), config.hidden, (2 * config.kernels + 1) * CHANNELS)
+    if config.decoder == "residual":
+        for i in range(3):
+            inputs, width = CHANNELS >> i, CHANNELS >> (i + 1)
+            block(f"decoder.beside{i}", 1, inputs, width)
+            block(f"decoder.conv{2 * i}", 3, inputs, width)
+            block(f"decoder.conv{2 * i + 1}", 3, width, width)
+        block("decoder.conv6", 3, CHANNELS >> 3, 3)
+    of_adain = adain.decoder_shapes(adain.Model({}, {}, model.arch, aim="learned"))["params"]
+    params: Params = {}
+    aim = of_adain.pop("aim")
+    params |= {"aim": aim} if config.aim else {}
+    params |= {"decoder": of_adain} if config.decoder == "mirror" else {}
+    for name, parts in found.items():
+        *above, last = name.split(".")
+        node = params
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = parts
+    params["sharpness"] = (config.heads,)
+    params |= {"gain": (2, CHANNELS)} if config.base == "painting" else {}
+    return jax.tree.map(
+        lambda shape: jax.ShapeDtypeStruct(shape, jnp.float32), params, is_leaf=lambda node: isinstance(node, tuple)
+    )
 
 
 def from_adain(key: Array, source: adain.Model, config: Config) -> Model:

@@ -70,6 +70,7 @@ def encode_styles(model: Model, pictures: ArrayLike, extents: np.ndarray) -> Sty
             np.asarray(picture)[None],
             np.asarray(extent, np.int32),
             build=style_of,
+            rare=True,
         )
         for picture, extent in zip(pictures, extents, strict=True)
     ]
