@@ -6,6 +6,7 @@ arrays, `jaxstyle.vgg` the features, `jaxstyle.image` the picture files, `jaxsty
 turn it into pixels, and `jaxstyle.inr` is that method.
 """
 
+import gc
 import importlib
 import threading
 from typing import TYPE_CHECKING
@@ -118,7 +119,13 @@ def __getattr__(name: str) -> object:
     if home == name:  # a package beside this file, for which our own modules ask while they are being imported
         return importlib.import_module(f"{__name__}.{home}")
     with _ONE:
-        module = importlib.import_module(f"{__name__}.{home}")
+        collects = gc.isenabled()
+        gc.disable()  # there is nothing to free, and looking for it takes a tenth of the time
+        try:
+            module = importlib.import_module(f"{__name__}.{home}")
+        finally:
+            if collects:
+                gc.enable()
     value = module if name in _MODULES else getattr(module, name)
     globals()[name] = value
     return value

@@ -615,6 +615,16 @@ def test_gradients_reach_the_aim():
 # ---- files -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("arch", ["vgg16", "vgg19"])
+@pytest.mark.parametrize("fusion", ["adain", "concat"])
+@pytest.mark.parametrize("norm", ["none", "batch", "instance"])
+@pytest.mark.parametrize("aim", ["style", "learned"])
+def test_shapes_are_those_of_fresh_variables(arch, fusion, norm, aim):
+    bare = adain.Model({}, {}, arch, fusion, norm, aim)
+    fresh = jax.eval_shape(adain.init_decoder, jax.random.key(0), bare)
+    assert adain.decoder_shapes(bare) == jax.tree.map(np.shape, fresh)
+
+
 def test_an_aim_is_saved_with_its_decoder(tmp_path):
     adain.save(tmp_path / "mine.safetensors", aiming())
     loaded = adain.load(str(tmp_path / "mine.safetensors"))

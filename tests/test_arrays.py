@@ -1,9 +1,33 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.arrays import as_images, check_alpha
+from jaxstyle.arrays import as_images, check_alpha, pytree, static
+
+
+@pytree
+class Pair:
+    """Two arrays and a name."""
+
+    first: jax.Array
+    second: jax.Array | None = None
+    name: str = static(default="a")
+
+
+def test_a_pytree_is_frozen_and_its_static_fields_are_structure():
+    pair = Pair(jnp.ones(2), name="b")
+    leaves, structure = jax.tree.flatten(pair)
+    assert len(leaves) == 1 and jax.tree.unflatten(structure, leaves).name == "b"
+    assert jax.tree.structure(pair) != jax.tree.structure(pair.replace(name="c"))
+    doubled = jax.jit(lambda pair: pair.replace(first=2 * pair.first))(pair)
+    assert isinstance(doubled, Pair) and doubled.name == "b" and doubled.first.tolist() == [2, 2]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        pair.name = "d"
+    ((path, _),) = jax.tree_util.tree_leaves_with_path(pair)
+    assert jax.tree_util.keystr(path) == ".first"
 
 
 def test_one_image_becomes_a_batch():

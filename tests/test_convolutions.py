@@ -9,7 +9,6 @@ from jax import lax
 
 from jaxstyle.nets import convolutions
 from jaxstyle.nets.convolutions import (
-    Conv3x3,
     avg_pool2x2,
     conv3x3,
     inner,
@@ -20,6 +19,7 @@ from jaxstyle.nets.convolutions import (
     upsample2x,
     upsample_conv3x3,
 )
+from jaxstyle.nets.layers import Conv3x3
 
 # (N, H, W, Cin, Cout): tiny, odd with few outputs, more positions than a strip (2048), a row longer than a
 # strip, more images than strips

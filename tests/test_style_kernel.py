@@ -12,7 +12,8 @@ from jaxstyle.methods import adain, style_kernel
 from jaxstyle.methods.style_kernel import Config, attention
 from jaxstyle.methods.style_kernel.attention import Keys, attend, gate, unit
 from jaxstyle.methods.style_kernel.kernels import GROUPS, separable, shuffle
-from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, Block, Psi, ResidualDecoder, init
+from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, expected, init
+from jaxstyle.methods.style_kernel.parts import Block, Psi, ResidualDecoder
 from jaxstyle.methods.style_kernel.transform import _evenly, describe, look, mix, transform
 from jaxstyle.nets.aim import Aim
 from jaxstyle.nets.stats import EPS, moments
@@ -550,3 +551,21 @@ def test_what_would_not_load_is_not_saved(small, tmp_path):
         with pytest.raises(weights.WeightsError, match=words):
             style_kernel.save(tmp_path / "none.safetensors", small.replace(params=params))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"near": False, "values": False, "gated": False},
+        {"base": "painting", "content": True, "wide": False, "hidden": 128, "aim": True},
+        {"kernels": 0, "decoder": "mirror", "watch": 64, "far": 1, "heads": 4},
+    ],
+)
+def test_shapes_are_those_of_fresh_parameters(changes):
+    model = style_kernel.Model({}, {}, dataclasses.replace(style_kernel.paper(), **changes))
+    fresh = jax.eval_shape(init, jax.eval_shape(jax.random.key, 0), model)
+    found = expected(model)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), found) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), fresh
+    )

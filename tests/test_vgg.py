@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxstyle import weights
-from jaxstyle.nets import vgg
+from jaxstyle.nets import layers, vgg
 
 TAPS = {a: [f"{kind}{n[4:]}" for n in vgg.conv_names(a) for kind in ("conv", "relu")] for a in ("vgg16", "vgg19")}
 
@@ -136,7 +136,7 @@ def test_taps_before_and_after_the_relu():
 
 
 def test_the_module_makes_parameters_of_the_same_names(key):
-    module = vgg.VGG(taps=("relu2_1",))
+    module = layers.VGG(taps=("relu2_1",))
     params = jax.eval_shape(module.init, key, images((1, 4, 4, 3)))["params"]
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, tiny(through="conv2_1"))
 

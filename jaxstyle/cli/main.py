@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     if args.verb not in WITHOUT_JAX:
-        with interrupts.held():
+        with interrupts.held(), command.kept_objects():
             import jax  # noqa: F401 - its start, in C++, turns a KeyboardInterrupt into other errors and crashes
     try:
         report, code = VERBS[args.verb].run(args)

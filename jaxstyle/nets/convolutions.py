@@ -24,7 +24,6 @@ from typing import Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from jax import lax
 
 from jaxstyle.arrays import Array, Features
@@ -287,26 +286,3 @@ def avg_pool2x2(x: Features) -> Features:
     """
     a, b, c, d = _quarters(x)
     return (a + b + c + d) * jnp.asarray(0.25, x.dtype)
-
-
-class Conv3x3(nn.Module):
-    """`conv3x3`, or if ``upsample`` `ring_upsample_conv3x3`, after `mirror`; parameters ``kernel`` and ``bias``.
-
-    Attributes:
-      features: number of output channels.
-      upsample: double the resolution first (nearest neighbour).
-      dtype: type of the computation; the parameters are float32.
-    """
-
-    features: int
-    upsample: bool = False
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, size: Array | None = None) -> Array:
-        """With ring in, with ring out; ``size``: of the picture, see `mirror`."""
-        shape = (3, 3, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32).astype(self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32).astype(self.dtype)
-        x = mirror(x.astype(self.dtype), size, repeat=self.upsample)
-        return ring_upsample_conv3x3(x, kernel, bias) if self.upsample else conv3x3(x, kernel, bias, padding="zero")

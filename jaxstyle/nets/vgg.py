@@ -13,10 +13,9 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 
 from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params
-from jaxstyle.nets.convolutions import Padding, avg_pool2x2, conv3x3, inner, max_pool2x2, mirror, ring
+from jaxstyle.nets.convolutions import Padding
 
 Arch = Literal["vgg16", "vgg19"]
 Pool = Literal["max", "avg"]
@@ -45,7 +44,8 @@ def kernel_shape(name: str) -> tuple[int, int, int, int]:
     return 3, 3, c_in, WIDTHS[block]
 
 
-def _check(shape: tuple[int, ...], taps: Sequence[str], arch: Arch, padding: Padding, pool: Pool) -> None:
+def check(shape: tuple[int, ...], taps: Sequence[str], arch: Arch, padding: Padding, pool: Pool) -> None:
+    """Raises ValueError for images of that shape, or arguments, that `features` cannot take."""
     names = conv_names(arch)
     for tap in taps:
         if tap.replace("relu", "conv", 1) not in names or not tap.startswith(("relu", "conv")):
@@ -60,65 +60,6 @@ def _check(shape: tuple[int, ...], taps: Sequence[str], arch: Arch, padding: Pad
     if len(shape) != 4 or shape[-1] != 3 or min(shape[1:3]) < least:
         wanted = f"(N, H, W, 3) with H and W at least {least} for block {block} and {padding} padding"
         raise ValueError(f"images: expected {wanted}, got shape {shape}")
-
-
-class VGG(nn.Module):
-    """VGG up to the deepest tap.
-
-    Attributes:
-      arch: ``"vgg16"`` or ``"vgg19"``.
-      taps: names of the wanted activations: ``relu4_1`` after, ``conv4_1`` before the ReLU.
-      padding: ``"zero"`` (as trained) or ``"reflect"`` (AdaIN, Sec. 6 of arXiv:1703.06868).
-      pool: ``"max"`` (as trained) or ``"avg"`` (Gatys et al. 2016; INR-st).
-      dtype: type of the convolutions.
-    """
-
-    arch: Arch = "vgg16"
-    taps: tuple[str, ...] = ("relu4_1",)
-    padding: Padding = "zero"
-    pool: Pool = "max"
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, images: Image, size: Array | None = None) -> dict[str, Features]:
-        """Returns ``{tap: (N, H', W', C)}`` for images ``(N, H, W, 3)`` in [0, 1]; ``size`` as in `features`."""
-        names = conv_names(self.arch)
-        _check(images.shape, self.taps, self.arch, self.padding, self.pool)
-        shrink = max_pool2x2 if self.pool == "max" else avg_pool2x2
-        mean, std = (jnp.asarray(v, jnp.float32).reshape(1, 1, 1, 3) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        x = ((images - mean) / std).astype(self.dtype)
-        reflect = self.padding == "reflect"
-        x = ring(x) if reflect else x
-        found: dict[str, Features] = {}
-        for name in names:
-            if name.endswith("_1") and name != "conv1_1":
-                x = ring(shrink(inner(x))) if reflect else shrink(x)
-                size = None if size is None else size // 2
-            kernel, bias = (
-                p.astype(self.dtype)
-                for p in _Weights(kernel_shape(name), name=name)()  # type: ignore[misc]
-            )
-            x = conv3x3(mirror(x, size) if reflect else x, kernel, bias, padding="zero")
-            tap = name.replace("conv", "relu")
-            if name in self.taps:
-                found[name] = inner(x) if reflect else x
-            x = nn.relu(x)
-            if tap in self.taps:
-                found[tap] = inner(x) if reflect else x
-            if len(found) == len(set(self.taps)):
-                break
-        return found
-
-
-class _Weights(nn.Module):
-    """The parameters of one convolution, so that a parameter tree reads ``{name: {kernel, bias}}``."""
-
-    shape: tuple[int, int, int, int]
-
-    @nn.compact
-    def __call__(self) -> tuple[Array, Array]:
-        kernel = self.param("kernel", nn.initializers.he_normal(), self.shape, jnp.float32)
-        return kernel, self.param("bias", nn.initializers.zeros, (self.shape[-1],), jnp.float32)
 
 
 def features(
@@ -156,10 +97,12 @@ def features(
     """
     if size is not None and padding != "reflect":
         raise ValueError(f"size: needs padding='reflect', got {padding!r}")
-    _check(images.shape, taps, arch, padding, pool)
+    check(images.shape, taps, arch, padding, pool)
     missing = [tap for tap in taps if tap.replace("relu", "conv") not in params]
     if missing:
         raise ValueError(f"taps: {missing[0]} is not in params, which hold {', '.join(params) or 'nothing'}")
+    from jaxstyle.nets.layers import VGG  # Flax is imported where something is traced
+
     module = VGG(arch=arch, taps=tuple(taps), padding=padding, pool=pool, dtype=dtype)
     return module.apply({"params": params}, images, size)  # type: ignore[return-value]
 

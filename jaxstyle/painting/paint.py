@@ -22,9 +22,11 @@ from jax import lax
 
 from jaxstyle.arrays import Array
 from jaxstyle.image.windows import Source
+from jaxstyle.methods import METHODS
 from jaxstyle.methods.interface import Features, Loaded, Method, Model, Style, Survey, Window
 from jaxstyle.painting.plan import Place, Plan, mirrored
 from jaxstyle.painting.shares import Shares
+from jaxstyle.runtime import programs
 from jaxstyle.runtime.scratch import Scratch
 
 
@@ -109,7 +111,9 @@ def _bands(
     height, width = plan.extent
     if plan.whole:
         (place,) = plan.encode
-        pixels = _whole(loaded.method, loaded.model, job.style, canvas.window(place, plan.encode_size))
+        window, method = canvas.window(place, plan.encode_size), loaded.method
+        kind = f"whole-{method.kind}" if METHODS.get(method.kind) is method else ""  # of another one nothing is known
+        pixels = programs.run(kind, _whole, loaded.model, job.style, window, static=(method,))
         yield np.asarray(pixels)[:height, :width]
         return
     rows = plan.bands

@@ -1,10 +1,12 @@
 """The cache folder: a picture of a size seen before starts without compiling anew.
 
-Beside compiled code it holds styles, see `jaxstyle.painting.style_cache`.
+Beside what JAX keeps it holds whole programs, see `jaxstyle.runtime.programs`, and styles, see
+`jaxstyle.painting.style_cache`.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -38,6 +40,7 @@ def folder() -> Path | None:
     return root.expanduser() / f"{platform.machine() or 'cpu'}-{_processor()}"
 
 
+@functools.cache
 def _processor() -> str:
     """A short name for the processor's instruction set."""
     try:

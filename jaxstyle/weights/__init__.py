@@ -171,7 +171,7 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
         array = np.asarray(arrays[key])
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         result.update(f"{key}\0{array.dtype.name}\0{list(array.shape)}\0".encode())
-        result.update(array.tobytes())
+        result.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return result.hexdigest()
 
 

@@ -9,6 +9,8 @@ hyper-parameters are the trainer's business, and an identity term can be added t
 gives the photo back.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from jaxstyle.methods import interface
 from jaxstyle.methods.adain.files import load, load_encoder, save, to_arrays
 from jaxstyle.methods.adain.fusion import Place, fuse, mix
@@ -19,13 +21,13 @@ from jaxstyle.methods.adain.network import (
     STRIDE,
     STYLE_TAPS,
     AimedAt,
-    Decoder,
     DecoderNorm,
     Fusion,
     Model,
     Style,
     aim,
     decode,
+    decoder_shapes,
     describe,
     encode,
     init_decoder,
@@ -42,6 +44,9 @@ from jaxstyle.methods.adain.windows import (
     style_of,
     survey,
 )
+
+if TYPE_CHECKING:
+    from jaxstyle.methods.adain.decoder import Decoder
 
 __all__ = [
     "METHOD",
@@ -61,6 +66,7 @@ __all__ = [
     "Survey",
     "aim",
     "decode",
+    "decoder_shapes",
     "describe",
     "encode",
     "encode_padded_styles",
@@ -98,3 +104,13 @@ METHOD = interface.Method(
     style_of=style_of,
     objective=OBJECTIVE,
 )
+
+
+def __getattr__(name: str) -> Any:
+    """The decoder's module, when it is asked for: Flax takes a quarter of a second to import."""
+    if name != "Decoder":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from jaxstyle.methods.adain.decoder import Decoder
+
+    globals()[name] = Decoder
+    return Decoder

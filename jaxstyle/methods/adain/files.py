@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxstyle import weights
 from jaxstyle.arrays import Params
-from jaxstyle.methods.adain.network import Model, init_decoder
+from jaxstyle.methods.adain.network import Model, decoder_shapes
 from jaxstyle.nets import vgg
 
 _DEEPEST = "conv4_1"
@@ -57,11 +57,6 @@ def to_arrays(decoder: Params, dtype: Any = np.float16) -> dict[str, np.ndarray]
     return {k: v.astype(dtype if k.endswith(".kernel") else np.float32) for k, v in named.items()}
 
 
-def _shapes(model: Model) -> Params:
-    """The shapes of the decoder's variables."""
-    return jax.tree.map(np.shape, jax.eval_shape(init_decoder, jax.random.key(0), model))
-
-
 def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
     """Writes the decoder as one safetensors file (float16 kernels); the encoder is named by its architecture.
 
@@ -73,7 +68,7 @@ def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
     Raises:
       WeightsError: the file cannot be written, or the decoder is none that `load` would take.
     """
-    if jax.tree.map(np.shape, model.decoder) != _shapes(model):
+    if jax.tree.map(np.shape, model.decoder) != decoder_shapes(model):
         kind = f"{model.arch}, fusion {model.fusion}, norm {model.norm} and aim {model.aim}"
         raise weights.WeightsError(f"{path}: the model's arrays are not those of a decoder for {kind}")
     config: dict[str, str] = {"arch": model.arch, "fusion": model.fusion, "norm": model.norm}
@@ -108,7 +103,7 @@ def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
         node[last] = np.asarray(array, np.float32)
     model = Model(params, decoder, arch, fusion, norm, file.metadata.get("aim", "style"))  # type: ignore[arg-type]
     try:
-        fresh = _shapes(model)
+        fresh = decoder_shapes(model)
     except ValueError as error:
         raise weights.WeightsError(f"{source}: {error}") from None
     if jax.tree.map(np.shape, decoder) != fresh:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxstyle.arrays import Array, Features, Image, Params
 from jaxstyle.methods.adain.fusion import fuse
-from jaxstyle.methods.adain.network import STYLE_TAPS, Decoder, Model, Style, aim, describe, encode, style_taps
+from jaxstyle.methods.adain.network import STYLE_TAPS, Model, Style, aim, describe, encode, style_taps
 from jaxstyle.nets.convolutions import avg_pool2x2
 from jaxstyle.nets.losses import Norm, content_loss, structure_loss, style_loss
 from jaxstyle.nets.stats import moments
@@ -84,6 +84,8 @@ def objective(
     t = fuse(model, f_c, style_of)
     if identity is not None and model.aim == "learned":  # a style's own aim need not be where it is
         t = jnp.where(identity[:, None, None, None] > 0, f_c, t)
+    from jaxstyle.methods.adain.decoder import Decoder
+
     net = Decoder(model.arch, model.norm, model.dtype)
     images, _ = net.apply(decoder, t, train=train, mutable=["batch_stats"] if train and model.norm == "batch" else [])
     f_o = encode(model, images, STYLE_TAPS)  # f(g(t))
@@ -123,6 +125,8 @@ def running_statistics(decoder: Params, model: Model, content: Image, style: Ima
         return decoder
     f_c = encode(model, content)["relu4_1"]
     t = fuse(model, f_c, describe(model.replace(decoder=decoder), encode(model, style, style_taps(model))))  # type: ignore[attr-defined]
+    from jaxstyle.methods.adain.decoder import Decoder
+
     net = Decoder(model.arch, model.norm, model.dtype)
     _, updates = net.apply(decoder, t, train=True, mutable=["batch_stats"])
     return {**decoder, **updates}

@@ -1,20 +1,18 @@
-"""The networks of AdaIN (arXiv:1703.06868): the frozen encoder f, the decoder g (Eq. 8 and 10), and what holds them."""
+"""The networks of AdaIN (arXiv:1703.06868) as functions: the frozen encoder f, the decoder g (Eq. 8 and 10), and what
+holds them."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
-from flax import struct
 
-from jaxstyle.arrays import Array, Features, Image, Params
+from jaxstyle.arrays import Array, Features, Image, Params, pytree, static
 from jaxstyle.nets import vgg
-from jaxstyle.nets.aim import Aim
-from jaxstyle.nets.convolutions import Conv3x3, inner, ring
-from jaxstyle.nets.stats import Moments, inside, moments
+from jaxstyle.nets.stats import Moments, moments
 
 Fusion = Literal["adain", "concat"]
 DecoderNorm = Literal["none", "batch", "instance"]
@@ -22,48 +20,17 @@ AimedAt = Literal["style", "learned"]
 
 STRIDE = 8  # of relu4_1
 SMALLEST = 2 * STRIDE  # reflect padding needs two pixels at relu4_1
+_HIDDEN = 256  # of `jaxstyle.nets.aim.Aim`
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # Eq. 13
 
 
-class Decoder(nn.Module):
-    """The decoder g of Eq. 10: the mirror of VGG up to ``relu4_1``; reflect padding, nearest up-sampling.
-
-    Attributes:
-      arch: the encoder it mirrors; VGG-19 has one 256>256 convolution more.
-      norm: ``"none"`` (the paper's choice), ``"batch"`` or ``"instance"`` (its Sec. 7.2).
-      dtype: type of the convolutions.
-    """
-
-    arch: vgg.Arch = "vgg16"
-    norm: DecoderNorm = "none"
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, t: Features, *, train: bool = False, size: Array | None = None) -> Image:
-        """Features ``(N, H, W, C)`` -> images ``(N, 8 H, 8 W, 3)``, about [0, 1], not clipped.
-
-        ``train`` makes batch normalisation use the batch's statistics and update the running ones. ``size``: (2,), what
-        lies beyond so many rows and columns of ``t`` has no influence on what lies inside.
-        """
-        if self.norm not in ("none", "batch", "instance"):
-            raise ValueError(f"norm: expected 'none', 'batch' or 'instance', got {self.norm!r}")
-        block3 = vgg.BLOCKS[self.arch][2]
-        plan = [(256, False), (256, True), *[(256, False)] * (block3 - 2), (128, False)]
-        plan += [(128, True), (64, False), (64, True)]
-        x = ring(t)
-        for i, (width, upsample) in enumerate(plan):
-            x = Conv3x3(width, upsample=upsample, dtype=self.dtype, name=f"conv{i}")(x, size)
-            size = 2 * size if upsample and size is not None else size
-            if self.norm == "batch":
-                x = ring(nn.BatchNorm(use_running_average=not train, momentum=0.99, name=f"norm{i}")(inner(x)))
-            elif self.norm == "instance":
-                x = inner(x)
-                x = ring(nn.InstanceNorm(name=f"norm{i}")(x, mask=None if size is None else inside(x.shape, size)))
-            x = nn.relu(x)
-        return inner(Conv3x3(3, dtype=self.dtype, name=f"conv{len(plan)}")(x, size)).astype(jnp.float32)
+def plan(arch: vgg.Arch) -> list[tuple[int, bool]]:
+    """(channels, whether it doubles the resolution) of the decoder's convolutions but the last."""
+    begin = [(256, False), (256, True), *[(256, False)] * (vgg.BLOCKS[arch][2] - 2), (128, False)]
+    return [*begin, (128, True), (64, False), (64, True)]
 
 
-@struct.dataclass
+@pytree
 class Model:
     """Everything that AdaIN needs to stylize: a pytree.
 
@@ -78,14 +45,14 @@ class Model:
 
     encoder: Params
     decoder: Params
-    arch: vgg.Arch = struct.field(pytree_node=False, default="vgg16")
-    fusion: Fusion = struct.field(pytree_node=False, default="adain")
-    norm: DecoderNorm = struct.field(pytree_node=False, default="none")
-    aim: AimedAt = struct.field(pytree_node=False, default="style")
-    dtype: Any = struct.field(pytree_node=False, default=jnp.float32)
+    arch: vgg.Arch = static(default="vgg16")
+    fusion: Fusion = static(default="adain")
+    norm: DecoderNorm = static(default="none")
+    aim: AimedAt = static(default="style")
+    dtype: Any = static(default=jnp.float32)
 
 
-@struct.dataclass
+@pytree
 class Style:
     """An encoded style: make it once with `encode_style`, use it for any number of pictures.
 
@@ -130,6 +97,8 @@ def aim(decoder: Params, model: Model, found: Mapping[str, Moments]) -> Moments:
     """
     if model.aim == "style":
         return found["relu4_1"]
+    from jaxstyle.nets.aim import Aim
+
     return Aim().apply({"params": decoder["params"]["aim"]}, {tap: found[tap] for tap in STYLE_TAPS})  # type: ignore[return-value]
 
 
@@ -153,7 +122,17 @@ def describe(model: Model, features: Mapping[str, Features], *, size: Array | No
 
 def decode(model: Model, t: Features, *, size: Array | None = None) -> Image:
     """g of Eq. 10: features ``(N, H, W, 512)`` -> images ``(N, 8 H, 8 W, 3)``, not clipped; ``size``: see `Decoder`."""
+    from jaxstyle.methods.adain.decoder import Decoder  # Flax is imported where something is traced
+
     return Decoder(model.arch, model.norm, model.dtype).apply(model.decoder, t, size=size)  # type: ignore[return-value]
+
+
+def _check(model: Model) -> None:
+    accepted = {"fusion": ("adain", "concat"), "aim": ("style", "learned"), "norm": ("none", "batch", "instance")}
+    for name, values in accepted.items():
+        if getattr(model, name) not in values:
+            *most, last = map(repr, values)
+            raise ValueError(f"{name}: expected {', '.join(most)} or {last}, got {getattr(model, name)!r}")
 
 
 def init_decoder(key: Array, model: Model) -> Params:
@@ -162,13 +141,39 @@ def init_decoder(key: Array, model: Model) -> Params:
     Raises:
       ValueError: an unknown fusion, normalisation or aim.
     """
-    if model.fusion not in ("adain", "concat"):
-        raise ValueError(f"fusion: expected 'adain' or 'concat', got {model.fusion!r}")
-    if model.aim not in ("style", "learned"):
-        raise ValueError(f"aim: expected 'style' or 'learned', got {model.aim!r}")
+    from jaxstyle.methods.adain.decoder import Decoder
+    from jaxstyle.nets.aim import Aim
+
+    _check(model)
     width = 1024 if model.fusion == "concat" else 512
     decoder = dict(Decoder(model.arch, model.norm).init(key, jnp.zeros((1, 2, 2, width), jnp.float32)))
     if model.aim == "learned":
         none = {tap: Moments(*jnp.zeros((2, 1, vgg.WIDTHS[i]), jnp.float32)) for i, tap in enumerate(STYLE_TAPS)}
         decoder["params"] = {**decoder["params"], "aim": Aim().init(jax.random.fold_in(key, 1), none)["params"]}
+    return decoder
+
+
+def decoder_shapes(model: Model) -> Params:
+    """The shapes of what `init_decoder` returns, worked out: tracing it takes as long as painting a small picture.
+
+    Raises:
+      ValueError: as `init_decoder`.
+    """
+    _check(model)
+    inner = [width for width, _ in plan(model.arch)]
+    widths = [1024 if model.fusion == "concat" else 512, *inner, 3]
+    params: Params = {
+        f"conv{i}": {"kernel": (3, 3, *pair), "bias": pair[1:]} for i, pair in enumerate(itertools.pairwise(widths))
+    }
+    decoder = {"params": params}
+    if model.norm != "none":
+        params |= {f"norm{i}": {"scale": (width,), "bias": (width,)} for i, width in enumerate(inner)}
+    if model.norm == "batch":
+        decoder["batch_stats"] = {f"norm{i}": {"mean": (width,), "var": (width,)} for i, width in enumerate(inner)}
+    if model.aim == "learned":
+        seen, hidden, aimed = 2 * sum(vgg.WIDTHS[: len(STYLE_TAPS)]), _HIDDEN, 2 * vgg.WIDTHS[len(STYLE_TAPS) - 1]
+        params["aim"] = {
+            "seen": {"kernel": (seen, hidden), "bias": (hidden,)},
+            "change": {"kernel": (hidden, aimed), "bias": (aimed,)},
+        }
     return decoder

@@ -29,6 +29,7 @@ from jaxstyle.methods.adain.network import (
 from jaxstyle.methods.interface import Needs, Objective, Window, inside, reach
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import EPS, Moments
+from jaxstyle.runtime import programs
 
 
 class Survey(NamedTuple):
@@ -84,12 +85,13 @@ def encode_padded_styles(model: Model, pictures: ArrayLike, extents: np.ndarray)
     """`encode_style` of K pictures in larger arrays, which sizes share; see `jaxstyle.methods.interface.Method`."""
     found = []
     for picture, extent in zip(pictures, extents, strict=True):
-        style = _encode_styles(model, jnp.asarray(picture)[None], np.asarray(extent, np.int32))
+        laid, size = np.asarray(picture)[None], np.asarray(extent, np.int32)
+        style = programs.run("style-adain", _encode_styles, model, laid, size, build=style_of, rare=True)
         if style.features is not None:
             rows, columns = (max(int(side), SMALLEST) // STRIDE for side in extent)
             style = style.replace(features=style.features[:, :rows, :columns])  # type: ignore[attr-defined]
         found.append(style)
-    return stack(found)
+    return found[0] if len(found) == 1 else stack(found)
 
 
 def style_of(leaves: Sequence[np.ndarray]) -> Style:

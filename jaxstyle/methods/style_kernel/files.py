@@ -12,7 +12,7 @@ import numpy as np
 from jaxstyle import weights
 from jaxstyle.arrays import Params
 from jaxstyle.methods import adain
-from jaxstyle.methods.style_kernel.network import Config, Model, init
+from jaxstyle.methods.style_kernel.network import Config, Model, expected
 
 KIND = "style_kernel"
 
@@ -21,11 +21,6 @@ def _named(params: Params) -> dict[str, np.ndarray]:
     """Leaves by name: ``{"phi.block0.kernel": ...}``."""
     flat = jax.tree_util.tree_flatten_with_path(params)[0]
     return {".".join(str(k.key) for k in path): leaf for path, leaf in flat}
-
-
-def _expected(model: Model) -> Params:
-    """The parameters of a configuration, shapes and types alone."""
-    return jax.eval_shape(init, jax.eval_shape(jax.random.key, 0), model)
 
 
 def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
@@ -51,10 +46,10 @@ def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
 
 def _problem(arrays: dict[str, np.ndarray], model: Model) -> str:
     """What is wrong with the arrays of a model, or nothing."""
-    expected = {name: leaf.shape for name, leaf in _named(_expected(model)).items()}
-    if odd := sorted(expected.keys() ^ arrays.keys()):
-        return f"{odd[0]}: {'missing' if odd[0] in expected else 'not known'}; its arrays are not those of its config"
-    for name, shape in expected.items():
+    shapes = {name: leaf.shape for name, leaf in _named(expected(model)).items()}
+    if odd := sorted(shapes.keys() ^ arrays.keys()):
+        return f"{odd[0]}: {'missing' if odd[0] in shapes else 'not known'}; its arrays are not those of its config"
+    for name, shape in shapes.items():
         if arrays[name].shape != shape:
             return f"{name}: expected shape {shape}, found {arrays[name].shape}"
         if not np.isfinite(arrays[name]).all():
@@ -96,6 +91,6 @@ def load(source: str = "style_kernel_vgg16", *, encoder: str | None = None) -> M
     model = Model(params, {}, config, arch)
     if problem := _problem(file.arrays, model):
         raise weights.WeightsError(f"{source}: {problem}")
-    leaves = [np.asarray(file.arrays[name], np.float32) for name in _named(_expected(model))]
-    found = jax.tree.unflatten(jax.tree.structure(_expected(model)), leaves)
+    leaves = [np.asarray(file.arrays[name], np.float32) for name in _named(expected(model))]
+    found = jax.tree.unflatten(jax.tree.structure(expected(model)), leaves)
     return jax.device_put(dataclasses.replace(model, params=found))

@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
-from jaxstyle.arrays import Array, ArrayLike, Features, Params
+from jaxstyle.arrays import Array, ArrayLike, Features, Params, pytree
 from jaxstyle.methods.style_kernel.attention import Keys, attend, unit
 from jaxstyle.methods.style_kernel.kernels import separable, shuffle
-from jaxstyle.methods.style_kernel.network import STYLE_TAPS, Config, Model, parts
+from jaxstyle.methods.style_kernel.network import STYLE_TAPS, Config, Model
 from jaxstyle.nets.stats import Moments, moments
 
 _USUAL = 1024  # style positions at which sharpness is as learned
@@ -22,7 +21,7 @@ _LEAST = 0.05  # of the painting's deviation, whatever attention and gain say
 _EVEN = 1e-4  # where the shares' sum is much less, all styles have the same share of the kernels
 
 
-@struct.dataclass
+@pytree
 class Style:
     """What is kept of K paintings.
 
@@ -51,7 +50,7 @@ class Seen(NamedTuple):
     threshold: Array | None
 
 
-@struct.dataclass
+@pytree
 class Aligned:
     """A style at the content's positions, all ``(N, H, W, C)`` float32.
 
@@ -108,6 +107,8 @@ def describe(
     n, h, w, _ = f.shape
     grid = None if size is None else size // 8
     found = moments(f, size=grid)
+    from jaxstyle.methods.style_kernel.parts import parts
+
     nets = parts(config, model.arch, model.dtype)
     standard = _standard(f, found)
     keys = nets["key"].apply({"params": params["key"]}, standard, grid)
@@ -177,6 +178,8 @@ def look(params: Params, model: Model, z_c: Features, own: Moments, *, size: Arr
       size: (2,), rows and columns of ``z_c`` that are the picture's; by default all.
     """
     config = model.config
+    from jaxstyle.methods.style_kernel.parts import parts
+
     nets = parts(config, model.arch, model.dtype)
     x = _standard(z_c, own)
     n, h, w, _ = x.shape
@@ -242,6 +245,8 @@ def modulate(
     if not model.config.kernels:
         return found.std * x + found.mean
     sees = jnp.concatenate([found.z_cs, seen], axis=-1) if model.config.content else found.z_cs
+    from jaxstyle.methods.style_kernel.parts import parts
+
     net = parts(model.config, model.arch, model.dtype)["phi"]
     column, row, bias = net.apply({"params": params["phi"]}, sees, size)  # type: ignore[misc]
     return found.std * (separable(x, column, row, size=size) + bias) + found.mean

@@ -6,6 +6,8 @@ once: its keys and values serve every window, so that windows have no seams.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +16,13 @@ from jaxstyle.arrays import Array, ArrayLike, Features, Image
 from jaxstyle.methods import adain
 from jaxstyle.methods.adain import SMALLEST, STRIDE, Survey, merge
 from jaxstyle.methods.interface import Needs, Objective, Window, inside
+from jaxstyle.methods.style_kernel.attention import Keys
 from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, Config, Model, decode, encode
 from jaxstyle.methods.style_kernel.transform import Style, describe, mix
 from jaxstyle.nets.stats import EPS, Moments
+from jaxstyle.runtime import programs
 
-__all__ = ["OBJECTIVE", "Survey", "encode_styles", "encode_window", "merge", "needs", "paint", "survey"]
+__all__ = ["OBJECTIVE", "Survey", "encode_styles", "encode_window", "merge", "needs", "paint", "style_of", "survey"]
 
 
 def _reached(config: Config) -> int:
@@ -59,10 +63,23 @@ def _encode_style(model: Model, images: Array, size: Array) -> Style:
 def encode_styles(model: Model, pictures: ArrayLike, extents: np.ndarray) -> Style:
     """K pictures in larger arrays, which sizes share; see `jaxstyle.methods.interface.Method`."""
     found = [
-        _encode_style(model, jnp.asarray(picture)[None], np.asarray(extent, np.int32))
+        programs.run(
+            "style-style_kernel",
+            _encode_style,
+            model,
+            np.asarray(picture)[None],
+            np.asarray(extent, np.int32),
+            build=style_of,
+            rare=True,
+        )
         for picture, extent in zip(pictures, extents, strict=True)
     ]
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+    return found[0] if len(found) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+
+
+def style_of(leaves: Sequence[Array]) -> Style:
+    """The style of its arrays: three of the keys, mean and deviation of its own, and of the target."""
+    return Style(Keys(*leaves[:3]), Moments(*leaves[3:5]), Moments(*leaves[5:]))
 
 
 def encode_window(model: Model, window: Window) -> Features:
