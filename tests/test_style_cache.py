@@ -117,11 +117,11 @@ def test_the_front_door_encodes_a_style_once_for_every_size_it_is_looked_at(monk
     monkeypatch.setattr(picture, "_encode_style", count)
     look = [image.Picture(pixels(height=40, width=30))]
     for controls in (Controls(style_size=20), Controls(style_size=20, alpha=0.5), Controls(style_size=24)):
-        picture.encode_styles(look, controls, MODEL, 64)
+        picture.encode_styles(look, controls, MODEL, picture.style_side(controls, (64, 64)))
     assert count.count == 2
     match = Controls(style_size=20, preserve_color="match")  # a style for one content alone: not kept
     for _ in range(2):
-        picture.encode_styles(look, match, MODEL, 64, pixels(1))
+        picture.encode_styles(look, match, MODEL, 20, pixels(1))
     assert count.count == 4 and len(KEPT) == 2
 
 

@@ -117,7 +117,7 @@ def test_help_shows_every_flag_with_its_default(capsys: pytest.CaptureFixture[st
         ({"workdir": "file/below"}, "workdir: file/below"),
         ({"vgg": "vgg.safetensors"}, "vgg.safetensors"),
         ({"init": "adain.safetensors"}, "adain.safetensors"),
-        ({"init": "adain_vgg16", "norm": "instance"}, "another shape than fusion adain and norm instance"),
+        ({"init": "adain_vgg16", "norm": "instance"}, "another shape than fusion adain, norm instance and aim style"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(
