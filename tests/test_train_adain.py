@@ -117,7 +117,7 @@ def test_help_shows_every_flag_with_its_default(capsys: pytest.CaptureFixture[st
         ({"workdir": "file/below"}, "workdir: file/below"),
         ({"vgg": "vgg.safetensors"}, "vgg.safetensors"),
         ({"init": "adain.safetensors"}, "adain.safetensors"),
-        ({"init": "adain_vgg16", "norm": "instance"}, "another shape than fusion adain, norm instance and aim style"),
+        ({"init": "adain_vgg16", "norm": "instance"}, "another shape than fusion adain, norm instance and aim learned"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(
@@ -223,6 +223,19 @@ def test_a_signal_ends_the_step_saves_and_exports(
     with Checkpoints(workdir) as saved:
         assert saved.latest == 2
     assert adain.load(str(workdir / "adain.safetensors")).arch == "vgg16"
+
+
+def test_the_aim_is_that_of_the_start_unless_it_is_said() -> None:
+    def of(**changes: Any) -> adain.Model:
+        return trainer.create_model(config(Path("unused"), Path("unused"), **changes))
+
+    shipped = adain.load("adain_vgg16")
+    assert shipped.aim == of(init="adain_vgg16").aim == "learned"
+    jax.tree.map(np.testing.assert_array_equal, of(init="adain_vgg16").decoder, shipped.decoder)
+    with pytest.raises(weights.WeightsError, match="another shape than fusion adain, norm none and aim style ask for"):
+        of(init="adain_vgg16", aim="style")
+    assert of().aim == "style" and "aim" not in of().decoder["params"]
+    assert of(aim="learned").aim == "learned" and "aim" in of(aim="learned").decoder["params"]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(

@@ -77,7 +77,11 @@ class Config:
     identity_weight: float = flag(0.0, "weight of the identity term")
     identity_share: float = flag(0.25, "share of pairs that get the identity term, if it has a weight")
     fusion: adain.Fusion = flag("adain", "how content and style features meet (Sec. 7.2)")  # noqa: RUF009
-    aim: adain.AimedAt = flag("style", "moments that features get: the style's (Eq. 8), or learned from all its layers")  # noqa: RUF009
+    aim: adain.AimedAt | None = flag(  # noqa: RUF009
+        None,
+        "moments that features get: the style's (Eq. 8), or learned from all its layers",
+        "that of --init, or style",
+    )
     norm: adain.DecoderNorm = flag("none", "normalisation in the decoder (Sec. 7.2)")  # noqa: RUF009
     average: float = flag(0.999, "decay of the running average of the weights; 0 switches it off")
     dtype: Literal["float32", "bfloat16"] = flag("float32", "type of the convolutions, not of the losses")
@@ -138,15 +142,17 @@ def create_model(config: Config) -> adain.Model:
       ValueError: a weight file is missing, damaged, or does not fit the configuration.
     """
     encoder, arch = adain.load_encoder(config.vgg)
-    model = adain.Model(encoder, {}, arch, config.fusion, config.norm, config.aim, jnp.dtype(config.dtype))
+    first = None if config.init is None else adain.load(config.init, encoder=config.vgg)
+    aim = config.aim or ("style" if first is None else first.aim)
+    model = adain.Model(encoder, {}, arch, config.fusion, config.norm, aim, jnp.dtype(config.dtype))
     fresh = partial(jax.jit(adain.init_decoder), jax.random.key(config.seed), model)
-    if config.init is None:
+    if first is None:
         return dataclasses.replace(model, decoder=fresh())
-    decoder = adain.load(config.init, encoder=config.vgg).decoder
-    if config.aim == "learned" and "aim" not in decoder["params"]:  # begins at the style's moments
+    decoder = first.decoder
+    if aim == "learned" and "aim" not in decoder["params"]:  # begins at the style's moments
         decoder = {**decoder, "params": {**decoder["params"], "aim": fresh()["params"]["aim"]}}
     if jax.tree.map(jnp.shape, decoder) != jax.tree.map(jnp.shape, jax.eval_shape(fresh)):
-        wanted = f"fusion {config.fusion}, norm {config.norm} and aim {config.aim}"
+        wanted = f"fusion {config.fusion}, norm {config.norm} and aim {aim}"
         raise weights.WeightsError(f"{config.init}: the decoder has another shape than {wanted} ask for")
     return dataclasses.replace(model, decoder=decoder)
 
