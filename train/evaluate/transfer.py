@@ -255,7 +255,13 @@ def evaluate(config: Config) -> Path:
     if config.command_sizes:
         make = partial(measure.command_cost, config.weights)
         sizes = whole_numbers(config.command_sizes, "command_sizes")
-        results.complete(found, path, "command", {}, {str(size): Task("", partial(make, size)) for size in sizes})
+        results.complete(
+            found,
+            path,
+            "command",
+            {"painting": measure.STYLE_SIDE},
+            {str(size): Task("", partial(make, size)) for size in sizes},
+        )
     files.write(page, tables.markdown(found))
     return page
 
