@@ -355,7 +355,7 @@ def test_adain():
     painted = np.concatenate(list(paint(loaded, work)))
     found = loop.refined(loaded, work, style.aim, painted, 10)
     expected = jax.jit(partial(plain, adain.OBJECTIVE))(loaded.model, (painted, content, painting(1)))
-    close([found.curve[name][0] for name in ("loss", "content", "style")], expected, 2e-3)
+    close([found.curve[name][0] for name in ("loss", "content", "style")], expected, 5e-3)
     assert (np.diff(found.curve["loss"]) < 0.02).all()
     assert found.curve["loss"][-1] < 0.7 * found.curve["loss"][0]
     assert found.curve["style"][-1] < 0.5 * found.curve["style"][0]
