@@ -74,7 +74,7 @@ def joined(*args, **kwargs):
     return np.concatenate(list(bands(*args, **kwargs)))
 
 
-def close(found, expected, atol=0.01 / 255):
+def close(found, expected, atol=0.02 / 255):
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), atol=atol)
 
 
