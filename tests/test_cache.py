@@ -35,6 +35,19 @@ def test_default_folder_follows_the_system(monkeypatch, tmp_path):
     assert cache.folder().parent == tmp_path / ".cache" / "jaxstyle"
 
 
+def test_a_home_that_is_nowhere_is_no_cache(monkeypatch):
+    monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "~there_is_no_such_user/cache")
+    assert cache.folder() is None and cache.enable() is None
+
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(cache.Path, "home", nowhere)
+    assert cache.folder() is None and cache.enable() is None
+
+
 def test_a_folder_that_cannot_be_made_is_no_error(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file"))

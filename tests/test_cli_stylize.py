@@ -102,6 +102,7 @@ def test_stylize_with_all_controls(pictures, capsys):
         "alpha": 0.9,
         "alpha_map": "left.png",
         "gradient": "center:1,edge:0.5",
+        "refine": 0,
         "weights": [2.0, 1.0],
         "mask": ["left.png", "white.png"],
         "preserve_color": "histogram",

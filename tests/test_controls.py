@@ -72,6 +72,8 @@ def test_fields_are_those_of_controls():
         ({"size": "640"}, "size: "),
         ({"style_size": 2.5}, "style_size: expected a whole number of at least 1, got 2.5"),
         ({"style_size": True}, "style_size: "),
+        ({"refine": -1}, "refine: expected a whole number of at least 0, got -1"),
+        ({"refine": 10**20}, "refine: expected at most 10000, got 100000000000000000000"),
     ],
 )
 def test_a_wrong_field_is_named(fields, message):

@@ -22,6 +22,9 @@ AlphaBlend = Literal["photo", "features"]
 PreserveColor = Literal["match", "histogram", "luminance"]
 Size = int | tuple[int, int]
 
+MOST_STEPS = 10_000
+"""Of refinement; beyond some tens little happens."""
+
 _OPPOSITE = {"left": "right", "top": "bottom", "top-left": "bottom-right", "top-right": "bottom-left"}
 _CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 _PLACES = frozenset((*_OPPOSITE, *_OPPOSITE.values(), "center", "edge"))
@@ -116,6 +119,8 @@ class Controls:
         if self.style_size is not None:
             keep(self, "style_size", _whole(self.style_size, "style_size"))
         keep(self, "refine", _whole(self.refine, "refine", least=0))
+        if self.refine > MOST_STEPS:
+            raise ValueError(f"refine: expected at most {MOST_STEPS}, got {_short(self.refine)}")
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as JSON takes them; a picture by its path, or ``sha256:...`` of its pixels if it has none."""

@@ -21,7 +21,7 @@ VARIABLE = "JAXSTYLE_CACHE_DIR"
 
 
 def folder() -> Path | None:
-    """Where the cache lies: ``$JAXSTYLE_CACHE_DIR``, else in the user's cache folder; None if switched off.
+    """Where the cache lies: ``$JAXSTYLE_CACHE_DIR``, else in the user's cache folder; None if switched off or nowhere.
 
     Compiled code fits one kind of processor and home folders are shared between machines: each kind has a
     sub-folder.
@@ -29,15 +29,18 @@ def folder() -> Path | None:
     chosen = os.environ.get(VARIABLE, "")
     if chosen.lower() in ("off", "0", "none"):
         return None
-    if chosen:
-        root = Path(chosen)
-    elif sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "jaxstyle" / "cache"
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches" / "jaxstyle"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxstyle"
-    return root.expanduser() / f"{platform.machine() or 'cpu'}-{_processor()}"
+    try:
+        if chosen:
+            root = Path(chosen).expanduser()
+        elif sys.platform == "win32":
+            root = Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "jaxstyle" / "cache"
+        elif sys.platform == "darwin":
+            root = Path.home() / "Library" / "Caches" / "jaxstyle"
+        else:
+            root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "jaxstyle"
+    except RuntimeError:  # a user without a home, or none of that name
+        return None
+    return root / f"{platform.machine() or 'cpu'}-{_processor()}"
 
 
 @functools.cache
