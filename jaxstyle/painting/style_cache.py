@@ -170,16 +170,4 @@ def _write(folder: Path, key: str, style: Style) -> None:
     with contextlib.suppress(OSError, weights.WeightsError):
         folder.mkdir(parents=True, exist_ok=True)
         weights.save(folder / f"{key}.safetensors", arrays, {"kind": "style", "licence": "your own", "key": key})
-        _prune(folder)
-
-
-def _prune(folder: Path) -> None:
-    """Removes all but the newest files; others may be doing the same."""
-    found: list[tuple[float, str]] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                found.append((entry.stat().st_mtime, entry.path))
-    for _, path in sorted(found)[: max(0, len(found) - FILES)]:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+        cache.prune(folder, FILES)

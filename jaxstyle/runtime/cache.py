@@ -6,6 +6,7 @@ Beside what JAX keeps it holds whole programs, see `jaxstyle.runtime.programs`, 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -78,3 +79,23 @@ def in_use() -> Path | None:
     """The folder that `enable` has put to use in this process, or None."""
     place, config = folder(), cast(Any, jax.config)
     return place if place is not None and config.jax_compilation_cache_dir == str(place) else None
+
+
+def prune(place: Path, most: int) -> None:
+    """Removes all but the newest files of a folder; whatever fails is left at that: others may be doing the same.
+
+    Args:
+      place: the folder, which holds nothing else.
+      most: so many files stay.
+
+    Raises:
+      OSError: the folder cannot be listed.
+    """
+    found: list[tuple[float, str]] = []
+    with os.scandir(place) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                found.append((entry.stat().st_mtime, entry.path))
+    for _, path in sorted(found)[: max(0, len(found) - most)]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)

@@ -156,7 +156,7 @@ def _made(
         payload = zlib.compress(out.num_leaves.to_bytes(4, "little") + data, 1)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, FORMAT + hashlib.sha256(key.encode() + payload).digest() + payload)
-        _prune(path.parent)
+        cache.prune(path.parent, FILES)
     return compiled
 
 
@@ -202,15 +202,3 @@ def _read(
     with contextlib.suppress(OSError):
         os.utime(path)  # it was of use: others go first
     return program, found
-
-
-def _prune(folder: Path) -> None:
-    """Removes all but the newest files; others may be doing the same."""
-    found: list[tuple[float, str]] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                found.append((entry.stat().st_mtime, entry.path))
-    for _, path in sorted(found)[: max(0, len(found) - FILES)]:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
