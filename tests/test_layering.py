@@ -17,6 +17,7 @@ LIBRARY = (
     ("painting",),
     ("folders",),
     ("sheet",),
+    ("studio",),
     ("__init__",),
     ("cli",),
     ("__main__",),

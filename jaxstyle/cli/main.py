@@ -15,7 +15,19 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
 from jaxstyle import __version__
-from jaxstyle.cli import completion, convert_vgg, fit, focus, info, metrics, render, sheet, stylize, stylize_dataset
+from jaxstyle.cli import (
+    completion,
+    convert_vgg,
+    fit,
+    focus,
+    info,
+    metrics,
+    render,
+    sheet,
+    studio,
+    stylize,
+    stylize_dataset,
+)
 from jaxstyle.cli.arguments import join_region
 from jaxstyle.cli.messages import PROG, in_flags
 from jaxstyle.runtime import command, interrupts
@@ -57,6 +69,7 @@ VERBS: dict[str, Verb] = {
     "stylize": stylize,
     "stylize-dataset": stylize_dataset,
     "sheet": sheet,
+    "studio": studio,
     "focus": focus,
     "fit": fit,
     "render": render,

@@ -41,15 +41,10 @@ def tile(params: InrParams, level: int, column: int, row: int, alpha: float = 1.
       uint8 ``(h, w, 3)``, at most `SIDE` a side.
 
     Raises:
-      ValueError: there is no such level, or no such tile in it, or ``alpha`` is out of range.
+      ValueError: as `check`.
     """
-    if not 0 <= level <= DEEPEST:
-        raise ValueError(f"level: expected 0 to {DEEPEST}, got {level}")
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha: expected a number in [0, 1], got {alpha}")
+    check(params, level, column, row, alpha)
     width, height = level_size(params.size, level)
-    if not (0 <= column < -(-width // SIDE) and 0 <= row < -(-height // SIDE)):
-        raise ValueError(f"tile: there is no {column}_{row} in level {level} of {width} x {height} pixels")
     axes = []
     for size, number in ((width, column), (height, row)):
         values = places.axis(size, start=number * SIDE, stop=min(number * SIDE + SIDE, size))
@@ -59,3 +54,18 @@ def tile(params: InrParams, level: int, column: int, row: int, alpha: float = 1.
     x, y = (np.float32(values) for values in axes)
     found = np.asarray(samples(sizeless, x, y, np.float32(alpha), chunk=chunk, mesh=None, bits=8))
     return found[: height - row * SIDE, : width - column * SIDE]
+
+
+def check(params: InrParams, level: int, column: int, row: int, alpha: float) -> None:
+    """Checks the arguments of `tile`.
+
+    Raises:
+      ValueError: there is no such level, or no such tile in it, or ``alpha`` is out of range.
+    """
+    if not 0 <= level <= DEEPEST:
+        raise ValueError(f"level: expected 0 to {DEEPEST}, got {level}")
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha: expected a number in [0, 1], got {alpha}")
+    width, height = level_size(params.size, level)
+    if not (0 <= column < -(-width // SIDE) and 0 <= row < -(-height // SIDE)):
+        raise ValueError(f"tile: there is no {column}_{row} in level {level} of {width} x {height} pixels")

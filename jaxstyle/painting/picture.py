@@ -255,9 +255,7 @@ def render(
         style = encode_styles(looks, controls, loaded, style_side(controls, (height, width)), visible)
     with Shelf() as shelf:
         source = ArraySource(pixels)
-        bands = list(
-            paint_source(source, style, controls, maps, loaded, shelf=shelf, limits=limits, progress=progress)
-        )
+        bands = list(paint_source(source, style, controls, maps, loaded, shelf=shelf, limits=limits, progress=progress))
     result = bands[0] if len(bands) == 1 else np.concatenate(bands)
     notices = (*maps.stretched(height, width), *too_many(height, width, loaded))
     exif = image.resized_exif(picture.exif, picture.pixels.shape, result.shape)

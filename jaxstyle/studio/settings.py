@@ -135,8 +135,9 @@ def check_sizes(controls: Controls, photo: Upload, styles: Sequence[Upload], max
             )
 
 
-def preview_size(height: int, width: int, short_side: int, most: int = 4) -> tuple[int, int]:
+def preview_size(height: int, width: int, short_side: int) -> tuple[int, int]:
     """(height, width) of a preview: its short side, unless the picture is smaller, or so long that the preview would
-    have more than ``most`` times the pixels of a square."""
-    scale = min(1.0, short_side / min(height, width), math.sqrt(most * short_side**2 / (height * width)))
+    have more than 4 times the pixels of a square, or more than 16 times its side."""
+    most = math.sqrt(4 * short_side**2 / (height * width))
+    scale = min(1.0, short_side / min(height, width), most, 16 * short_side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))

@@ -2,8 +2,8 @@
 
 Everything that computes is a `Job`. One runs at a time. Those that take long (a result, a fit) call `Job.step` between
 their tiles or steps: there they end if they were cancelled, and there the urgent ones (previews, tiles of a zoom) that
-wait are done meanwhile, so that a page answers while its result is painted. Of the jobs of a page in one *slot* only the
-newest is of interest: it cancels the others.
+wait are done meanwhile, so that a page answers while its result is painted. Of the jobs of a page in one *slot* only
+the newest is of interest: it cancels the others.
 """
 
 from __future__ import annotations
