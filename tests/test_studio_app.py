@@ -27,7 +27,7 @@ PACKAGE = Path(jaxstyle.__file__).parent / "studio"
 
 @pytest.fixture(scope="module")
 def client():
-    with pages.client(max_bytes=1 << 20, max_pixels=200_000) as found:
+    with pages.client(max_bytes=1 << 20, max_pixels=250_000) as found:
         yield found
 
 
@@ -126,7 +126,7 @@ def test_facts_are_those_of_the_library(client):
     attending = {name for name, method in methods.METHODS.items() if attends(method)}
     assert {method["name"] for method in facts["methods"] if method["attends"]} == attending
     assert [preset["name"] for preset in facts["presets"]] == list(fits.PRESETS)
-    assert (facts["max_bytes"], facts["max_pixels"]) == (1 << 20, 200_000)
+    assert (facts["max_bytes"], facts["max_pixels"]) == (1 << 20, 250_000)
     for kind in ("photos", "paintings"):
         assert len(facts["examples"][kind]) >= 5
         for one in facts["examples"][kind]:
@@ -203,8 +203,8 @@ def test_maps_come_as_bytes_or_as_files_and_go_as_both(client):
     assert len(client.get(f"maps/{doubled}").content) == 48
     for query, content, problem in (
         ("width=4&height=3", b"12", "map: expected 12 bytes, one for each pixel, got 2"),
-        ("width=0&height=3", b"", "map: expected 1 to 200000 pixels"),
-        ("width=4000&height=3000", b"", "map: expected 1 to 200000 pixels"),
+        ("width=0&height=3", b"", "map: expected 1 to 250000 pixels"),
+        ("width=4000&height=3000", b"", "map: expected 1 to 250000 pixels"),
         ("width=-1&height=3", b"", "width: expected a whole number"),
         ("height=3", b"", "width: expected a whole number"),
     ):
