@@ -1,5 +1,7 @@
 """The studio as a server: who may talk to it, what it takes, and that nothing ends it."""
 
+import base64
+import hashlib
 import itertools
 import json
 import os
@@ -10,12 +12,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jaxstyle.cli import main
-from jaxstyle.studio import serve
+from jaxstyle.studio import guard, serve
 from jaxstyle.studio.guard import Guard, is_local, own_names
 from jaxstyle.studio.work import Job
 from tests import studio as pages
@@ -59,18 +62,19 @@ def send(place, pixels, name="photo.png"):
         ("/facts", {}, 403),
         ("/", {}, 403),
         ("/wrong/facts", {}, 403),
-        (f"/{pages.TOKEN}x/facts", {}, 403),
-        (f"/{pages.TOKEN[:-1]}/facts", {}, 403),
+        ("/TOKENx/facts", {}, 403),
+        ("/TOKE/facts", {}, 403),
     ],
 )
 def test_only_this_machine_with_the_token_is_answered(place, path, headers, status):
+    path = path.replace("TOKEN", place.token).replace("TOKE", place.token[:-1])
     found, body = pages.ask(place, "GET", path, headers=headers)
     assert found == status, body
     assert status == 200 or b"methods" not in body
 
 
 def test_the_origin_is_the_studios_own(place):
-    host = f"127.0.0.1:{place[1]}"
+    host = f"127.0.0.1:{place.port}"
     for origin, status in ((f"{'http'}://{host}", 200), (f"{'https'}://{host}", 403), (f"{'http'}://127.0.0.1:1", 403)):
         assert pages.ask(place, "GET", "facts", headers={"Host": host, "Origin": origin})[0] == status
 
@@ -93,11 +97,17 @@ def test_names_of_this_machine():
 def test_the_token_alone_leads_to_the_page(place):
     import http.client
 
-    connection = http.client.HTTPConnection(*place[:2], timeout=10)
-    connection.request("GET", f"/{pages.TOKEN}")
+    connection = http.client.HTTPConnection(place.host, place.port, timeout=10)
+    connection.request("GET", f"/{place.token}")
     answer = connection.getresponse()
-    assert answer.status == 307 and answer.headers["location"] == f"/{pages.TOKEN}/"
+    assert answer.status == 307 and answer.headers["location"] == f"/{place.token}/"
     connection.close()
+
+
+def test_the_one_style_of_the_vendored_script_is_allowed():
+    script = (Path(guard.__file__).parent / "page/vendor/openseadragon.min.js").read_text(encoding="utf-8")
+    (style,) = re.findall(r'mobile-css","true"\);\w\.textContent="([^"]*)"', script)
+    assert "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() == guard.VENDOR_STYLE
 
 
 # ---- what it takes -----------------------------------------------------------------------------------------
@@ -115,9 +125,9 @@ def test_a_body_without_a_length_is_counted(place):
         return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
     start, headers = form(b"")
-    head = f"POST /{pages.TOKEN}/pictures HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
+    head = f"POST /{place.token}/pictures HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
     head += f"Content-Type: {headers['Content-Type']}\r\n\r\n"
-    with socket.create_connection(place[:2], timeout=20) as connection:
+    with socket.create_connection((place.host, place.port), timeout=20) as connection:
         connection.sendall(head.encode() + chunk(start.partition(b"\r\n--b--")[0] + b"\r\n"))
         for _ in range(9 << 4):  # 9 MiB
             connection.sendall(chunk(bytes(1 << 16)))
@@ -129,7 +139,7 @@ def test_a_body_without_a_length_is_counted(place):
 
 
 def test_closing_a_page_ends_its_work(place):
-    studio, ended = place[3], threading.Event()
+    studio, ended = place.studio, threading.Event()
 
     def run(job):
         try:
@@ -185,7 +195,7 @@ def test_a_fit_is_told_step_by_step_and_ended(place):
         assert pages.ask(place, "POST", "preview", json.dumps(asked), timeout=60)[0] == 200
         assert pages.ask(place, "DELETE", f"jobs/{answer['job']}")[0] == 200
         assert page.next("done", "failed", "cancelled")["event"] == "cancelled"
-    pages.until(lambda: place[3].queue.waiting == 0)
+    pages.until(lambda: place.studio.queue.waiting == 0)
 
 
 # ---- nothing ends it ---------------------------------------------------------------------------------------
@@ -241,14 +251,14 @@ def test_hundreds_of_bad_requests_leave_it_running(place):
     assert {path for path, _ in failures} <= {"pictures"} and len(failures) <= 2
     negative = b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"
     for data in (b"\0" * 100, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", negative, b"\xff" * 70_000):
-        with socket.create_connection(place[:2], timeout=10) as connection:
+        with socket.create_connection((place.host, place.port), timeout=10) as connection:
             connection.sendall(data)
     assert pages.ask(place, "GET", "facts")[0] == 200
     photo, painting = send(place, smooth(20, 26)), send(place, smooth(20, 20))
     with pages.Listening(place) as page:
         asked = {"page": page.page, "settings": {"photo": photo, "styles": [painting]}}
         assert pages.ask(place, "POST", "preview", json.dumps(asked), timeout=60)[0] == 200
-    assert place[3].queue.waiting == 0
+    assert place.studio.queue.waiting == 0
 
 
 # ---- the verb ----------------------------------------------------------------------------------------------
@@ -298,7 +308,7 @@ def test_the_verb_says_where_it_is_and_ends_with_ctrl_c(tmp_path, host):
         assert found, line + run.stderr.read()
         if host == "0.0.0.0":
             assert "open to every machine" in run.stdout.readline()
-        where = ("127.0.0.1", int(found[1]), found[2], None)
+        where = serve.Running("", "127.0.0.1", int(found[1]), found[2], None)
         pages.until(lambda: pages.ask(where, "GET", "facts")[0] == 200)
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=60)

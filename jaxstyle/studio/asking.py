@@ -108,6 +108,7 @@ def submitted(studio: Studio, job: Job) -> Job:
 async def outcome(request: Request, job: Job) -> Any:
     """What a job gives; it ends if who asked is gone."""
     waiting = asyncio.wrap_future(job.future)
+    waiting.add_done_callback(lambda future: future.cancelled() or future.exception())  # it may be that none looks
     while not (await asyncio.wait({waiting}, timeout=POLL))[0]:
         if await request.is_disconnected():
             studio_of(request).queue.cancel(job)

@@ -21,9 +21,13 @@ SMALL_BODY = 1 << 20
 UPLOADS = frozenset(("/pictures", "/maps", "/fits/open"))
 """Where files are sent to."""
 
+VENDOR_STYLE = "sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE="
+"""Of the one style that OpenSeadragon adds to the page."""
+
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        f"default-src 'none'; script-src 'self'; style-src 'self' '{VENDOR_STYLE}'; "
+        "img-src 'self' blob: data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",

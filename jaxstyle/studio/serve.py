@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 from urllib.parse import urlunsplit
 
 import uvicorn
 
 from jaxstyle.studio import app as application
+from jaxstyle.studio.asking import Studio
 from jaxstyle.studio.guard import is_local, own_names
 
 PORT = 8642
@@ -26,6 +29,22 @@ OPEN_TO_ALL = (
 
 class PortError(ValueError):
     """A port or an address that cannot be had. The message is one line."""
+
+
+class Running(NamedTuple):
+    """A studio that runs.
+
+    Attributes:
+      url: of its page.
+      host, port, token: of which that is made.
+      studio: what its routes share.
+    """
+
+    url: str
+    host: str
+    port: int
+    token: str
+    studio: Studio
 
 
 def listen(host: str, port: int | None) -> socket.socket:
@@ -76,7 +95,7 @@ def run(
         say(address(host, server.getsockname()[1], token))
         if not is_local(host):
             say(OPEN_TO_ALL)
-        with serving(max_bytes=max_bytes, max_pixels=max_pixels, token=token, host=host) as web:
+        with serving(max_bytes=max_bytes, max_pixels=max_pixels, token=token, host=host) as (web, _):
             if browser:
                 webbrowser.open(address(host, server.getsockname()[1], token))
             with contextlib.suppress(KeyboardInterrupt):  # how it ends; raised again below, when its work has ended
@@ -85,8 +104,8 @@ def run(
 
 
 @contextlib.contextmanager
-def serving(*, max_bytes: int, max_pixels: int, token: str, host: str) -> Iterator[uvicorn.Server]:
-    """A server that is not running yet; in the end its work is stopped.
+def serving(*, max_bytes: int, max_pixels: int, token: str, host: str) -> Iterator[tuple[uvicorn.Server, Studio]]:
+    """A server that is not running yet, and what its routes share; in the end its work is stopped.
 
     Args:
       max_bytes, max_pixels: see `jaxstyle.studio.app.create`.
@@ -106,9 +125,31 @@ def serving(*, max_bytes: int, max_pixels: int, token: str, host: str) -> Iterat
         timeout_graceful_shutdown=1,
     )
     try:
-        yield uvicorn.Server(config)
+        yield uvicorn.Server(config), app.state.studio
     finally:
         app.state.studio.queue.close()
+
+
+@contextlib.contextmanager
+def in_thread(*, max_bytes: int = application.MAX_BYTES, max_pixels: int = application.MAX_PIXELS) -> Iterator[Running]:
+    """A studio in another thread of this process, for a notebook or a test; in the end it is closed.
+
+    Args:
+      max_bytes, max_pixels: see `jaxstyle.studio.app.create`.
+    """
+    host, token = "127.0.0.1", secrets.token_urlsafe(16)
+    with (
+        contextlib.closing(listen(host, 0)) as server,
+        serving(max_bytes=max_bytes, max_pixels=max_pixels, token=token, host=host) as (web, studio),
+    ):
+        thread = threading.Thread(target=web.run, kwargs={"sockets": [server]}, daemon=True)
+        thread.start()
+        port = server.getsockname()[1]
+        try:
+            yield Running(address(host, port, token), host, port, token, studio)
+        finally:
+            web.should_exit = True
+            thread.join()
 
 
 def address(host: str, port: int, token: str) -> str:

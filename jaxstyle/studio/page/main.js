@@ -29,7 +29,6 @@ async function start() {
     $("brush").hidden = stage.mode !== "brush";
     $("found").hidden = true;
     $("stage-help").textContent = HELP[stage.mode];
-    if (stage.mode === "brush") maps.ensure();
   });
   const modes = Object.fromEntries([...document.querySelectorAll(".bar [data-mode]")].map((one) => [one.dataset.mode, one]));
   choice(document.querySelector(".tabs"), "aria-selected", (tab) => {

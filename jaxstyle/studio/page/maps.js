@@ -1,8 +1,7 @@
 // The alpha map and the masks: which one the brush paints, its buttons, and what the server is sent of them.
 
-import { rest } from "./brush.js";
 import { get, sendBytes, upload } from "./api.js";
-import { GreyMap } from "./brush.js";
+import { GreyMap, rest } from "./brush.js";
 import { $, attempt, choice, option, say } from "./controls.js";
 import { plainName } from "./pictures.js";
 
@@ -25,6 +24,7 @@ export class Maps extends EventTarget {
     };
     for (const id of ["brush-size", "hardness", "strength"]) $(id).addEventListener("input", brush);
     brush();
+    stage.addEventListener("begin", () => this.ensure());
     stage.addEventListener("stroke", () => this.#changed());
     $("undo").addEventListener("click", () => this.#do((map) => map.undo()));
     $("redo").addEventListener("click", () => this.#do((map) => map.redo()));
@@ -69,9 +69,7 @@ export class Maps extends EventTarget {
     const made = new GreyMap(this.pictures.photo.width, this.pictures.photo.height);
     if (this.#target) this.#target.mask = made;
     else this.alpha = made;
-    this.#aim();
-    if (this.#target) this.pictures.changed();
-    else this.dispatchEvent(new CustomEvent("change"));
+    this.stage.map = made;
   }
 
   #aim() {
@@ -80,7 +78,6 @@ export class Maps extends EventTarget {
     this.stage.tint = HUES[painting ? (1 + Number($("target").value)) % HUES.length : 0];
     this.stage.redraw();
     this.#buttons();
-    if (this.stage.mode === "brush") this.ensure();
   }
 
   #buttons() {
@@ -90,7 +87,8 @@ export class Maps extends EventTarget {
 
   #changed() {
     this.#buttons();
-    this.dispatchEvent(new CustomEvent("change"));
+    if (this.#target) this.pictures.changed();
+    else this.dispatchEvent(new CustomEvent("change"));
   }
 
   #do(change) {
@@ -107,9 +105,7 @@ export class Maps extends EventTarget {
     else this.alpha = null;
     this.stage.map = null;
     this.stage.redraw();
-    this.#buttons();
-    if (painting) this.pictures.changed();
-    else this.dispatchEvent(new CustomEvent("change"));
+    this.#changed();
     say("Removed: the next stroke begins a new map.");
   }
 

@@ -69,6 +69,7 @@ export class Painting {
     this.#preview?.abort();
     const mine = (this.#preview = new AbortController());
     this.stage.busy(true);
+    if (!this.stage.after.src) $("shown").textContent = "The first preview takes a few seconds ...";
     try {
       const answer = await this.#asked("preview", mine.signal);
       const url = URL.createObjectURL(await answer.blob());

@@ -2,7 +2,7 @@
 
 const LARGEST_OVERLAY = 1600;
 
-/* Events for its owner: `stroke` with a finished stroke, `focus` with {x, y} in [0, 1). */
+/* Events for its owner: `begin` before a stroke, when there must be a map, `stroke` after it, `focus` with {x, y} in [0, 1). */
 export class Stage extends EventTarget {
   constructor() {
     super();
@@ -13,7 +13,7 @@ export class Stage extends EventTarget {
     this.overlay = document.getElementById("overlay");
     this.cursor = document.getElementById("cursor");
     this.map = null;
-    this.tint = "--accent";
+    this.tint = [0, 122, 110];
     this.brush = { mode: "paint", strength: 1, hardness: 0.6, size: 0.12 };
     this.at = [0.5, 0.5]; // of the brush, for the keyboard
     this.slider.addEventListener("input", () => this.split(this.slider.value));
@@ -38,7 +38,7 @@ export class Stage extends EventTarget {
 
   show(photo) {
     this.photo = photo;
-    this.frame.style.setProperty("--aspect", photo.width / photo.height);
+    this.frame.parentElement.style.setProperty("--aspect", photo.width / photo.height);
     this.before.src = `pictures/${photo.id}?side=2048`;
     this.after.removeAttribute("src");
     const scale = Math.min(1, LARGEST_OVERLAY / Math.max(photo.width, photo.height));
@@ -122,11 +122,13 @@ export class Stage extends EventTarget {
       const [x, y] = this.at.map((place) => Math.min(Math.max(place, 0), 0.9999));
       this.dispatchEvent(new CustomEvent("focus", { detail: { x, y } }));
     }
-    if (this.mode !== "brush" || !this.map) return;
+    if (this.mode !== "brush") return;
     event.preventDefault();
     this.frame.focus({ preventScroll: true });
     this.frame.setPointerCapture(event.pointerId);
     this.stroking = event.pointerId;
+    this.frame.classList.add("stroking");
+    this.dispatchEvent(new CustomEvent("begin"));
     this.map.begin({ ...this.brush, radius: this.radius });
     this.redraw(this.map.to(...this.#pixel(this.at)));
   }
@@ -144,6 +146,7 @@ export class Stage extends EventTarget {
   #up(event) {
     if (this.stroking !== event.pointerId) return;
     this.stroking = null;
+    this.frame.classList.remove("stroking");
     this.map.finish();
     this.dispatchEvent(new CustomEvent("stroke"));
   }
@@ -157,7 +160,8 @@ export class Stage extends EventTarget {
     } else if (event.key === " " || event.key === "Enter") {
       if (this.mode === "focus") {
         this.dispatchEvent(new CustomEvent("focus", { detail: { x: this.at[0], y: this.at[1] } }));
-      } else if (this.map) {
+      } else {
+        this.dispatchEvent(new CustomEvent("begin"));
         this.map.begin({ ...this.brush, radius: this.radius });
         this.redraw(this.map.to(...this.#pixel(this.at)));
         this.map.finish();
