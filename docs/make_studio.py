@@ -84,7 +84,7 @@ studio.stage.dispatchEvent(new CustomEvent("stroke"));
 """
 
 
-def shot(found: Any, name: str, quality: int = 82) -> None:
+def shot(found: Any, name: str, quality: int = 72) -> None:
     """Writes what the page shows."""
     time.sleep(0.4)
     picture = Image.open(io.BytesIO(found.get_screenshot_as_png())).convert("RGB")

@@ -321,11 +321,18 @@ def test_all_controls_stand_in_the_command(client, photo, painting):
     assert main.parse(words[1:]).content == ["./-o.png"]
 
 
-def test_large_results_come_in_tiles_that_are_told_and_can_be_ended(client, painting, monkeypatch):
+def test_large_results_come_in_tiles_that_are_told_and_can_be_ended(client, painting, tmp_path, monkeypatch):
     monkeypatch.setattr(painter, "WHOLE", 100)
     monkeypatch.setattr(painter, "TILE", 64)
-    large = send(client, smooth(100, 150))
+    monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "off")
+    monkeypatch.chdir(tmp_path)
+    image.write("photo.png", smooth(100, 150))
+    image.write("painting.png", np.random.default_rng(0).random((SHORT, SHORT, 3), np.float32))
+    large = send(client, Path("photo.png").read_bytes())
     told = full(client, {"photo": large, "styles": [painting]})
+    assert main.main(["stylize", "photo.png", "--style", "painting.png", "--tile", "64", "-o", "out.png"]) == 0
+    ours = Image.open(io.BytesIO(client.get(f"results/{told[-1][1]['result']}.png").content))
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(Image.open("out.png")))
     steps = [facts["done"] for event, facts in told if event == "progress"]
     assert len(steps) > 4 and steps == sorted(steps) and told[-1][0] == "done"
     done = []

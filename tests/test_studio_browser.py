@@ -170,6 +170,47 @@ def test_upload_paint_and_download(tools, page, place, own):
     np.testing.assert_array_equal(found, np.asarray(Image.open(own / "photo.png")))  # degree 0 is the photo itself
 
 
+DROP = """
+const [selector, kind, name, done] = arguments;
+fetch("pictures/example-coffee?side=256").then((answer) => answer.blob()).then((blob) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([blob], name, {type: "image/jpeg"}));
+  const options = {bubbles: true, cancelable: true};
+  const event = kind === "drop" ? new DragEvent("drop", {...options, dataTransfer: transfer})
+    : new ClipboardEvent("paste", {...options, clipboardData: transfer});
+  document.querySelector(selector).dispatchEvent(event);
+  done();
+});
+"""
+
+
+def test_drop_and_paste(tools, page):
+    for selector, kind, name in (("#stage", "drop", "dropped.jpg"), ("body", "paste", "pasted.jpg")):
+        page.execute_async_script(DROP, selector, kind, name)
+        tools["wait"](page, f"studio.pictures.photo.name === '{name}'")
+    page.execute_async_script(DROP, "#paintings", "drop", "painting.jpg")
+    tools["wait"](page, "studio.pictures.paintings.length === 2")
+    settled(tools, page)
+    weight = "const one = document.querySelector('#chosen li:last-child input'); one.value = 2;"
+    page.execute_script(weight + "one.dispatchEvent(new Event('input', {bubbles: true}))")
+    settled(tools, page)
+    assert "--weights 1,2" in page.execute_script("return document.getElementById('command').textContent")
+
+
+def test_focus_by_a_click(tools, page):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    facts = page.execute_script("return studio.painting.facts.methods")
+    attending = next(method["name"] for method in facts if method["attends"])
+    assert not page.find_element("css selector", "[data-mode=focus]").is_displayed()
+    put(page, "method", attending)
+    settled(tools, page)
+    click(page, "[data-mode=focus]")
+    ActionChains(page).move_to_element_with_offset(page.find_element("id", "stage"), 40, -20).click().perform()
+    tools["wait"](page, "document.querySelector('#found img').naturalHeight === 384")
+    assert page.find_element("id", "found").is_displayed()
+
+
 def test_brush_half_of_the_photo(tools, page, place, own):
     upload(tools, page, own)
     click(page, "[data-mode=brush]")

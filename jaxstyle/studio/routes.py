@@ -228,14 +228,14 @@ async def _give_fit(request: Request) -> Response:
 
 async def _tile(request: Request) -> Response:
     studio, params = studio_of(request), request.path_params
-    place = [whole(params[name], name, 2**53) for name in ("level", "x", "y")]
+    level, x, y = (whole(params[name], name, 2**53) for name in ("level", "x", "y"))
     try:
         alpha = float(request.query_params.get("alpha", "1"))
     except ValueError:
         raise ValueError("alpha: expected a number in [0, 1]") from None
-    deep.check(studio.fits.kept.get(params["fit"]).params, *place, alpha)
+    deep.check(studio.fits.kept.get(params["fit"]).params, level, x, y, alpha)
     page = f"tiles of {params['fit']}"
-    job = Job(lambda job: studio.fits.tile(params["fit"], *place, alpha), page)
+    job = Job(lambda job: studio.fits.tile(params["fit"], level, x, y, alpha), page)
     data = await outcome(request, studio.queue.submit(job))
     return Response(data, media_type="image/png", headers=LONGER)
 
