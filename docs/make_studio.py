@@ -75,7 +75,8 @@ def wait(found: Any, condition: str, seconds: float = PATIENCE) -> Any:
 SHOWN = "window.studio && studio.stage.frame.dataset.preview && !studio.stage.frame.classList.contains('busy')"
 """Whether a preview is there and no other is on its way."""
 
-LEAVES = """
+STROKE = """
+studio.stage.dispatchEvent(new CustomEvent("begin"));
 studio.stage.map.begin({mode: "paint", strength: 1, hardness: 0.3, radius: 90});
 for (const [x, y] of [[330, 60], [420, 130], [330, 190], [440, 250], [300, 280]]) studio.stage.map.to(x, y);
 studio.stage.map.finish();
@@ -101,7 +102,7 @@ def main() -> None:
         page.execute_script("studio.stage.split(34)")
         shot(page, "paint")
         page.execute_script("document.querySelector('[data-mode=brush]').click()")
-        page.execute_script(LEAVES)
+        page.execute_script(STROKE)
         time.sleep(1)
         wait(page, SHOWN)
         page.execute_script("document.getElementById('theme').click(); document.getElementById('theme').click()")

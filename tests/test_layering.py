@@ -109,6 +109,8 @@ def test_packages_import_only_lower_levels(package, levels):
         ("methods/inr/loss.py", "from jaxstyle.controls.controls import Controls"),
         ("painting/picture.py", "from jaxstyle import __version__"),
         ("folders/folder.py", "from jaxstyle.sheet import make"),
+        ("sheet/page.py", "from jaxstyle.studio.painter import encoded"),
+        ("studio/serve.py", "from jaxstyle.cli import arguments"),
         ("cli/main.py", "import train.adain"),
         ("painting/picture.py", "from PIL import Image"),
         ("weights/__init__.py", "import torch"),

@@ -81,7 +81,7 @@ def test_the_origin_is_the_studios_own(place):
 
 def test_names_of_this_machine():
     assert own_names("127.0.0.1") == own_names("localhost") == own_names("::1")
-    everywhere = Guard(None, "t", names=own_names("0.0.0.0"), max_bytes=1)
+    everywhere = Guard(None, "t", names=own_names("0.0.0.0"), uploads={})
     for host, own in (
         ("192.168.1.7:8642", True),
         ("[fe80::1]:8642", True),

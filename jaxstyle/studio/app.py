@@ -61,7 +61,9 @@ def create(*, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Starl
 
 def guarded(app: Starlette, token: str, names: frozenset[str]) -> Guard:
     """The application behind its guard; arguments as those of `Guard`."""
-    return Guard(app, token, names=names, max_bytes=app.state.max_bytes)
+    most, pixels = app.state.max_bytes, app.state.studio.painter.max_pixels
+    uploads = {"/pictures": most, "/fits/open": most, "/maps": max(most, pixels)}  # a map has a byte for each pixel
+    return Guard(app, token, names=names, uploads=uploads)
 
 
 def _page() -> list[Route]:

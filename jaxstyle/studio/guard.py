@@ -3,7 +3,7 @@
 * The address begins with a token of 128 random bits. Whoever does not know it learns nothing, not even what is there.
 * The Host must be this machine's: a page elsewhere whose name was made to lead here has another one (DNS rebinding).
 * The Origin, which browsers add where a page sends something, must be the studio's own.
-* A body has at most so many bytes, whatever its header says, and few for what is no upload.
+* A body has at most so many bytes, whatever its header says, and few where no files are sent to.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SMALL_BODY = 1 << 20
-"""Most bytes of a request that is no upload."""
-UPLOADS = frozenset(("/pictures", "/maps", "/fits/open"))
-"""Where files are sent to."""
-
+"""Most bytes of a request that sends no file."""
 VENDOR_STYLE = "sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE="
 """Of the one style that OpenSeadragon adds to the page."""
 
@@ -49,15 +47,15 @@ class Guard:
       token: with which paths begin.
     """
 
-    def __init__(self, app: ASGIApp, token: str, *, names: frozenset[str], max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, token: str, *, names: frozenset[str], uploads: Mapping[str, int]) -> None:
         """
         Args:
           app: what is guarded.
           token: with which paths begin.
           names: what this machine is called; see `own_names`.
-          max_bytes: of an upload.
+          uploads: the paths that files are sent to, and their most bytes.
         """
-        self._app, self.token, self._names, self._most = app, token, names, max_bytes
+        self._app, self.token, self._names, self._uploads = app, token, names, uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or hands it on without the token."""
@@ -103,7 +101,7 @@ class Guard:
         return _refusal(413, too_large(most)), ""
 
     def _allowed(self, path: str) -> int:
-        return self._most if path in UPLOADS else SMALL_BODY
+        return self._uploads.get(path, SMALL_BODY)
 
     def _is_own(self, host: str) -> bool:
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host

@@ -13,7 +13,7 @@ export class Zoom {
 
   constructor({ facts, stream, pictures }) {
     Object.assign(this, { stream, pictures, deepest: Math.min(DEEPEST, facts.deepest) });
-    $("preset").replaceChildren(...facts.presets.map(({ name, steps }) => option(name, `${name}, ${steps} steps`)));
+    $("preset").replaceChildren(...facts.presets.map(({ name, steps }) => option(name, `${name} (${steps} steps)`)));
     if (facts.presets.some(({ name }) => name === "preview")) $("preset").value = "preview";
     const note = () => ($("preset-note").textContent = NOTES[$("preset").value] ?? "Seconds to minutes on a processor.");
     $("preset").addEventListener("change", note);
