@@ -14,6 +14,8 @@ from PIL import Image
 import jaxstyle
 from jaxstyle import image, methods
 from jaxstyle.cli import arguments, main
+from jaxstyle.controls.controls import Controls
+from jaxstyle.controls.degree import read_maps
 from jaxstyle.methods import inr
 from jaxstyle.painting import deep
 from jaxstyle.sheet.focus import attends
@@ -223,6 +225,15 @@ def test_a_preview_is_what_the_library_makes(client, photo, painting):
         expected = jaxstyle.stylize(np.uint8(smooth(SHORT, LONG) * 255 + 0.5), np.uint8(look * 255 + 0.5), **more)
         found = image.read(answer.content).pixels
         assert np.abs(found - np.asarray(expected) / 255).mean() < 0.02  # it is a JPEG
+
+
+def test_maps_are_read_as_those_of_files(client):
+    values = np.random.default_rng(0).integers(0, 256, (40, 50), np.uint8)
+    file = read_maps(Controls(alpha_map=file_of(values))).alpha_map
+    np.testing.assert_array_equal(painter.Grey(values).read(3, 30, 4, 41), file.read(3, 30, 4, 41))
+    name = client.post("maps?width=50&height=40", content=values.tobytes()).json()["id"]
+    small = client.studio.painter._smaller_map(name, 20, 25).read(0, 20, 0, 25)
+    np.testing.assert_allclose(small, values.reshape(20, 2, 25, 2).mean((1, 3)) / 255, atol=1e-6)
 
 
 def test_where_the_map_is_black_the_preview_is_the_photo(client, photo, painting):

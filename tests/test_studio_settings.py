@@ -6,7 +6,7 @@ import pytest
 from jaxstyle import methods
 from jaxstyle.controls.controls import Controls
 from jaxstyle.studio import settings
-from jaxstyle.studio.settings import check_sizes, parse, preview_size, with_maps
+from jaxstyle.studio.settings import check_sizes, parse, preview_size
 from jaxstyle.studio.store import Gone, Store, Upload, grey, plain, uploaded
 
 DEFAULT, *OTHERS = methods.METHODS
@@ -80,15 +80,6 @@ def test_previews_are_small_whatever_the_shape():
     for height, width in ((1, 10**6), (10**6, 1), (10, 10**7), (3000, 4000)):
         tall, wide = preview_size(height, width, 256)
         assert 1 <= tall <= height and 1 <= wide <= width and tall * wide <= 4 * 256**2 * 1.01
-
-
-def test_maps_are_found_by_name():
-    maps: Store[np.ndarray] = Store("map", 1000)
-    name = maps.put(np.zeros((2, 3), np.uint8), 6)
-    found = with_maps(parse({"photo": "p", "styles": ["s"], "alpha_map": name, "mask": [name]}), maps)
-    assert found.alpha_map is maps.get(name) and found.mask[0] is maps.get(name)
-    with pytest.raises(Gone, match="map: it is not here"):
-        with_maps(parse({"photo": "p", "styles": ["s"], "alpha_map": "other"}), maps)
 
 
 def test_a_store_forgets_what_was_not_asked_for_longest():

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from jaxstyle import image, methods
+from jaxstyle.controls.colors import luma
 from jaxstyle.controls.controls import Controls
-from jaxstyle.controls.degree import Maps, ResizedMap, read_maps
+from jaxstyle.controls.degree import Maps, ResizedMap
 from jaxstyle.image.encode import quantise
-from jaxstyle.image.windows import ArraySource
+from jaxstyle.image.windows import ArraySource, Source
 from jaxstyle.methods.interface import Loaded
 from jaxstyle.painting.options import Limits
 from jaxstyle.painting.picture import load_model, render
 from jaxstyle.sheet import focus
-from jaxstyle.studio.settings import Settings, check_sizes, parse, preview_size, with_maps
+from jaxstyle.studio.settings import Settings, check_sizes, parse, preview_size
 from jaxstyle.studio.store import Store, Upload
 
 PREVIEW = 256
@@ -33,6 +34,8 @@ SCREEN = 2048
 WHOLE = 1 << 20
 """Pixels of a result that is painted in one piece; a larger one is painted in tiles, between which it can be ended."""
 TILE = 768
+ROWS = 16
+"""Rows of a preview's map that are made at a time, of a map that may be large."""
 LONGEST_PANEL = 6
 """Of pictures whose attention is looked up, one side to the other."""
 
@@ -99,7 +102,8 @@ class Painter:
         settings = parse(request)
         photo, styles = self.picture(settings.photo), [self.picture(name) for name in settings.styles]
         check_sizes(settings.controls, photo, styles, self.max_pixels)
-        with_maps(settings, self.maps)
+        for name in (*(settings.mask or ()), *([] if settings.alpha_map is None else [settings.alpha_map])):
+            self.maps.get(name)
         return settings
 
     def preview(self, settings: Settings, step: Step) -> tuple[bytes, str, tuple[str, ...]]:
@@ -121,10 +125,7 @@ class Painter:
         step()
         strokes = controls.style_size and min(controls.style_size, LARGEST_PREVIEW_STROKES)
         controls = dataclasses.replace(controls, size=None, style_size=strokes, refine=0)
-        maps = Maps(
-            None if settings.alpha_map is None else self._map(settings.alpha_map, height, width),
-            None if settings.mask is None else tuple(self._map(name, height, width) for name in settings.mask),
-        )
+        maps = _maps(settings, lambda name: self._smaller_map(name, height, width))
         painted = render(photo, looks, controls, maps, model_of(settings.method), progress=lambda done, total: step())
         return (*encoded(painted.pixels, painted.alpha), painted.notices)
 
@@ -137,7 +138,7 @@ class Painter:
           tell: called with the number of tiles or steps done and their total.
         """
         upload, loaded = self.picture(settings.photo), model_of(settings.method)
-        controls = with_maps(settings, self.maps)
+        controls, maps = settings.controls, _maps(settings, lambda name: Grey(self.maps.get(name)))
         photo = image.read(upload.data, max_pixels=self.max_pixels)
         looks = [image.read(self.picture(name).data, max_pixels=self.max_pixels) for name in settings.styles]
         height, width = image.output_size((upload.height, upload.width), controls.size)
@@ -150,7 +151,6 @@ class Painter:
 
         with tempfile.TemporaryDirectory(prefix="jaxstyle-studio-") as scratch:
             limits = Limits(tile=_tile(height * width, loaded, controls), scratch=scratch)
-            maps = read_maps(controls, self.max_pixels)
             painted = render(photo, looks, controls, maps, loaded, limits=limits, progress=between)
         step()
         samples = quantise(painted.pixels, np.dtype(np.uint8 if painted.bits == 8 else np.uint16))
@@ -220,14 +220,37 @@ class Painter:
             self._small.put(image.Picture(pixels), pixels.nbytes, name)
         return self._small.get(name)
 
-    def _map(self, name: str, height: int, width: int) -> ArraySource:
+    def _smaller_map(self, name: str, height: int, width: int) -> Source:
         """A map in the size of a preview."""
         key = f"{name} {height}x{width}"
         if key not in self._small_maps:
-            whole = ArraySource(self.maps.get(name).astype(np.float32) / np.float32(255))
-            small = ResizedMap(whole, height, width).read(0, height, 0, width)
+            whole = ResizedMap(Grey(self.maps.get(name)), height, width)
+            bands = [whole.read(top, min(top + ROWS, height), 0, width) for top in range(0, height, ROWS)]
+            small = np.concatenate(bands)
             self._small_maps.put(small, small.nbytes, key)
         return ArraySource(self._small_maps.get(key))
+
+
+class Grey:
+    """A map of bytes ``(H, W)`` as one that is read from a grey picture file, window by window, to the last bit."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = ArraySource(values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W)."""
+        return self._values.shape
+
+    def read(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+        """Rows top .. bottom - 1, columns left .. right - 1, as float32 in [0, 1]."""
+        return luma(np.repeat(self._values.read(top, bottom, left, right)[..., None], 3, axis=-1))
+
+
+def _maps(settings: Settings, found: Callable[[str], Source]) -> Maps:
+    """The maps of settings; ``found`` gives that of a name."""
+    alpha_map = None if settings.alpha_map is None else found(settings.alpha_map)
+    return Maps(alpha_map, None if settings.mask is None else tuple(map(found, settings.mask)))
 
 
 def model_of(method: str) -> Loaded:

@@ -6,17 +6,14 @@ them by the names that the studio gave them, and besides ``photo``, ``styles`` a
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from jaxstyle import image, methods
 from jaxstyle.controls.controls import Controls
-from jaxstyle.studio.store import Store, Upload
+from jaxstyle.studio.store import Upload
 
 MOST_STYLES = 8
 LARGEST_STYLE_SIZE = 4096
@@ -95,17 +92,6 @@ def _names(value: Any, field: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f"{field}: expected a list of names, got {type(value).__name__}")
     return tuple(_name(one, field) for one in value)
-
-
-def with_maps(settings: Settings, maps: Store[np.ndarray]) -> Controls:
-    """The controls with the pictures among them, as arrays.
-
-    Raises:
-      Gone: one of them is not in the store.
-    """
-    mask = None if settings.mask is None else tuple(maps.get(name) for name in settings.mask)
-    alpha_map = None if settings.alpha_map is None else maps.get(settings.alpha_map)
-    return dataclasses.replace(settings.controls, alpha_map=alpha_map, mask=mask)
 
 
 # ---- sizes -------------------------------------------------------------------------------------------------
