@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.methods import inr
+from jaxstyle.methods.inr.rendering import render_grid
 from jaxstyle.painting import deep
 
 SPEC = inr.Spec(octaves=4, width=8, depth=3, skip=0, bottleneck=4)
@@ -42,15 +43,14 @@ def test_neighbouring_tiles_and_levels_meet(params):
     assert np.abs(halved - coarse).max() <= 2
 
 
-def test_all_tiles_share_a_program(params):
-    before = deep.samples._cache_size()
-    deep.tile(params, 0, 1, 0)
-    once = deep.samples._cache_size()
-    for level, column, row, alpha in ((0, 0, 0, 0.0), (5, 37, 24, 1.0), (12, 5, 5, 0.3)):
+def test_tiles_share_a_program(params):
+    deep.tile(params, 1, 0, 0)
+    once = render_grid._cache_size()
+    for level, column, row, alpha in ((1, 2, 1, 0.0), (5, 37, 24, 1.0), (12, 5, 5, 0.3), (40, 0, 0, 0.5)):
         deep.tile(params, level, column, row, alpha)
     other = inr.init(jax.random.key(1), SPEC, size=(64, 90))
-    deep.tile(other, 1, 0, 0)
-    assert deep.samples._cache_size() == once and once - before <= 1
+    deep.tile(other, 3, 1, 2)
+    assert render_grid._cache_size() == once
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,11 @@ about level 15 on neighbouring pixels may have the same ones, and colours come i
 
 from __future__ import annotations
 
-import dataclasses
-
-import jax
 import numpy as np
 
+from jaxstyle.image.encode import quantise
 from jaxstyle.methods.inr.network import InrParams
-from jaxstyle.methods.inr.rendering import CHUNK
-from jaxstyle.nets import coords as places
-from jaxstyle.painting.scene import CHUNK_ELSEWHERE, samples
+from jaxstyle.methods.inr.rendering import render_image
 
 SIDE = 256
 """Of a tile, in pixels; at the right and bottom edge of a level it ends with the picture."""
@@ -45,15 +41,11 @@ def tile(params: InrParams, level: int, column: int, row: int, alpha: float = 1.
     """
     check(params, level, column, row, alpha)
     width, height = level_size(params.size, level)
-    axes = []
-    for size, number in ((width, column), (height, row)):
-        values = places.axis(size, start=number * SIDE, stop=min(number * SIDE + SIDE, size))
-        axes.append(np.pad(values, (0, SIDE - len(values)), mode="edge"))  # so that all tiles share a program
-    chunk = CHUNK.get(jax.default_backend(), CHUNK_ELSEWHERE)
-    sizeless = dataclasses.replace(params, size=(0, 0))  # and all pictures
-    x, y = (np.float32(values) for values in axes)
-    found = np.asarray(samples(sizeless, x, y, np.float32(alpha), chunk=chunk, mesh=None, bits=8))
-    return found[: height - row * SIDE, : width - column * SIDE]
+    # those at the edges are as large and begin before, so that nearly all share a program
+    left, top = max(0, min(column * SIDE, width - SIDE)), max(0, min(row * SIDE, height - SIDE))
+    window = left, top, min(left + SIDE, width), min(top + SIDE, height)
+    found = np.asarray(render_image(params, (width, height), np.float32(alpha), window=window))
+    return quantise(found[row * SIDE - top :, column * SIDE - left :], np.dtype(np.uint8))
 
 
 def check(params: InrParams, level: int, column: int, row: int, alpha: float) -> None:

@@ -34,8 +34,7 @@ from jaxstyle.nets import coords as places
 TILE = {"cpu": 512}
 """Side of the tiles, by kind of device."""
 _TILE_ELSEWHERE = 1024
-CHUNK_ELSEWHERE = _TILE_ELSEWHERE**2 // 8
-"""Points computed at once, on devices that `jaxstyle.methods.inr.rendering.CHUNK` does not name."""
+_CHUNK_ELSEWHERE = _TILE_ELSEWHERE**2 // 8
 
 Degree = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Rows' and columns' coordinates, float64 ``(h,)`` and ``(w,)`` -> degree of style, float32 ``(h, w)``."""
@@ -283,7 +282,7 @@ class Painter:
         self.down, self.across = -(-scene.height // side), -(-scene.width // side)
         self.count = self.down * self.across
         self.rows, self.columns = -(-scene.height // self.down), -(-scene.width // self.across)
-        self._chunk = CHUNK.get(self.platform, CHUNK_ELSEWHERE)
+        self._chunk = CHUNK.get(self.platform, _CHUNK_ELSEWHERE)
 
     def __call__(self, number: int, factor: float = 1.0) -> Array:
         """The tile ``number``, counted along the rows: uint8 or uint16 ``(rows, columns, 3)``; it may not be finished
@@ -303,13 +302,13 @@ class Painter:
         else:
             alpha = np.asarray(factor * scene.degree, np.float32)
         y, x = (np.pad(values, grow, mode="edge") for values, grow in zip((y, x), missing, strict=True))
-        return samples(
+        return _samples(
             self._params, np.float32(x), np.float32(y), alpha, chunk=self._chunk, mesh=self._mesh, bits=self.bits
         )
 
 
 @partial(jax.jit, static_argnames=("chunk", "mesh", "bits"))
-def samples(params: InrParams, x: Array, y: Array, alpha: Array, *, chunk: int, mesh: Any, bits: int) -> Array:
+def _samples(params: InrParams, x: Array, y: Array, alpha: Array, *, chunk: int, mesh: Any, bits: int) -> Array:
     """`render_grid`, rounded as in `jaxstyle.image.encode.quantise`."""
     colours = render_grid(params, x, y, alpha, chunk=chunk, mesh=mesh)
     full = 2**bits - 1

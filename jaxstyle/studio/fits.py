@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -19,6 +20,7 @@ from jaxstyle.methods.inr import InrParams, files, render_image
 from jaxstyle.methods.inr.schedule import PRESETS
 from jaxstyle.painting import deep
 from jaxstyle.painting.fit import ALPHAS, fitting
+from jaxstyle.painting.rendering import fitted
 from jaxstyle.studio.painter import Step, Told, written
 from jaxstyle.studio.store import Store, Upload, plain
 from jaxstyle.weights import WeightsError
@@ -38,12 +40,12 @@ class Fitted:
     Attributes:
       name: of its file.
       params: the network.
-      facts: what it was fitted with, for its file.
+      data: the file, as ``jaxstyle render`` reads it.
     """
 
     name: str
     params: InrParams
-    facts: dict[str, str]
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,9 @@ class Fits:
                 last = time.monotonic()
         assert found is not None
         name = f"{os.path.splitext(pair[0].name)[0]}_{os.path.splitext(pair[1].name)[0]}.safetensors"
-        facts = {"preset": wish.preset, "seed": str(wish.seed)}
-        return self._keep(Fitted(name, jax.device_get(found), facts))
+        with _file() as path:
+            files.save(path, found, preset=wish.preset, seed=str(wish.seed))
+            return self._keep(name, fitted(path), path.read_bytes())
 
     def open(self, data: bytes, name: str) -> str:
         """Keeps the fitted picture of a file that a page has sent; returns its name.
@@ -140,22 +143,12 @@ class Fits:
           WeightsError: it is none.
         """
         label = plain(name)
-        with tempfile.TemporaryDirectory(prefix="jaxstyle-studio-") as folder:
-            path = Path(folder) / "inr.safetensors"
+        with _file() as path:
             path.write_bytes(data)
             try:
-                params = files.load(path)
+                return self._keep(label, fitted(path), data)
             except WeightsError as error:
                 raise WeightsError(str(error).replace(str(path), label)) from None
-        return self._keep(Fitted(label, params, {}))
-
-    def file(self, name: str) -> bytes:
-        """The file of a fitted picture, as ``jaxstyle render`` reads it."""
-        fitted = self.kept.get(name)
-        with tempfile.TemporaryDirectory(prefix="jaxstyle-studio-") as folder:
-            path = Path(folder) / "inr.safetensors"
-            files.save(path, fitted.params, **fitted.facts)
-            return path.read_bytes()
 
     def tile(self, name: str, level: int, column: int, row: int, alpha: float) -> bytes:
         """A tile as a PNG file, see `jaxstyle.painting.deep.tile`; kept for the next time."""
@@ -168,12 +161,19 @@ class Fits:
 
     def facts(self, name: str) -> dict[str, Any]:
         """What a page must know of a fitted picture."""
-        fitted = self.kept.get(name)
-        width, height = fitted.params.size
-        return {"fit": name, "name": fitted.name, "width": width, "height": height, "tile": deep.SIDE}
+        found = self.kept.get(name)
+        width, height = found.params.size
+        return {"fit": name, "name": found.name, "width": width, "height": height, "tile": deep.SIDE}
 
-    def _keep(self, fitted: Fitted) -> str:
-        return self.kept.put(fitted, sum(leaf.nbytes for leaf in jax.tree.leaves(fitted.params)))
+    def _keep(self, name: str, params: InrParams, data: bytes) -> str:
+        return self.kept.put(Fitted(name, params, data), 2 * len(data))
+
+
+@contextlib.contextmanager
+def _file() -> Iterator[Path]:
+    """The name of a temporary file, of ours alone."""
+    with tempfile.TemporaryDirectory(prefix="jaxstyle-studio-") as folder:
+        yield Path(folder) / "inr.safetensors"
 
 
 def strip(params: InrParams) -> bytes:

@@ -220,10 +220,8 @@ async def _open_fit(request: Request) -> Response:
 
 
 async def _give_fit(request: Request) -> Response:
-    fits = studio_of(request).fits
-    name = request.path_params["name"]
-    data = await aside(request, fits.file, name)
-    return download(data, "application/octet-stream", fits.kept.get(name).name)
+    found = studio_of(request).fits.kept.get(request.path_params["name"])
+    return download(found.data, "application/octet-stream", found.name)
 
 
 async def _tile(request: Request) -> Response:
