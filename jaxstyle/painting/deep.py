@@ -44,7 +44,7 @@ def tile(params: InrParams, level: int, column: int, row: int, alpha: float = 1.
     # those at the edges are as large and begin before, so that nearly all share a program
     left, top = max(0, min(column * SIDE, width - SIDE)), max(0, min(row * SIDE, height - SIDE))
     window = left, top, min(left + SIDE, width), min(top + SIDE, height)
-    found = np.asarray(render_image(params, (width, height), np.float32(alpha), window=window))
+    found = np.asarray(render_image(params, (width, height), alpha, window=window))
     return quantise(found[row * SIDE - top :, column * SIDE - left :], np.dtype(np.uint8))
 
 
