@@ -276,6 +276,8 @@ def test_a_port_that_is_taken_is_one_line_unless_none_was_asked_for(monkeypatch,
             assert other.getsockname()[1] != port
     with pytest.raises(serve.PortError, match=r"^port: expected 0 to 65535, got 70000$"):
         serve.listen("127.0.0.1", 70_000)
+    with pytest.raises(serve.PortError, match=r"^host: expected a name or an address"):
+        serve.listen("", 0)
     for host, number in (("256.256.256.256", 0), ("203.0.113.1", 0)):
         with pytest.raises(serve.PortError, match="cannot listen at"):
             serve.listen(host, number)

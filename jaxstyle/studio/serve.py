@@ -22,7 +22,8 @@ PORT = 8642
 MOST_CONNECTIONS = 256
 OPEN_TO_ALL = (
     "this address is open to every machine that reaches this one: whoever has the token sees the pictures that are "
-    "sent, and uses this machine's processor and memory; nothing is encrypted. Give no --host to keep it to yourself"
+    "sent, and uses this machine's processor and memory; nothing is encrypted. From elsewhere its name or address stands "
+    "in the place of 127.0.0.1. Give no --host to keep it to yourself"
 )
 """What is said where other machines may use the studio."""
 
@@ -57,6 +58,8 @@ def listen(host: str, port: int | None) -> socket.socket:
     Raises:
       PortError: it cannot be had.
     """
+    if not host:
+        raise PortError("host: expected a name or an address of this machine")
     if port is not None and port > 65535:
         raise PortError(f"port: expected 0 to 65535, got {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

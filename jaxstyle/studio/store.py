@@ -1,7 +1,7 @@
 """What pages have sent and what was made for them, in memory, by a name that nobody can guess.
 
-A `Store` keeps things until there are too many bytes of them: then those go that were not asked for longest. Nothing is
-written to disk, and no name that a page sends is ever a path.
+A `Store` keeps things until there are too many bytes of them: then those go that were not asked for longest. No name
+that a page sends is ever a path.
 """
 
 from __future__ import annotations

@@ -61,8 +61,11 @@ export class Stream {
         this.page = Promise.resolve(page); // the connection was lost, and with it what was being made
         for (const job of this.#jobs.values()) job.cancelled({});
         this.#jobs.clear();
-        lost();
+        lost("The connection was lost and is there again.");
       }
+    });
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) lost("The studio is closed: start it again, and open its new address.");
     });
     for (const kind of ["progress", "strip", "done", "failed", "cancelled"]) {
       source.addEventListener(kind, (event) => this.#told(kind, JSON.parse(event.data)));

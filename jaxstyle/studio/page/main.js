@@ -15,7 +15,7 @@ const HELP = {
 };
 
 async function start() {
-  const stream = new Stream(() => say("The connection was lost and is there again.", true));
+  const stream = new Stream((text) => say(text, true));
   const facts = await (await get("facts")).json();
   const stage = new Stage();
   const pictures = new Pictures(facts);

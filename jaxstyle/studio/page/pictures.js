@@ -32,6 +32,7 @@ export class Pictures extends EventTarget {
   takePhoto(picture) {
     this.photo = picture;
     for (const painting of this.paintings) painting.mask = null;
+    this.#list();
     this.#marked();
     this.dispatchEvent(new CustomEvent("photo"));
   }
