@@ -21,9 +21,9 @@ PORT = 8642
 """Where none is asked for and it is free."""
 MOST_CONNECTIONS = 256
 OPEN_TO_ALL = (
-    "this address is open to every machine that reaches this one: whoever has the token sees the pictures that are "
-    "sent, and uses this machine's processor and memory; nothing is encrypted. From elsewhere its name or address stands "
-    "in the place of 127.0.0.1. Give no --host to keep it to yourself"
+    "this address is open to every machine that reaches this one, with its name or address in the place of 127.0.0.1: "
+    "whoever has the token may use it; nothing is encrypted, so whoever listens on the network sees the token and the "
+    "pictures. Give no --host to keep it to yourself"
 )
 """What is said where other machines may use the studio."""
 
