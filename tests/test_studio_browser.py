@@ -257,15 +257,35 @@ def test_masks_of_two_paintings_share_the_picture(tools, page, place, own):
     )
 
 
-def test_cancel_stops_the_work(tools, page, place, tmp_path, monkeypatch):
-    monkeypatch.setattr(painter, "TILE", 128)
-    image.write(tmp_path / "large.png", smooth(1200, 1600))
-    send(page, "photo-file", tmp_path / "large.png")
+def begin_large(tools, page, place, folder):
+    """Begins a full result of many tiles."""
+    image.write(folder / "large.png", smooth(1200, 1600))
+    send(page, "photo-file", folder / "large.png")
     tools["wait"](page, "studio.pictures.photo.name === 'large.png'")
     settled(tools, page)
     click(page, "#full")
     tools["wait"](page, "document.getElementById('progress').value > 0")
     assert place.studio.queue.waiting == 1
+
+
+def test_closing_the_tab_stops_its_work(tools, page, place, tmp_path, monkeypatch):
+    monkeypatch.setattr(painter, "TILE", 128)
+    first, results = page.current_window_handle, len(place.studio.results)
+    page.switch_to.new_window("tab")
+    page.get(place.url)
+    tools["wait"](page, IDLE)
+    begin_large(tools, page, place, tmp_path)
+    page.close()
+    page.switch_to.window(first)
+    pages.until(lambda: place.studio.queue.waiting == 0)
+    assert len(place.studio.results) == results
+    put(page, "alpha", "70")
+    settled(tools, page)
+
+
+def test_cancel_stops_the_work(tools, page, place, tmp_path, monkeypatch):
+    monkeypatch.setattr(painter, "TILE", 128)
+    begin_large(tools, page, place, tmp_path)
     click(page, "#cancel")
     tools["wait"](page, "document.getElementById('status').textContent === 'Cancelled.'")
     pages.until(lambda: place.studio.queue.waiting == 0)
