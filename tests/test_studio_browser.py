@@ -191,6 +191,10 @@ def test_drop_and_paste(tools, page):
     page.execute_async_script(DROP, "#paintings", "drop", "painting.jpg")
     tools["wait"](page, "studio.pictures.paintings.length === 2")
     settled(tools, page)
+    click(page, "#mix")
+    for expected in (3, 2):  # added, and taken away
+        click(page, "#painting-examples button:last-child")
+        tools["wait"](page, f"studio.pictures.paintings.length === {expected}")
     weight = "const one = document.querySelector('#chosen li:last-child input'); one.value = 2;"
     page.execute_script(weight + "one.dispatchEvent(new Event('input', {bubbles: true}))")
     settled(tools, page)

@@ -44,10 +44,14 @@ export class Pictures extends EventTarget {
     }
   }
 
+  /* A painting instead of all others, or with `more` beside them; one that is there already is then taken away. */
   takePainting(picture, more) {
     const painting = { picture, weight: 1, mask: null };
+    const others = this.paintings.filter((one) => one.picture.id !== picture.id);
     if (!more) {
       this.paintings = [painting];
+    } else if (others.length && others.length < this.paintings.length) {
+      this.paintings = others;
     } else if (this.paintings.length >= this.most) {
       say(`At most ${this.most} paintings are mixed.`, true);
       return;
@@ -87,7 +91,7 @@ export class Pictures extends EventTarget {
     button.append(thumbnail(picture));
     button.addEventListener("click", (event) => {
       if (kind === "photo") this.takePhoto(picture);
-      else this.takePainting(picture, event.shiftKey);
+      else this.takePainting(picture, event.shiftKey || $("mix").checked);
     });
     return button;
   }
@@ -102,7 +106,7 @@ export class Pictures extends EventTarget {
   #list() {
     const many = this.paintings.length > 1;
     $("chosen").replaceChildren(
-      ...this.paintings.map((painting, i) => {
+      ...this.paintings.map((painting) => {
         const item = document.createElement("li");
         const name = plainName(painting.picture.name);
         const words = document.createElement("span");
@@ -121,8 +125,7 @@ export class Pictures extends EventTarget {
         const remove = Object.assign(document.createElement("button"), { className: "quiet", textContent: "\u00d7" });
         remove.setAttribute("aria-label", `Remove ${name}`);
         remove.addEventListener("click", () => {
-          this.paintings = this.paintings.filter((_, j) => j !== i);
-          this.changed();
+          this.takePainting(painting.picture, true);
           $("painting-file").focus();
         });
         item.append(weight, remove);
