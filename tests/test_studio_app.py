@@ -17,9 +17,13 @@ from jaxstyle.cli import arguments, main
 from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import read_maps
 from jaxstyle.methods import inr
+from jaxstyle.methods.inr.schedule import PRESETS
 from jaxstyle.painting import deep
 from jaxstyle.sheet.focus import attends
-from jaxstyle.studio import fits, painter
+from jaxstyle.studio import painter
+from jaxstyle.studio.command import fit_command
+from jaxstyle.studio.settings import Wish
+from jaxstyle.studio.store import Upload
 from jaxstyle.studio.work import Job
 from tests import studio as pages
 from tests.pictures import LONG, SHORT, smooth
@@ -127,7 +131,7 @@ def test_facts_are_those_of_the_library(client):
     assert [m["name"] for m in facts["methods"]] == [name for name in methods.METHODS if methods.shipped(name)]
     attending = {name for name, method in methods.METHODS.items() if attends(method)}
     assert {method["name"] for method in facts["methods"] if method["attends"]} == attending
-    assert [preset["name"] for preset in facts["presets"]] == list(fits.PRESETS)
+    assert [preset["name"] for preset in facts["presets"]] == list(PRESETS)
     assert (facts["max_bytes"], facts["max_pixels"]) == (1 << 20, 250_000)
     for kind in ("photos", "paintings"):
         assert len(facts["examples"][kind]) >= 5
@@ -431,15 +435,19 @@ def fit(client, params, tmp_path_factory):
     inr.save(path, params)
     answer = client.post("fits/open", files={"file": ("mine.safetensors", path.read_bytes())})
     assert answer.status_code == 200, answer.text
-    assert {**answer.json(), "fit": ""} == {
-        "fit": "",
-        "name": "mine.safetensors",
-        "width": 300,
-        "height": 200,
-        "tile": 256,
-    }
-    assert client.get(f"fits/{answer.json()['fit']}.safetensors").content[-1000:] == path.read_bytes()[-1000:]
+    facts = {"name": "mine.safetensors", "width": 300, "height": 200, "tile": 256}
+    facts |= {"command": "jaxstyle render mine.safetensors -o out.png --size 1024x683 --alpha 0.5"}
+    assert answer.json() == facts | {"fit": answer.json()["fit"]}
+    assert client.get(f"fits/{answer.json()['fit']}.safetensors").content == path.read_bytes()
     return answer.json()["fit"]
+
+
+def test_the_command_of_a_fit(photo):
+    pair = [Upload(name, b"", 30, 20) for name in ("-a photo.png", "b.png")]
+    words = shlex.split(fit_command(Wish("p", "q", "preview", steps=5, seed=7), pair, "a_b.safetensors"))
+    found = main.parse(words[1:])
+    assert (found.content, found.style, found.output) == ("./-a photo.png", "b.png", "a_b.safetensors")
+    assert (found.preset, found.size, found.steps, found.seed) == ("preview", None, 5, 7)
 
 
 def tile(client, fit, level, x, y, alpha=1.0):

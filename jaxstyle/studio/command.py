@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from jaxstyle import methods
 from jaxstyle.controls.controls import Controls
-from jaxstyle.studio.settings import Settings
+from jaxstyle.studio.settings import Settings, Wish
 from jaxstyle.studio.store import Upload
 
 
@@ -62,6 +62,21 @@ def command_of(settings: Settings, picture: Callable[[str], Upload]) -> str:
     if controls.refine:
         words += ["--refine", str(controls.refine)]
     return shlex.join([*words, "-o", _file(f"{os.path.splitext(photo.name)[0]}_stylized.png")])
+
+
+def fit_command(wish: Wish, pair: tuple[Upload, Upload], name: str) -> str:
+    """The command line of a fit.
+
+    Args:
+      wish: what was asked for.
+      pair: the photo and the painting.
+      name: of the file.
+    """
+    photo, painting = _named(list(pair))
+    words = ["jaxstyle", "fit", photo, "--style", painting, "-o", _file(name), "--preset", wish.preset]
+    for flag, value in (("--size", wish.size), ("--steps", wish.steps), ("--seed", wish.seed or None)):
+        words += [] if value is None else [flag, str(value)]
+    return shlex.join(words)
 
 
 def _named(uploads: list[Upload]) -> list[str]:

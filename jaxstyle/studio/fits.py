@@ -17,11 +17,12 @@ import numpy as np
 from jaxstyle import image
 from jaxstyle.image.grid import grid
 from jaxstyle.methods.inr import InrParams, files, render_image
-from jaxstyle.methods.inr.schedule import PRESETS
 from jaxstyle.painting import deep
-from jaxstyle.painting.fit import ALPHAS, fitting
+from jaxstyle.painting.fit import ALPHAS, fitting, render_command
 from jaxstyle.painting.rendering import fitted
+from jaxstyle.studio.command import fit_command
 from jaxstyle.studio.painter import Step, Told, written
+from jaxstyle.studio.settings import Wish
 from jaxstyle.studio.store import Store, Upload, plain
 from jaxstyle.weights import WeightsError
 
@@ -29,8 +30,6 @@ STRIP = 128
 """Short side of the pictures of a strip, pixels."""
 STRIP_EVERY = 2.0
 """Seconds between strips."""
-LARGEST_FIT = 1024
-MOST_STEPS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,52 +40,13 @@ class Fitted:
       name: of its file.
       params: the network.
       data: the file, as ``jaxstyle render`` reads it.
+      made: the command line that fits it; "" where that is not known.
     """
 
     name: str
     params: InrParams
     data: bytes
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A fit that was asked for.
-
-    Attributes:
-      photo, painting: names of pictures.
-      preset: one of `jaxstyle.methods.inr.schedule.PRESETS`.
-      size: see `jaxstyle.fit`; None: the preset's.
-      steps: in all; None: the preset's.
-      seed: of all that is drawn.
-    """
-
-    photo: str
-    painting: str
-    preset: str
-    size: int | None = None
-    steps: int | None = None
-    seed: int = 0
-
-
-def wish(request: Any) -> Wish:
-    """A fit in a request, as JSON gives it.
-
-    Raises:
-      ValueError: it is not of that form, or out of range.
-    """
-    fields = ("photo", "painting", "preset", "size", "steps", "seed")
-    if not isinstance(request, dict) or set(request) - set(fields):
-        raise ValueError(f"fit: expected an object with {', '.join(fields)}")
-    for name in ("photo", "painting", "preset"):
-        if not isinstance(request.get(name), str):
-            raise ValueError(f"{name}: expected text, got {type(request.get(name)).__name__}")
-    if request["preset"] not in PRESETS:
-        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {request['preset'][:40]!r}")
-    for name, least, most in (("size", 16, LARGEST_FIT), ("steps", 1, MOST_STEPS), ("seed", 0, 2**32 - 1)):
-        value = request.get(name)
-        if value is not None and (type(value) is not int or not least <= value <= most):
-            raise ValueError(f"{name}: expected a whole number from {least} to {most}, got {str(value)[:20]}")
-    return Wish(**{name: value for name, value in request.items() if value is not None})
+    made: str = ""
 
 
 class Fits:
@@ -134,7 +94,7 @@ class Fits:
         name = f"{os.path.splitext(pair[0].name)[0]}_{os.path.splitext(pair[1].name)[0]}.safetensors"
         with _file() as path:
             files.save(path, found, preset=wish.preset, seed=str(wish.seed))
-            return self._keep(name, fitted(path), path.read_bytes())
+            return self._keep(Fitted(name, fitted(path), path.read_bytes(), fit_command(wish, pair, name)))
 
     def open(self, data: bytes, name: str) -> str:
         """Keeps the fitted picture of a file that a page has sent; returns its name.
@@ -146,7 +106,7 @@ class Fits:
         with _file() as path:
             path.write_bytes(data)
             try:
-                return self._keep(label, fitted(path), data)
+                return self._keep(Fitted(label, fitted(path), data))
             except WeightsError as error:
                 raise WeightsError(str(error).replace(str(path), label)) from None
 
@@ -163,10 +123,12 @@ class Fits:
         """What a page must know of a fitted picture."""
         found = self.kept.get(name)
         width, height = found.params.size
-        return {"fit": name, "name": found.name, "width": width, "height": height, "tile": deep.SIDE}
+        commands = [*filter(None, [found.made]), render_command(found.name, (width, height))]
+        facts = {"fit": name, "name": found.name, "width": width, "height": height}
+        return facts | {"tile": deep.SIDE, "command": "\n".join(commands)}
 
-    def _keep(self, name: str, params: InrParams, data: bytes) -> str:
-        return self.kept.put(Fitted(name, params, data), 2 * len(data))
+    def _keep(self, found: Fitted) -> str:
+        return self.kept.put(found, 2 * len(found.data))
 
 
 @contextlib.contextmanager

@@ -33,9 +33,8 @@ from jaxstyle.studio.asking import (
     whole,
 )
 from jaxstyle.studio.command import command_of, map_names
-from jaxstyle.studio.fits import wish
 from jaxstyle.studio.painter import model_of, screen, written
-from jaxstyle.studio.settings import MOST_STYLES
+from jaxstyle.studio.settings import MOST_STYLES, wish
 from jaxstyle.studio.store import Upload, grey, uploaded
 from jaxstyle.studio.work import Job
 

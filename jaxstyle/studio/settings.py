@@ -13,12 +13,16 @@ from typing import Any
 
 from jaxstyle import image, methods
 from jaxstyle.controls.controls import Controls
+from jaxstyle.methods.inr.schedule import PRESETS
 from jaxstyle.studio.store import Upload
 
 MOST_STYLES = 8
 LARGEST_STYLE_SIZE = 4096
 MOST_STEPS = 1000
 """Of refinement: what more would bring is not worth a night's work."""
+
+LARGEST_FIT = 1024
+MOST_FIT_STEPS = 100_000
 
 _NUMBERS = ("alpha", "weights", "size", "style_size", "refine")
 _WORDS = ("gradient", "preserve_color", "alpha_blend")
@@ -92,6 +96,50 @@ def _names(value: Any, field: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f"{field}: expected a list of names, got {type(value).__name__}")
     return tuple(_name(one, field) for one in value)
+
+
+# ---- fits --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A fit that was asked for.
+
+    Attributes:
+      photo, painting: names of pictures.
+      preset: one of `jaxstyle.methods.inr.schedule.PRESETS`.
+      size: see `jaxstyle.fit`; None: the preset's.
+      steps: in all; None: the preset's.
+      seed: of all that is drawn.
+    """
+
+    photo: str
+    painting: str
+    preset: str
+    size: int | None = None
+    steps: int | None = None
+    seed: int = 0
+
+
+def wish(request: Any) -> Wish:
+    """A fit in a request, as JSON gives it.
+
+    Raises:
+      ValueError: it is not of that form, or out of range.
+    """
+    fields = ("photo", "painting", "preset", "size", "steps", "seed")
+    if not isinstance(request, dict) or set(request) - set(fields):
+        raise ValueError(f"fit: expected an object with {', '.join(fields)}")
+    for name in ("photo", "painting", "preset"):
+        if not isinstance(request.get(name), str):
+            raise ValueError(f"{name}: expected text, got {type(request.get(name)).__name__}")
+    if request["preset"] not in PRESETS:
+        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {request['preset'][:40]!r}")
+    for name, least, most in (("size", 16, LARGEST_FIT), ("steps", 1, MOST_FIT_STEPS), ("seed", 0, 2**32 - 1)):
+        value = request.get(name)
+        if value is not None and (type(value) is not int or not least <= value <= most):
+            raise ValueError(f"{name}: expected a whole number from {least} to {most}, got {str(value)[:20]}")
+    return Wish(**{name: value for name, value in request.items() if value is not None})
 
 
 # ---- sizes -------------------------------------------------------------------------------------------------

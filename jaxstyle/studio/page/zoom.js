@@ -94,6 +94,7 @@ export class Zoom {
     $("zoom-alpha").disabled = false;
     $("fit-save").href = `fits/${facts.fit}.safetensors`;
     $("fit-save").hidden = false;
+    $("zoom-command").textContent = facts.command;
     if (!this.#viewer) {
       this.#viewer = OpenSeadragon({
         element: $("viewer"),
