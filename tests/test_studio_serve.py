@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,10 +15,13 @@ import threading
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from jaxstyle import image
 from jaxstyle.cli import main
+from jaxstyle.methods import inr
 from jaxstyle.studio import guard, serve
 from jaxstyle.studio.guard import Guard, is_local, own_names
 from jaxstyle.studio.work import Job
@@ -180,7 +184,7 @@ def test_two_pages_at_once(place):
 
 
 @pytest.mark.slow
-def test_a_fit_is_told_step_by_step_and_ended(place):
+def test_a_fit_is_told_step_by_step_and_ended(place, tmp_path, monkeypatch):
     photo = send(place, smooth(40, 40))
     wanted = {"photo": photo, "painting": photo, "preset": "preview", "size": 16, "steps": 100_000}
     with pages.Listening(place) as page:
@@ -195,6 +199,17 @@ def test_a_fit_is_told_step_by_step_and_ended(place):
         assert pages.ask(place, "POST", "preview", json.dumps(asked), timeout=60)[0] == 200
         assert pages.ask(place, "DELETE", f"jobs/{answer['job']}")[0] == 200
         assert page.next("done", "failed", "cancelled")["event"] == "cancelled"
+        # a short one gives the file that its command line writes
+        pages.tell(place, "fits", {"page": page.page, "fit": wanted | {"steps": 6}})
+        facts = page.next("done", "failed")
+        image.write(tmp_path / "photo.png", smooth(40, 40))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "off")
+        fitted, rendered = map(shlex.split, facts["command"].splitlines())
+        assert main.main(fitted[1:]) == main.main(rendered[1:]) == 0
+        (tmp_path / "ours.safetensors").write_bytes(pages.ask(place, "GET", f"fits/{facts['fit']}.safetensors")[1])
+        ours, theirs = (inr.load(tmp_path / name) for name in ("ours.safetensors", fitted[fitted.index("-o") + 1]))
+        jax.tree.map(np.testing.assert_array_equal, ours, theirs)
     pages.until(lambda: place.studio.queue.waiting == 0)
 
 
