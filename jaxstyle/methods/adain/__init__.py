@@ -34,6 +34,7 @@ from jaxstyle.methods.adain.network import (
     style_taps,
 )
 from jaxstyle.methods.adain.windows import (
+    ADAPTABLE,
     OBJECTIVE,
     Survey,
     encode_padded_styles,
@@ -103,6 +104,7 @@ METHOD = interface.Method(
     paint=paint,
     style_of=style_of,
     objective=OBJECTIVE,
+    adaptable=ADAPTABLE,
 )
 
 
