@@ -10,18 +10,18 @@ import base64
 import binascii
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from jaxstyle import image, weights
 from jaxstyle.image.source import MAX_PIXELS, ImageError
-from jaxstyle.painting.options import DEFAULT_WEIGHTS
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
 
 SUFFIX = ".safetensors"
 PAINTING = "painting"
 """In the metadata: a picture file, base64."""
 
 
-def is_fitted(source: Any) -> bool:
+def is_fitted(source: Any) -> TypeGuard[PathLike]:
     """Whether a style is a fitted one: the path of a file whose name ends in ``.safetensors``."""
     return isinstance(source, str | os.PathLike) and os.fspath(source).lower().endswith(SUFFIX)
 
@@ -39,7 +39,7 @@ def read_style(source: image.Source, *, max_pixels: int = MAX_PIXELS, short_side
     """
     if not is_fitted(source):
         return image.read(source, max_pixels=max_pixels, short_side=short_side)
-    text = weights.header(source).get(PAINTING)  # type: ignore[arg-type]
+    text = weights.header(source).get(PAINTING)
     if text is None:
         raise weights.WeightsError(f"{source}: weights without a painting are no style; jaxstyle fit-style makes one")
     try:
