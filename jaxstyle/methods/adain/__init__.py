@@ -12,7 +12,7 @@ gives the photo back.
 from typing import TYPE_CHECKING, Any
 
 from jaxstyle.methods import interface
-from jaxstyle.methods.adain.files import load, load_encoder, save, to_arrays
+from jaxstyle.methods.adain.files import full_degree, load, load_encoder, save, to_arrays
 from jaxstyle.methods.adain.fusion import Place, fuse, mix
 from jaxstyle.methods.adain.inference import encode_style, stack, stylize
 from jaxstyle.methods.adain.loss import ContentTerm, Options, objective, running_statistics
@@ -73,6 +73,7 @@ __all__ = [
     "encode_padded_styles",
     "encode_style",
     "encode_window",
+    "full_degree",
     "fuse",
     "init_decoder",
     "load",
