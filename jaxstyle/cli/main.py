@@ -25,6 +25,7 @@ from jaxstyle.cli import (
     metrics,
     render,
     sheet,
+    studio,
     stylize,
     stylize_dataset,
 )
@@ -69,6 +70,7 @@ VERBS: dict[str, Verb] = {
     "stylize": stylize,
     "stylize-dataset": stylize_dataset,
     "sheet": sheet,
+    "studio": studio,
     "focus": focus,
     "fit": fit,
     "fit-style": fit_style,
