@@ -26,6 +26,7 @@ from jaxstyle.cli import (
     render,
     sheet,
     studio,
+    styles,
     stylize,
     stylize_dataset,
 )
@@ -37,6 +38,7 @@ DESCRIPTION = "Repaints photos in the style of paintings: neural style transfer 
 EPILOG = """\
 examples:
   jaxstyle stylize photo.jpg --style painting.jpg -o out.png
+  jaxstyle stylize photo.jpg --style @starry-night -o out.png
   jaxstyle sheet photo.jpg --styles paintings/ -o sheet.png
   jaxstyle stylize --help
 
@@ -62,7 +64,7 @@ class Verb(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Adds the verb's arguments, among them ``json``."""
 
-    def run(self, args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    def run(self, args: argparse.Namespace) -> tuple[Any, int]:
         """Does what the flags say; returns what ``--json`` prints, and the exit code."""
 
 
@@ -70,6 +72,7 @@ VERBS: dict[str, Verb] = {
     "stylize": stylize,
     "stylize-dataset": stylize_dataset,
     "sheet": sheet,
+    "styles": styles,
     "studio": studio,
     "focus": focus,
     "fit": fit,

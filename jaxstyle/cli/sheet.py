@@ -13,6 +13,7 @@ DESCRIPTION = "Paints photos in many styles and lays the results out on one page
 EPILOG = """\
 examples:
   jaxstyle sheet photo.jpg --styles paintings/ -o sheet.png
+  jaxstyle sheet photo.jpg --styles '@*' -o sheet.png
   jaxstyle sheet photos/ --styles paintings/ --cell 128 --preserve-color match"""
 
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="the photos: files, folders, patterns in quotes; go before --styles"
     )
-    arguments.add_styles(parser, "files, folders, patterns in quotes")
+    arguments.add_styles(parser, "files, folders, patterns in quotes, @NAME of built-in ones ('@*': all)")
     parser.add_argument(
         "-o", "--output", default="sheet.png", metavar="OUT", help="file to write (default: %(default)s)"
     )

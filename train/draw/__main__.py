@@ -1,4 +1,4 @@
-"""``python -m train.draw [FOLDER]``: writes the pictures of `jaxstyle.styles`, those that ship unless a folder is named.
+"""``python -m train.draw [FOLDER]``: writes the pictures of `jaxstyle.styles`, by default those that ship.
 
 Drawings are of one seed each; paintings are those of ``examples/style``, made smaller. The same versions of NumPy and
 Pillow write the same files, others what differs by the rounding of JPEG.

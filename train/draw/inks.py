@@ -11,7 +11,9 @@ from train.draw.pieces import Brush, Size, brushed, colours, drawn, landscape, m
 
 def halftone(size: Size, rng: np.random.Generator) -> Picture:
     """A comic's print: flat shapes with heavy outlines, in dots of cyan, magenta and yellow."""
-    scene, layer = landscape(size, rng, ["#2a7fe0", "#7ac4ff", "#fff3a0", "#ff4a3a", "#ff9a3a", "#e02a7a", "#3a2a9a"], 4)
+    scene, layer = landscape(
+        size, rng, ["#2a7fe0", "#7ac4ff", "#fff3a0", "#ff4a3a", "#ff9a3a", "#e02a7a", "#3a2a9a"], 4
+    )
     y, x = grid(size)
     rays = (np.arctan2(y - 0.27 * size[0], x - 0.5 * size[1]) * 9 / np.pi) % 1 < 0.5
     scene = np.where(((layer == 0) & rays)[..., None], colours("#ffe14a")[0], scene)
@@ -33,7 +35,9 @@ def halftone(size: Size, rng: np.random.Generator) -> Picture:
 
 def woodcut(size: Size, rng: np.random.Generator) -> Picture:
     """Black lines on cream, swelling where it is dark, each hill cut in its own direction; a red sun."""
-    scene, layer = landscape(size, rng, ["#404040", "#909090", "#f0f0f0", "#ffffff", "#b0b0b0", "#707070", "#202020"], 6)
+    scene, layer = landscape(
+        size, rng, ["#404040", "#909090", "#f0f0f0", "#ffffff", "#b0b0b0", "#707070", "#202020"], 6
+    )
     y, x = grid(size)
     dark = 1 - luminance(blur(scene, 3))
     dark = np.clip(dark + 0.35 * (noise(size, rng, 5) - 0.5), 0.08, 0.92)
@@ -177,17 +181,29 @@ def bauhaus(size: Size, rng: np.random.Generator) -> Picture:
                     y, x = top + unit * (turn // 2), left + unit * (turn % 2)
                     for part, tone in ((1.0, second), (0.66, third), (0.33, first)):
                         r = part * unit
-                        wedge = (0, 90) if turn == 0 else (90, 180) if turn == 1 else (270, 360) if turn == 2 else (180, 270)
+                        wedge = (
+                            (0, 90)
+                            if turn == 0
+                            else (90, 180)
+                            if turn == 1
+                            else (270, 360)
+                            if turn == 2
+                            else (180, 270)
+                        )
                         pen.pieslice((x - r, y - r, x + r, y + r), *wedge, fill=tone)
                 elif kind == 2:
                     for bar in range(0, 6, 2):
-                        pen.rectangle((left, top + bar * unit / 6, left + unit, top + (bar + 1) * unit / 6), fill=second)
+                        pen.rectangle(
+                            (left, top + bar * unit / 6, left + unit, top + (bar + 1) * unit / 6), fill=second
+                        )
                 elif kind == 3:
                     corners = [(left, top), (left + unit, top), (left + unit, top + unit), (left, top + unit)]
                     pen.polygon([corners[(turn + i) % 4] for i in range(3)], fill=second)
                 elif kind == 4:
                     pen.pieslice((left, top, left + unit, top + unit), 90 * turn, 90 * turn + 180, fill=second)
-                    pen.ellipse((left + unit * 0.36, top + unit * 0.36, left + unit * 0.64, top + unit * 0.64), fill=third)
+                    pen.ellipse(
+                        (left + unit * 0.36, top + unit * 0.36, left + unit * 0.64, top + unit * 0.64), fill=third
+                    )
 
     flat = drawn(size, tones[4], 2, shapes)
     return np.clip(flat * (0.93 + 0.11 * noise(size, rng, 100, 3))[..., None], 0, 1)
@@ -219,7 +235,10 @@ def blueprint(size: Size, rng: np.random.Generator) -> Picture:
             if kind == 0:
                 pen.rectangle((x, y, x + wide, y + tall), outline="#ffffff", width=2 * scale)
                 for part in range(0, wide + tall, 8 * scale):
-                    start, end = (x + max(0, part - tall), y + min(part, tall)), (x + min(part, wide), y + max(0, part - wide))
+                    start, end = (
+                        (x + max(0, part - tall), y + min(part, tall)),
+                        (x + min(part, wide), y + max(0, part - wide)),
+                    )
                     pen.line((*start, *end), fill="#a0a0a0", width=scale)
             elif kind == 1:
                 for part in (1, 0.8, 0.3):
@@ -232,7 +251,13 @@ def blueprint(size: Size, rng: np.random.Generator) -> Picture:
                 for end in (x, x + wide):
                     pen.line((end, y - 6 * scale, end, y + 6 * scale), fill="#ffffff", width=2 * scale)
             else:
-                pen.arc((x - wide, y - wide, x + wide, y + wide), 90 * float(rng.integers(4)), 360, fill="#ffffff", width=2 * scale)
+                pen.arc(
+                    (x - wide, y - wide, x + wide, y + wide),
+                    90 * float(rng.integers(4)),
+                    360,
+                    fill="#ffffff",
+                    width=2 * scale,
+                )
 
     line = np.clip(mask(size, 2, plan) * (0.75 + 0.4 * noise(size, rng, 90, 2)), 0, 1)[..., None]
     paper = paint(noise(size, rng, 6), colours("#12408a", "#1a54a8"), smooth=True)

@@ -1,4 +1,4 @@
-"""Drawings of what things are made of: glass, stones, thread, marbled paper, crystal, copper, tiles, cut paper, neon."""
+"""Drawings of materials: glass, stones, thread, marbled paper, crystal, copper, tiles, cut paper, neon, oil, cloth."""
 
 from __future__ import annotations
 
@@ -86,7 +86,10 @@ def marbled_paper(size: Size, rng: np.random.Generator) -> Picture:
     y, x = grid(size)
     u, v = x / size[1], y / size[0]
     for number, bend in enumerate((0.16, 0.09, 0.05)):
-        u, v = u + bend * (noise(size, rng, 2 + 2 * number, 3) - 0.5), v + bend * (noise(size, rng, 2 + 2 * number, 3) - 0.5)
+        u, v = (
+            u + bend * (noise(size, rng, 2 + 2 * number, 3) - 0.5),
+            v + bend * (noise(size, rng, 2 + 2 * number, 3) - 0.5),
+        )
     comb = v + 0.035 * np.abs((u * 11) % 2 - 1) ** 0.6 * np.sign(np.sin(u * 11 * np.pi))
     bands = (comb * 15 + 1.3 * noise(size, rng, 5, 4)) % 1
     tones = colours("#f3e9d2", "#a3242b", "#f3e9d2", "#1c3a63", "#d9a441", "#10203a", "#c65a3c")
@@ -131,8 +134,8 @@ def circuit(size: Size, rng: np.random.Generator) -> Picture:
     copper, green, gold, silk = "#5cc07c", "#0c3b2c", "#d9b45a", "#e6efe6"
     chips = []
     for place in rng.permutation(9)[:5]:  # of a board of three by three
-        top, left = (1 + (rows // 3) * (place // 3), 2 + (columns // 3) * (place % 3)) + rng.integers(0, 3, 2)
-        chips.append((int(top), int(left), *rng.integers(3, 6, 2).tolist()))
+        down, right, tall, wide = rng.integers((0, 0, 3, 3), (3, 3, 6, 6)).tolist()
+        chips.append((1 + rows // 3 * int(place // 3) + down, 2 + columns // 3 * int(place % 3) + right, tall, wide))
     for top, left, tall, wide in chips:
         taken[top - 1 : top + tall + 2, left - 1 : left + wide + 2] = True
 
@@ -170,7 +173,9 @@ def circuit(size: Size, rng: np.random.Generator) -> Picture:
                     x, y = column * unit, (top + row) * unit
                     pen.rectangle((x - unit / 2, y - unit / 6, x + unit / 2, y + unit / 6), fill="#c9cdd0")
             pen.rectangle(box, fill="#16181c", outline=silk, width=scale)
-            pen.ellipse((box[0] + unit / 3, box[1] + unit / 3, box[0] + unit * 0.8, box[1] + unit * 0.8), fill="#50555c")
+            pen.ellipse(
+                (box[0] + unit / 3, box[1] + unit / 3, box[0] + unit * 0.8, box[1] + unit * 0.8), fill="#50555c"
+            )
 
     base = drawn(size, green, 2, board)
     return np.clip(base + 0.05 * (noise(size, rng, 60, 2) - 0.5)[..., None], 0, 1)
@@ -195,9 +200,16 @@ def girih(size: Size, rng: np.random.Generator) -> Picture:
                     y, x = (row + dy) * unit, (column + dx) * unit
                     rings = ((0.5, 0.37, tones[kind]), (0.43, 0.3, tones[2]), (0.36, 0.26, tones[1 - kind]))
                     for outer, inner, tone in rings:
-                        pen.polygon(star(y, x, outer * unit, inner * unit, 8, np.pi / 8), fill=tone, outline="#f6f1e4", width=line)
+                        pen.polygon(
+                            star(y, x, outer * unit, inner * unit, 8, np.pi / 8),
+                            fill=tone,
+                            outline="#f6f1e4",
+                            width=line,
+                        )
                     for outer, inner, tone in ((0.25, 0.13, tones[3]), (0.17, 0.08, tones[4]), (0.09, 0.05, tones[2])):
-                        pen.polygon(star(y, x, outer * unit, inner * unit, 8, 0), fill=tone, outline="#f6f1e4", width=line)
+                        pen.polygon(
+                            star(y, x, outer * unit, inner * unit, 8, 0), fill=tone, outline="#f6f1e4", width=line
+                        )
                 for dy, dx in ((0.5, 0), (0, 0.5)):
                     y, x = (row + dy) * unit, (column + dx) * unit
                     pen.polygon(star(y, x, 0.2 * unit, 0.1 * unit, 4, 0), fill=tones[5], outline="#f6f1e4", width=line)
@@ -241,15 +253,17 @@ def neon(size: Size, rng: np.random.Generator) -> Picture:
                     turn, bend = rng.uniform(0, 6.28), rng.uniform(0.5, 2.5)
                     curve = turn + bend * np.sin(2 * np.pi * t * rng.uniform(0.4, 1.4))
                     xs, ys = cx + np.cumsum(np.cos(curve)) * r / 14, cy + np.cumsum(np.sin(curve)) * r / 14
-                    pen.line(list(zip(xs.tolist(), ys.tolist(), strict=True)), fill="#ffffff", width=3 * scale, joint="curve")
+                    pen.line(
+                        list(zip(xs.tolist(), ys.tolist(), strict=True)), fill="#ffffff", width=3 * scale, joint="curve"
+                    )
 
         tube = mask(size, 2, tubes)[..., None]
-        glow = sum(weight * spread_glow(tube, radius) for radius, weight in ((5, 0.9), (16, 0.9), (40, 1.1)))
+        glow = sum(weight * glow_of(tube, radius) for radius, weight in ((5, 0.9), (16, 0.9), (40, 1.1)))
         out = out + tone * glow + tube * (0.35 + 0.65 * tone)
     return np.clip(out, 0, 1)
 
 
-def spread_glow(tube: np.ndarray, radius: float) -> np.ndarray:
+def glow_of(tube: np.ndarray, radius: float) -> np.ndarray:
     """Light about a mask ``(H, W, 1)``."""
     return blur(np.repeat(tube, 3, -1), radius)[..., :1]
 
@@ -276,7 +290,9 @@ def batik(size: Size, rng: np.random.Generator) -> Picture:
             kind, turn = int(rng.integers(3)), rng.uniform(0, 6.28)
             if kind == 0:
                 for part in (1.0, 0.72, 0.44):
-                    pen.ellipse((cx - r * part, cy - r * part, cx + r * part, cy + r * part), outline="#ffffff", width=3 * scale)
+                    pen.ellipse(
+                        (cx - r * part, cy - r * part, cx + r * part, cy + r * part), outline="#ffffff", width=3 * scale
+                    )
                 continue
             for angle in turn + np.arange(0, 6.28, 6.28 / (6 + 3 * kind)):
                 tip, side = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
@@ -287,7 +303,7 @@ def batik(size: Size, rng: np.random.Generator) -> Picture:
     wax = np.maximum(mask(size, 2, figures), 0.8 * ((swirl % 1 < 0.16) & (np.floor(swirl) % 2 == 0)))
     dye = paint(noise(size, rng, 4), colours("#0e1e4a", "#1d3f86", "#3a2a6a"), smooth=True)
     cloth = paint(noise(size, rng, 5), colours("#f0dfc0", "#e2a95c", "#f6ecd8"), smooth=True)
-    cracks = spread(luminance(np.repeat(cells(size, rng, 15, 1.0).border[..., None], 3, -1)))
+    cracks = spread(cells(size, rng, 15, 1.0).border)
     out = np.where((wax > 0.4)[..., None], cloth, dye)
     line = (cracks < 0.08)[..., None] & (noise(size, rng, 6) > 0.45)[..., None]
     out = np.where(line, 0.5 * out + 0.5 * np.where((wax > 0.4)[..., None], dye, cloth), out)

@@ -33,7 +33,7 @@ def colours(*hexes: str) -> np.ndarray:
 
 def rgb(colour: np.ndarray) -> Colour:
     """A colour as Pillow takes it."""
-    red, green, blue = (int(round(float(value) * 255)) for value in np.clip(colour, 0, 1))
+    red, green, blue = (round(float(value) * 255) for value in np.clip(colour, 0, 1))
     return red, green, blue
 
 
