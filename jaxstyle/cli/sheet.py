@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="the photos: files, folders, patterns in quotes; go before --styles"
     )
-    arguments.add_styles(parser, "files, folders, patterns in quotes, @NAME of built-in ones ('@*': all)")
+    arguments.add_styles(parser, "files, folders, patterns in quotes")
     parser.add_argument(
         "-o", "--output", default="sheet.png", metavar="OUT", help="file to write (default: %(default)s)"
     )

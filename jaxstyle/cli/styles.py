@@ -12,7 +12,8 @@ HELP = "list the built-in styles, which are given as @NAME"
 DESCRIPTION = "Lists the built-in styles with title, author, year and rights. Every verb takes @NAME for a painting."
 EPILOG = """\
 After the first example, jaxstyle stylize photo.jpg --style @starry-night paints with one of them, and
-jaxstyle sheet photo.jpg --styles '@*' -o sheet.png with each. A file of such a name is given with its folder: ./@name.jpg.
+jaxstyle sheet photo.jpg --styles '@*' -o sheet.png with each. A file whose own name begins with @ is given with its
+folder: ./@name.jpg.
 
 examples:
   jaxstyle styles

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="STYLE",
-        help="the painting, or @NAME of a built-in one (jaxstyle styles lists them); several files are mixed, the pictures "
-        "of folders and patterns are taken one by one",
+        help="the painting, or @NAME of a built-in one (jaxstyle styles lists them); several files are mixed, the "
+        "pictures of folders and patterns are taken one by one",
     )
     parser.add_argument(
         "-o",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import ImageDraw
 
-from train.augment import Picture, blur, grid, luminance, paint, spread
+from train.augment import Picture, blur, grid, paint, spread
 from train.draw.pieces import Brush, Size, brushed, cells, colours, drawn, landscape, lit, mask, noise, rgb, sampled
 
 
