@@ -124,7 +124,7 @@ def find(
     for source, group in zip(sources, groups, strict=True):
         path = os.fspath(source)
         if style and styles.is_builtin(path):
-            pictures = [Found(f"{styles.MARK}{known}", known) for known in styles.named(path)]
+            pictures: list[Found | None] = [Found(f"{styles.MARK}{known}", known) for known in styles.named(path)]
         elif os.path.isdir(path):
             pictures = list(_folder(path, "", recursive, made))
         else:

@@ -241,8 +241,8 @@ def blueprint(size: Size, rng: np.random.Generator) -> Picture:
                     )
                     pen.line((*start, *end), fill="#a0a0a0", width=scale)
             elif kind == 1:
-                for part in (1, 0.8, 0.3):
-                    r = part * wide / 2
+                for share in (1.0, 0.8, 0.3):
+                    r = share * wide / 2
                     pen.ellipse((x - r, y - r, x + r, y + r), outline="#ffffff", width=2 * scale)
                 pen.line((x - wide, y, x + wide, y), fill="#c0c0c0", width=scale)
                 pen.line((x, y - wide, x, y + wide), fill="#c0c0c0", width=scale)

@@ -247,7 +247,8 @@ def neon(size: Size, rng: np.random.Generator) -> Picture:
             for _ in range(9):
                 cy, cx, r = (*(rng.random(2) * size * scale), rng.uniform(20, 90) * scale)
                 if number % 3 == 0:
-                    pen.arc((cx - r, cy - r, cx + r, cy + r), *rng.uniform(0, 360, 2), fill=255, width=3 * scale)
+                    start, end = rng.uniform(0, 360, 2).tolist()
+                    pen.arc((cx - r, cy - r, cx + r, cy + r), start, end, fill="#ffffff", width=3 * scale)
                 else:
                     t = np.linspace(0, 1, 60)
                     turn, bend = rng.uniform(0, 6.28), rng.uniform(0.5, 2.5)

@@ -85,7 +85,7 @@ class Cells(NamedTuple):
 def cells(size: Size, rng: np.random.Generator, side: float, shake: float = 0.9) -> Cells:
     """Cells of about ``side`` pixels; with ``shake`` 0 they are squares."""
     rows, columns = (int(np.ceil(edge / side)) + 4 for edge in size)
-    at = np.stack(np.mgrid[:rows, :columns], -1) - 1.5 + shake * (rng.random((rows, columns, 2)) - 0.5)
+    at = np.moveaxis(np.mgrid[:rows, :columns], 0, -1) - 1.5 + shake * (rng.random((rows, columns, 2)) - 0.5)
     points = (at * side).astype(np.float32)
     y, x = grid(size)
     row, column = (y / side).astype(int) + 2, (x / side).astype(int) + 2  # of the lattice, whose first two lie outside
