@@ -11,9 +11,8 @@ from jaxstyle.cli import arguments, messages
 HELP = "list the built-in styles, which are given as @NAME"
 DESCRIPTION = "Lists the built-in styles with title, author, year and rights. Every verb takes @NAME for a painting."
 EPILOG = """\
-After the first example, jaxstyle stylize photo.jpg --style @starry-night paints with one of them, and
-jaxstyle sheet photo.jpg --styles '@*' -o sheet.png with each. A file whose own name begins with @ is given with its
-folder: ./@name.jpg.
+A pattern such as '@*' stands for several, which are taken one by one. A file whose own name begins with @ is given with
+its folder: ./@name.jpg.
 
 examples:
   jaxstyle styles
