@@ -34,7 +34,7 @@ from jaxstyle.video import container, steady
 from jaxstyle.video.clip import Clip, Film, open_clip
 from jaxstyle.video.container import Sound
 from jaxstyle.video.keys import Script
-from jaxstyle.video.options import Goal, VideoOptions, Wish, check_goal, goal_of, wish_of
+from jaxstyle.video.wish import Goal, VideoOptions, Wish, check_goal, goal_of, wish_of
 from jaxstyle.video.painter import Done, Part, Task, painted
 from jaxstyle.video.segments import FRAMES, Segment, Segments
 from jaxstyle.video.steady import Memory

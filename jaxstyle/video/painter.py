@@ -46,6 +46,7 @@ class Task(NamedTuple):
       size: (height, width) of the result.
       temporal: weight of the frame before, see `steady`; 0: every frame for itself.
       devices: that share the frames.
+      flow: whether the frame before is mixed in, too, and not the statistics alone kept steady.
     """
 
     loaded: Loaded
@@ -54,6 +55,7 @@ class Task(NamedTuple):
     size: tuple[int, int]
     temporal: float
     devices: Sequence[jax.Device]
+    flow: bool = True
 
 
 class Ready(NamedTuple):
@@ -172,7 +174,8 @@ def _ready(clip: Clip, task: Task, script: Script, part: Part) -> Iterator[Ready
         cut = before is None or (task.temporal > 0 and steady.difference(before, given) > steady.CUT)
         if cut or scene is None:
             scene = steady.scene_colours(pixels)
-        moved = None if cut or not task.temporal or before is None else steady.flow(before, given)
+        moving = task.temporal > 0 and task.flow and not cut and before is not None
+        moved = steady.flow(before, given) if moving else None
         controls, maps = script.at(seconds)
         yield Ready(number, frame.pts, frame.duration, given, pixels, controls, maps, cut, scene, moved)
         before, number = given, number + 1

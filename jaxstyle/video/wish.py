@@ -73,7 +73,7 @@ def wish_of(options: dict[str, Any], goal: Goal) -> Wish:
       ValueError: one of them is out of range, or has no effect on such an output.
     """
     given = options.get("alpha_keys")
-    temporal = options.get("temporal", steady.MOST)
+    temporal = options.get("temporal", steady.WEIGHT)
     if not isinstance(temporal, int | float) or not 0 <= temporal <= steady.MOST:
         raise ValueError(f"temporal: expected a number from 0 (off) to {steady.MOST}, got {temporal!r}")
     start, end = keys.span(options.get("start"), options.get("end"))
