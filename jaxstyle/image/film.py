@@ -57,7 +57,8 @@ class Codec(NamedTuple):
 
 
 CODECS = {
-    "h264": Codec(("libx264",), "yuv420p", 18, 51, {"preset": "medium"}),
+    # x264's macroblock tree reads memory that it has not written: its bits differ from run to run
+    "h264": Codec(("libx264",), "yuv420p", 18, 51, {"preset": "medium", "x264-params": "mbtree=0"}),
     "hevc": Codec(("libx265",), "yuv420p", 20, 51, {"preset": "medium", "x265-params": "log-level=error"}),
     "av1": Codec(("libsvtav1", "libaom-av1", "librav1e"), "yuv420p", 28, 63, {"preset": "7"}),
     "ffv1": Codec(("ffv1",), "bgr0", None, 0, {"level": "3"}),
@@ -288,12 +289,7 @@ class Encoder:
         Raises:
           ImageError: the encoder does not take it.
         """
-        wide, tall = self._setting.coded
-        missing = ((0, tall - pixels.shape[0]), (0, wide - pixels.shape[1]), (0, 0))
-        frame = self._av.VideoFrame.from_ndarray(np.pad(pixels, missing, mode="edge"))
-        frame = _of_rgb(frame, CODECS[self._setting.codec].pixels)
-        frame.pts, frame.time_base = pts, self._setting.time_base
-        return list(self._packets(frame))
+        return list(self._packets(framed(pixels, pts, self._setting)))
 
     def finish(self) -> list[Packet]:
         """The packets that are left."""
@@ -304,17 +300,46 @@ class Encoder:
             for packet in self._context.encode(frame):
                 yield Packet(packet.pts, bool(packet.is_keyframe), bytes(packet))
         except self._av.error.FFmpegError as error:
-            setting = self._setting
-            size = f"{setting.width} x {setting.height}"
-            raise ImageError(self._label, f"{setting.codec} cannot encode {size}: {reason(error)}") from error
+            raise _cannot(self._setting, self._label, error) from error
 
 
-def _of_rgb(frame: Any, pixels: str) -> Any:
-    """An RGB frame in another pixel format: YUV is BT.709 in limited range."""
+def check(setting: Setting, label: str) -> None:
+    """Checks, before anything is painted, that frames can be encoded so.
+
+    Raises:
+      ImageError: there is no such encoder, or it does not take such frames.
+    """
+    av = library(label)
+    context = av.CodecContext.create(encoder_name(setting.codec, label), "w")
+    configure(context, setting)
+    try:
+        context.open()
+    except av.error.FFmpegError as error:
+        raise _cannot(setting, label, error) from error
+
+
+def _cannot(setting: Setting, label: str, error: Any) -> ImageError:
+    problem = (getattr(error, "strerror", None) or reason(error)).lower()
+    return ImageError(label, f"{setting.codec} cannot encode {setting.width} x {setting.height} pixels: {problem}")
+
+
+def framed(pixels: np.ndarray, pts: int, setting: Setting) -> Any:
+    """uint8 ``(H, W, 3)`` as an ``av.VideoFrame`` to be encoded: YUV is BT.709 in limited range. Odd sides repeat their
+    last pixels where they must."""
+    from av import VideoFrame
     from av.video.reformatter import Interpolation as Flag
 
-    ranges = {"src_color_range": _JPEG, "dst_color_range": _JPEG if pixels == "bgr0" else _MPEG}
-    exact = int(Flag.BICUBIC | Flag.ACCURATE_RND | Flag.FULL_CHR_H_INP)
-    made = frame.reformat(format=pixels, src_colorspace=_BT709, dst_colorspace=_BT709, interpolation=exact, **ranges)
+    wide, tall = setting.coded
+    missing = ((0, tall - pixels.shape[0]), (0, wide - pixels.shape[1]), (0, 0))
+    chosen = CODECS[setting.codec].pixels
+    made = VideoFrame.from_ndarray(np.pad(pixels, missing, mode="edge")).reformat(
+        format=chosen,
+        src_colorspace=_BT709,
+        dst_colorspace=_BT709,
+        src_color_range=_JPEG,
+        dst_color_range=_JPEG if chosen == "bgr0" else _MPEG,
+        interpolation=int(Flag.BICUBIC | Flag.ACCURATE_RND | Flag.FULL_CHR_H_INP),
+    )
     made.pict_type = 0  # the encoder chooses
+    made.pts, made.time_base = pts, setting.time_base
     return made

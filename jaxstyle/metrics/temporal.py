@@ -23,34 +23,40 @@ Positions = Callable[[int, int], np.ndarray]
 
 def temporal_lpips(networks: Networks, frames: Iterable[ArrayLike], lag: int = 1) -> float:
     """Mean LPIPS of frames of a video that are ``lag`` apart, 1: neighbours (Table 2 of *Learning Dynamic Style
-    Kernels*); 0 = still.
+    Kernels*); 0 = still. See `lpips_by_lag`."""
+    return lpips_by_lag(networks, frames, (lag,))[0]
+
+
+def lpips_by_lag(networks: Networks, frames: Iterable[ArrayLike], lags: Sequence[int]) -> list[float]:
+    """Mean LPIPS of frames that are so far apart, for each of several lags.
 
     Args:
       networks: see `jaxstyle.metrics.metrics.load_networks`.
-      frames: more pictures ``(H, W, 3)`` of one size than ``lag``, at least 16 x 16 pixels; an array ``(T, H, W, 3)``
-        or any iterable. So many and one are held at a time, and each is seen by the network once.
-      lag: frames, at least 1.
+      frames: more pictures ``(H, W, 3)`` of one size than the largest lag, at least 16 x 16 pixels; an array
+        ``(T, H, W, 3)`` or any iterable. So many and one are held at a time, and each is seen by the network once.
+      lags: frames, each at least 1.
 
     Raises:
-      MetricsError: there are not more frames than ``lag``, or they are too small, or their sizes differ.
+      MetricsError: there are not more frames than that, or they are too small, or their sizes differ.
     """
-    if lag < 1:
-        raise MetricsError(f"lag: expected at least 1, got {lag}")
-    distances: list[float] = []
+    if not lags or min(lags) < 1:
+        raise MetricsError(f"lag: expected at least 1, got {min(lags, default=None)}")
+    distances: list[list[float]] = [[] for _ in lags]
     count, shape = 0, None
-    seen: deque[dict[str, Features]] = deque(maxlen=lag)
+    seen: deque[dict[str, Features]] = deque(maxlen=max(lags))
     for count, frame in enumerate(frames, 1):
         if np.ndim(frame) != 3 or np.shape(frame) != (shape or np.shape(frame)):
             raise MetricsError(f"frames: number {count} has shape {np.shape(frame)}; expected {shape or '(H, W, 3)'}")
         (batch,), _ = as_batches(frames=frame)
         found = features(networks.plain, batch, LPIPS_TAPS)
-        if len(seen) == lag:
-            distances.append(float(lpips_distance(networks, seen[0], found)[0]))
+        for lag, own in zip(lags, distances, strict=True):
+            if len(seen) >= lag:
+                own.append(float(lpips_distance(networks, seen[-lag], found)[0]))
         shape = np.shape(frame)
         seen.append(found)
-    if not distances:
-        raise MetricsError(f"frames: {count}; expected at least {lag + 1}")
-    return float(np.mean(distances))
+    if not all(distances):
+        raise MetricsError(f"frames: {count}; expected at least {max(lags) + 1}")
+    return [float(np.mean(own)) for own in distances]
 
 
 def warping_error(frames: Sequence[ArrayLike], positions: Positions, lag: int = 1) -> float:

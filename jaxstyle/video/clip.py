@@ -28,9 +28,6 @@ FPS = Fraction(25)
 NUMBERED = re.compile(r"%0?(\d*)d")
 """Where in the name of a file its number stands: ``%06d``, ``%d``."""
 
-_SHORT = Fraction(1, 10)
-"""The part of a video that may be missing at its end before it counts as cut off."""
-
 
 class Frame(NamedTuple):
     """A frame.
@@ -162,7 +159,6 @@ class Film:
             aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
             seconds = _seconds(container, stream)
             frames = stream.frames or (round(seconds * rate) if seconds else 0)
-            self._end = None if not stream.duration else (stream.start_time or 0) + stream.duration
             aspect = 1 / aspect if self._turn[0] else aspect
             notices = tuple(f"{self.label}: {notice}" for notice in film.about(frame))
             self.facts = Facts(
@@ -208,7 +204,6 @@ class Film:
                 if start is None or pts >= start:
                     pixels = film.upright(film.to_rgb(frame, self._size), self._turn)
                     yield Frame(pts, frame.duration or 0, pixels)
-            self._check_end(last, step)
 
     def _sought(self, container: Any, stream: Any, start: int) -> Iterator[Any] | None:
         """The decoded frames from the key frame before a time on; None where the file leads beyond it."""
@@ -237,16 +232,41 @@ class Film:
             problem = getattr(error, "strerror", None) or reason(error)
             raise ImageError(self.label, f"is damaged {where}: {problem.lower()}") from error
 
-    def _check_end(self, last: int | None, step: int) -> None:
-        """Raises ImageError where a good part of the end is missing."""
-        if self._end is None or last is None:
-            return
-        missing = self._end - (last + step)
-        if missing > max(_SHORT * self._end, 1 / self.facts.time_base):
-            found, whole = (float(t * self.facts.time_base) for t in (last + step, self._end))
-            raise ImageError(
-                self.label, f"is cut off: it ends at {found:.2f} of {whole:.2f} s (--to {found:.2f} takes what is there)"
-            )
+    def check_whole(self) -> None:
+        """Checks, as far as the file itself tells, that nothing of it is missing at its end.
+
+        Raises:
+          ImageError: something is.
+        """
+        there = os.path.getsize(self.path)
+        with self.opened() as container:
+            indices = [getattr(stream, "index_entries", None) or () for stream in container.streams]
+            lasts = [entries[len(entries) - 1] for entries in indices if len(entries)]
+            wanted = max((entry.pos + entry.size for entry in lasts), default=0)
+        wanted = max(wanted, _matroska_size(self.path))
+        if wanted > there:
+            found = f"of {wanted} bytes at least {wanted - there} are missing"
+            raise ImageError(self.label, f"is cut off: {found} (end = SECONDS takes a part that is there)")
+
+
+def _matroska_size(path: str) -> int:
+    """How many bytes a Matroska or WebM file says it has; 0 for what is none or does not say (RFC 9559)."""
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    if head[:4] != b"\x1a\x45\xdf\xa3":
+        return 0
+    size, at = _vint(head, 4)
+    if size is None or head[at + size : at + size + 4] != b"\x18\x53\x80\x67":
+        return 0
+    body, start = _vint(head, at + size + 4)
+    return 0 if body is None else start + body
+
+
+def _vint(data: bytes, at: int) -> tuple[int | None, int]:
+    """A number of EBML, None where it stands for unknown, and where it ends."""
+    length = 9 - data[at].bit_length() if at < len(data) and data[at] else 9
+    value = int.from_bytes(data[at : at + length]) & ((1 << 7 * length) - 1)
+    return (None if value == (1 << 7 * length) - 1 or length > 8 else value), at + length
 
 
 def video_stream(container: Any, label: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import io
 import itertools
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,7 @@ FINEST = Fraction(1, 1000)
 
 _COPIED = ("audio", "subtitle")
 _LEAST_TIMESCALE = 500  # below it a multiple is used: players expect fine ones
+_MOST_TIMESCALE = 10**8
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "creation_time"}
 
 
@@ -110,6 +112,7 @@ class Sound(NamedTuple):
       streams: their numbers.
       words: what they are, such as ``"audio (aac)"``.
       notices: about those that are left out.
+      ticks: their time bases, seconds.
       first, last: seconds on the input's clock between which packets are copied; None: to the end.
       shift: seconds by which they are brought forward.
     """
@@ -118,6 +121,7 @@ class Sound(NamedTuple):
     streams: tuple[int, ...]
     words: tuple[str, ...]
     notices: tuple[str, ...]
+    ticks: tuple[Fraction, ...]
     first: Fraction | None = None
     last: Fraction | None = None
     shift: Fraction = Fraction(0)
@@ -125,12 +129,12 @@ class Sound(NamedTuple):
 
 def sound_of(source: Film, kind: Kind) -> Sound:
     """The streams of an input that a container can hold."""
-    streams, words, notices = [], [], []
+    streams, words, notices, ticks = [], [], [], []
     with source.opened() as container, _dry(kind, source.label) as dry:
         for stream in container.streams:
             if stream.type not in _COPIED:
                 continue
-            name = f"{stream.type} ({stream.codec_context.name})" if stream.codec_context else stream.type
+            name = f"{stream.type} ({stream.codec_context.codec.canonical_name})" if stream.codec_context else stream.type
             try:
                 dry.add_stream_from_template(stream)
             except Exception:  # PyAV has several for a codec that does not fit, or that it does not know
@@ -138,7 +142,8 @@ def sound_of(source: Film, kind: Kind) -> Sound:
                 continue
             streams.append(stream.index)
             words.append(name)
-    return Sound(source, tuple(streams), tuple(words), tuple(notices))
+            ticks.append(Fraction(stream.time_base))
+    return Sound(source, tuple(streams), tuple(words), tuple(notices), tuple(ticks))
 
 
 def write_film(path: str, kind: Kind, setting: Setting, done: Segments, sound: Sound | None, label: str) -> None:
@@ -157,8 +162,9 @@ def write_film(path: str, kind: Kind, setting: Setting, done: Segments, sound: S
     """
     av = film.library(label)
     shift = 0 if sound is None else int(sound.shift / setting.time_base)
+    ticks = () if sound is None else sound.ticks
     try:
-        with av.open(path, "w", format=kind.container, options=_options(kind, setting)) as out:
+        with av.open(path, "w", format=kind.container, options=_options(kind, setting, ticks)) as out:
             stream = out.add_stream(film.encoder_name(setting.codec, label), rate=setting.rate)
             film.configure(stream.codec_context, setting)
             stream.time_base = setting.time_base
@@ -185,12 +191,16 @@ def write_film(path: str, kind: Kind, setting: Setting, done: Segments, sound: S
         raise ImageError(label, f"cannot be written: {reason(error)}") from error
 
 
-def _options(kind: Kind, setting: Setting) -> dict[str, str]:
+def _options(kind: Kind, setting: Setting, others: Iterable[Fraction] = ()) -> dict[str, str]:
+    """Of the muxer; ``others`` are the time bases of the streams beside the frames."""
     found = {"fflags": "+bitexact"}  # nothing that differs from run to run
     if kind.container in ("mp4", "mov"):
         scale = setting.time_base.denominator
         scale *= 1 if scale >= _LEAST_TIMESCALE else -(-10_000 // scale)
-        found |= {"video_track_timescale": str(scale), "movflags": "+faststart"}
+        # when a track begins is counted in the file's own time base
+        common = math.lcm(scale, *(tick.denominator for tick in others))
+        common = common if common < _MOST_TIMESCALE else scale
+        found |= {"video_track_timescale": str(scale), "movie_timescale": str(common), "movflags": "+faststart"}
     return found
 
 
@@ -294,6 +304,7 @@ def write_pictures(folder: str, kind: Kind, done: Segments) -> None:
       kind: with the pattern of their names.
       done: the frames, as pictures.
     """
+    folder = os.path.realpath(folder)
     with files.temporary_beside(folder) as temporary:
         os.mkdir(temporary)
         packets = itertools.chain.from_iterable(segment.packets for segment in done.segments())
@@ -304,7 +315,7 @@ def write_pictures(folder: str, kind: Kind, done: Segments) -> None:
         if os.path.isdir(folder):
             shutil.rmtree(folder)
         os.replace(temporary, folder)
-        files.sync_folder(os.path.dirname(folder) or ".")
+        files.sync_folder(os.path.dirname(folder))
 
 
 def check_folder(folder: str, label: str, kind: Kind, overwrite: bool) -> None:
@@ -315,7 +326,7 @@ def check_folder(folder: str, label: str, kind: Kind, overwrite: bool) -> None:
     """
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise ImageError(label, "is a file, and the frames need a folder")
-    parent = os.path.dirname(folder)
+    parent = os.path.dirname(os.path.realpath(folder))
     if not os.path.isdir(parent):
         raise ImageError(label, f"cannot be written: there is no folder {parent}")
     if not os.access(parent, os.W_OK):

@@ -129,6 +129,8 @@ def stylize_video(
         read = (source, *map(os.fspath, sources), *chosen.files())
         check_goal(goal, wish, saving, [path for path in read if os.path.exists(path)])
         clip = open_clip(source, wish.fps, limits.max_pixels)
+        if isinstance(clip, Film) and wish.end is None:
+            clip.check_whole()
         setting = _setting(clip, goal, chosen, wish)
         sound = _sound(clip, goal, wish)
         loaded = load_model(weights_file)
@@ -204,7 +206,7 @@ def _setting(clip: Clip, goal: Goal, controls: Controls, wish: Wish) -> film.Set
     """How the frames are encoded.
 
     Raises:
-      ImageError: the format cannot hold such a size.
+      ImageError: the format or the encoder does not take such a size.
     """
     facts = clip.facts
     height, width = image.output_size((facts.height, facts.width), controls.size)
@@ -212,7 +214,10 @@ def _setting(clip: Clip, goal: Goal, controls: Controls, wish: Wish) -> film.Set
         check_format(goal.label, goal.kind.animation, width, height)
     # a size that is asked for as width and height is in square pixels
     aspect = Fraction(1) if isinstance(controls.size, tuple) else facts.aspect
-    return film.Setting(wish.codec or "", wish.crf, width, height, facts.time_base, facts.rate, aspect)
+    setting = film.Setting(wish.codec or "", wish.crf, width, height, facts.time_base, facts.rate, aspect)
+    if goal.kind.container:
+        film.check(setting, goal.label)
+    return setting
 
 
 def _sound(clip: Clip, goal: Goal, wish: Wish) -> Sound | None:
@@ -341,9 +346,10 @@ def _finish(goal: Goal, setting: film.Setting, part: Segments, sound: Sound | No
         else:
             if sound is not None and sound.first is not None:  # the part begins with its first frame
                 sound = sound._replace(shift=part.shown[0][0] * setting.time_base)
-            with files.temporary_beside(goal.path) as temporary:
+            path = os.path.realpath(goal.path)
+            with files.temporary_beside(path) as temporary:
                 container.write_film(temporary, goal.kind, setting, part, sound, goal.label)
-                files.replace(temporary, goal.path)
+                files.replace(temporary, path)
     except OSError as error:
         raise ImageError(goal.label, f"cannot be written: {os_problem(error)}") from error
     return ()

@@ -117,8 +117,8 @@ def goal_of(output: PathLike, saving: Output) -> Goal:
     kind = container.kind_of(label, saving.format)
     if kind.pattern:
         folder = os.path.dirname(label) if container.NUMBERED.search(os.path.basename(label)) else label
-        return Goal(label, os.path.realpath(folder or "."), kind)
-    return Goal(label, os.path.realpath(label), kind)
+        return Goal(label, os.path.normpath(folder or "."), kind)
+    return Goal(label, label, kind)
 
 
 def check_goal(goal: Goal, wish: Wish, saving: Output, read: Sequence[str]) -> None:
@@ -136,9 +136,9 @@ def check_goal(goal: Goal, wish: Wish, saving: Output, read: Sequence[str]) -> N
         container.check_codec(goal.label, goal.kind, wish.codec or "")
     if goal.kind.pattern:
         container.check_folder(goal.path, goal.label, goal.kind, saving.overwrite)
-        inside = goal.path + os.sep
+        folder = os.path.realpath(goal.path)
         for path in map(os.path.realpath, read):
-            if path == goal.path or path.startswith(inside):
+            if path == folder or path.startswith(folder + os.sep):
                 raise ImageError(goal.label, f"would replace {path}, which is read")
     else:  # the suffix is checked by now
         image.check_target(goal.label, format="PNG", overwrite=saving.overwrite, keep=read)

@@ -51,7 +51,6 @@ VARIANTS = {
     "frame by frame": (0.0, False),
     "statistics": (steady.WEIGHT, False),
     f"flow, {steady.WEIGHT}": (steady.WEIGHT, True),
-    f"flow, {steady.MOST}": (steady.MOST, True),
 }
 """Name -> weight of the frame before, and whether it is mixed in."""
 SCORED = 4
@@ -139,13 +138,10 @@ def measure(
 
 
 def _numbers(networks: metrics.Networks, frames: Sequence[np.ndarray], clip: CameraClip) -> dict[str, float]:
-    warping, lpips = metrics.warping_error, metrics.temporal_lpips
-    return {
-        "warping": rounded(warping(frames, clip.positions)),
-        "warping_long": rounded(warping(frames, clip.positions, LAG)),
-        "lpips": rounded(lpips(networks, frames)),
-        "lpips_long": rounded(lpips(networks, frames, LAG)),
-    }
+    lags = (1, LAG)
+    warping = [metrics.warping_error(frames, clip.positions, lag) for lag in lags]
+    values = (*warping, *metrics.lpips_by_lag(networks, frames, lags))
+    return {name: rounded(value) for name, value in zip(_MEASURED, values, strict=True)}
 
 
 def _keep(config: Config, number: int, name: str, frames: Sequence[np.ndarray]) -> None:
