@@ -98,8 +98,6 @@ def to_rgb(frame: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     Differs from a colour-managed player: the transfer curves of BT.601 and BT.709 are taken for that of sRGB, as
     computers do; PQ and HLG too, see `about`.
     """
-    from av.video.reformatter import Interpolation as Flag
-
     name, parts = frame.format.name, frame.format.components
     deep = max((part.bits for part in parts), default=8) > 8
     height, width = size or (frame.height, frame.width)
@@ -108,7 +106,6 @@ def to_rgb(frame: Any, size: tuple[int, int] | None = None) -> np.ndarray:
     wide = frame.width >= HD_SIDES[0] or frame.height >= HD_SIDES[1]
     matrix = _MATRICES.get(frame.colorspace, 1 if wide else 5)
     full = frame.color_range == _JPEG or name.startswith("yuvj") or (grey and frame.color_range != _MPEG)
-    exact = int(Flag.BICUBIC | Flag.ACCURATE_RND | Flag.FULL_CHR_H_INT)
     made = frame.reformat(
         width=width,
         height=height,
@@ -117,11 +114,21 @@ def to_rgb(frame: Any, size: tuple[int, int] | None = None) -> np.ndarray:
         dst_colorspace=matrix,
         src_color_range=_JPEG if plain or full else _MPEG,
         dst_color_range=_JPEG,
-        interpolation=exact,
+        interpolation=_scaling("FULL_CHR_H_INT"),
     )
     pixels: np.ndarray = made.to_ndarray()
     convert = None if plain else _to_bt709(frame.color_primaries)
     return pixels if convert is None else _converted(pixels, convert)
+
+
+def _scaling(chroma: str) -> int:
+    """How swscale interpolates: exactly, as far as this PyAV has names for that."""
+    from av.video.reformatter import Interpolation
+
+    flags = int(Interpolation.BICUBIC)
+    for name in ("ACCURATE_RND", chroma):
+        flags |= int(getattr(Interpolation, name, 0))
+    return flags
 
 
 def about(frame: Any) -> tuple[str, ...]:
@@ -327,7 +334,6 @@ def framed(pixels: np.ndarray, pts: int, setting: Setting) -> Any:
     """uint8 ``(H, W, 3)`` as an ``av.VideoFrame`` to be encoded: YUV is BT.709 in limited range. Odd sides repeat their
     last pixels where they must."""
     from av import VideoFrame
-    from av.video.reformatter import Interpolation as Flag
 
     wide, tall = setting.coded
     missing = ((0, tall - pixels.shape[0]), (0, wide - pixels.shape[1]), (0, 0))
@@ -338,7 +344,7 @@ def framed(pixels: np.ndarray, pts: int, setting: Setting) -> Any:
         dst_colorspace=_BT709,
         src_color_range=_JPEG,
         dst_color_range=_JPEG if chosen == "bgr0" else _MPEG,
-        interpolation=int(Flag.BICUBIC | Flag.ACCURATE_RND | Flag.FULL_CHR_H_INP),
+        interpolation=_scaling("FULL_CHR_H_INP"),
     )
     made.pict_type = 0  # the encoder chooses
     made.pts, made.time_base = pts, setting.time_base

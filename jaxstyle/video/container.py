@@ -179,7 +179,7 @@ def write_film(path: str, kind: Kind, setting: Setting, done: Segments, sound: S
                     given = container.streams[number]
                     targets[number] = out.add_stream_from_template(given)
                     targets[number].metadata.update(given.metadata)
-                    targets[number].disposition = given.disposition
+                    targets[number].disposition = given.disposition.value
                 out.metadata.update({k: v for k, v in container.metadata.items() if k.lower() not in _OWN_TAGS})
                 if sound.first is None and sound.last is None and container.chapters():
                     out.set_chapters(container.chapters())
