@@ -21,7 +21,7 @@ VARIABLE = (0, 33, 50, 120, 121, 300, 340)
 
 def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
     """A smooth frame that tells its number and where is up: uint8 ``(height, width, 3)``."""
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     waves = [0.2 + 0.6 * x, 0.2 + 0.6 * y, 0.5 + 0.3 * np.sin(6 * x + 4 * y + 0.2 * number)]
     return np.asarray(255 * np.stack(waves, -1) + 0.5).astype(np.uint8)
 

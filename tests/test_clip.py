@@ -109,7 +109,10 @@ def test_a_file_that_was_cut_off_is_found_before_it_is_painted(tmp_path, name):
     """Also one whose index stands in front; whole ones pass."""
     path = clips.make(tmp_path / name, [clips.picture(i) for i in range(9)])
     if name == "a.mp4":
-        with clips.av.open(str(path)) as given, clips.av.open(str(tmp_path / "b.mp4"), "w", options={"movflags": "faststart"}) as out:
+        with (
+            clips.av.open(str(path)) as given,
+            clips.av.open(str(tmp_path / "b.mp4"), "w", options={"movflags": "faststart"}) as out,
+        ):
             stream = out.add_stream_from_template(given.streams.video[0])
             for packet in given.demux(video=0):
                 if packet.dts is not None:
@@ -119,7 +122,9 @@ def test_a_file_that_was_cut_off_is_found_before_it_is_painted(tmp_path, name):
     open_clip(str(path)).check_whole()
     data = path.read_bytes()
     path.write_bytes(data[: len(data) - 400])
-    with pytest.raises(ImageError, match=r"is cut off: of \d+ bytes at least \d+ are missing \(end = SECONDS takes a part"):
+    with pytest.raises(
+        ImageError, match=r"is cut off: of \d+ bytes at least \d+ are missing \(end = SECONDS takes a part"
+    ):
         open_clip(str(path)).check_whole()
 
 
@@ -137,5 +142,7 @@ def test_damage_in_the_middle_is_one_line(tmp_path):
 
 
 def test_which_names_of_masks_are_clips(tmp_path):
-    assert clip.is_clip("a.MP4") and clip.is_clip("m/%06d.png") and clip.is_clip(str(tmp_path)) and clip.is_clip("a.gif")
+    assert (
+        clip.is_clip("a.MP4") and clip.is_clip("m/%06d.png") and clip.is_clip(str(tmp_path)) and clip.is_clip("a.gif")
+    )
     assert not clip.is_clip("a.png") and not clip.is_clip(np.zeros((2, 2))) and not clip.is_clip(None)

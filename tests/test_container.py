@@ -96,6 +96,11 @@ def test_folders_that_may_not_be_replaced(tmp_path):
 
 def test_a_time_base_is_kept_or_a_multiple():
     setting = container.Setting("h264", None, 8, 8, Fraction(1, 30000), Fraction(30))
-    scale = {tick: container._options(Kind(container="mp4"), setting._replace(time_base=Fraction(tick)))["video_track_timescale"] for tick in ("1/30000", "1/600", "1/25", "1001/30000")}
+    scale = {
+        tick: container._options(Kind(container="mp4"), setting._replace(time_base=Fraction(tick)))[
+            "video_track_timescale"
+        ]
+        for tick in ("1/30000", "1/600", "1/25", "1001/30000")
+    }
     assert scale == {"1/30000": "30000", "1/600": "600", "1/25": "10000", "1001/30000": "30000"}
     assert "video_track_timescale" not in container._options(Kind(container="matroska"), setting)

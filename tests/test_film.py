@@ -65,8 +65,12 @@ def test_primaries_are_brought_to_those_of_srgb():
     frame = flat([round(16 + 219 * 0.299), round(128 - 224 * 0.299 / 1.772), round(128 + 224 / 2)])  # pure red
     frame.colorspace, frame.color_range, frame.color_primaries = 5, 1, 6
     # SMPTE-C to XYZ and XYZ to sRGB (Lindbloom, D65)
-    smpte = np.array([[0.3935891, 0.3652497, 0.1916313], [0.2124132, 0.7010437, 0.0865432], [0.0187423, 0.1119313, 0.9581563]])
-    srgb = np.array([[3.2404542, -1.5371385, -0.4985314], [-0.9692660, 1.8760108, 0.0415560], [0.0556434, -0.2040259, 1.0572252]])
+    smpte = np.array(
+        [[0.3935891, 0.3652497, 0.1916313], [0.2124132, 0.7010437, 0.0865432], [0.0187423, 0.1119313, 0.9581563]]
+    )
+    srgb = np.array(
+        [[3.2404542, -1.5371385, -0.4985314], [-0.9692660, 1.8760108, 0.0415560], [0.0556434, -0.2040259, 1.0572252]]
+    )
     light = np.clip(srgb @ smpte @ [1, 0, 0], 0, 1)
     wanted = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055) * 255
     np.testing.assert_allclose(film.to_rgb(frame)[20, 30], wanted, atol=4)
@@ -76,7 +80,9 @@ def test_primaries_are_brought_to_those_of_srgb():
 
 def test_white_stays_white_with_any_primaries():
     for primaries in film._PRIMARIES:
-        found = film._converted(np.full((2, 2, 3), 255, np.uint8), film._to_bt709(primaries) if primaries != 1 else np.eye(3))
+        found = film._converted(
+            np.full((2, 2, 3), 255, np.uint8), film._to_bt709(primaries) if primaries != 1 else np.eye(3)
+        )
         assert (found >= 254).all()
 
 
@@ -147,7 +153,10 @@ def test_a_missing_encoder_and_a_missing_package_are_one_line(monkeypatch):
 
 def test_what_an_encoder_does_not_take_is_one_line():
     setting = Setting("h264", None, 20_000, 2, Fraction(1, 25), Fraction(25))
-    for use in (lambda: film.check(setting, "a.mp4"), lambda: Encoder(setting, "a.mp4").encode(np.zeros((2, 20_000, 3), np.uint8), 0)):
+    for use in (
+        lambda: film.check(setting, "a.mp4"),
+        lambda: Encoder(setting, "a.mp4").encode(np.zeros((2, 20_000, 3), np.uint8), 0),
+    ):
         with pytest.raises(ImageError, match=r"^a\.mp4: h264 cannot encode 20000 x 2 pixels: ") as caught:
             use()
         assert "\n" not in str(caught.value)

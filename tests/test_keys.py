@@ -63,13 +63,19 @@ def test_a_mask_may_be_a_clip(tmp_path, moving, where):
     seen = []
     for time in (0, Fraction(99, 1000), Fraction(1, 10), Fraction(299, 1000), Fraction(3, 10), 5):
         _, maps = script.at(Fraction(time))
-        found = {"alpha_map": maps.alpha_map, "first mask": (maps.mask or (None,))[0], "second mask": (maps.mask or (None,))[-1]}[where]
+        found = {
+            "alpha_map": maps.alpha_map,
+            "first mask": (maps.mask or (None,))[0],
+            "second mask": (maps.mask or (None,))[-1],
+        }[where]
         seen.append(round(255 * float(found.read(2, 3, 2, 3)[0, 0])))
         others = [m for m in (maps.alpha_map, *maps.mask) if m is not None and m is not found]
         assert all(abs(float(m.read(0, 1, 0, 1)[0, 0]) - 0.25) < 0.01 for m in others) and len(others) in (1, 2)
     assert seen == [0, 0, 100, 100, 200, 200]
     stamps = script.stamps()
-    assert [s is not None for s in stamps] == {"alpha_map": [1, 0], "first mask": [0, 1, 0], "second mask": [0, 0, 1]}[where]
+    assert [s is not None for s in stamps] == {"alpha_map": [1, 0], "first mask": [0, 1, 0], "second mask": [0, 0, 1]}[
+        where
+    ]
 
 
 def test_the_part_that_is_wanted():

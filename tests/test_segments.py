@@ -29,7 +29,14 @@ def test_segments_come_back_and_go_on(tmp_path):
         assert list(part.segments()) == [segment(number) for number in range(3)]
         assert part.shown == [pair for number in range(3) for pair in segment(number).shown]
         names = sorted(os.listdir(part.folder))
-    assert names == ["000000.segment", "000001.memory", "000001.segment", "000002.memory", "000002.segment", "journal.jsonl"]
+    assert names == [
+        "000000.segment",
+        "000001.memory",
+        "000001.segment",
+        "000002.memory",
+        "000002.segment",
+        "journal.jsonl",
+    ]
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
@@ -83,7 +90,10 @@ def test_two_processes_do_not_work_at_one(tmp_path):
 
 
 def test_what_is_kept_is_said(tmp_path):
-    with opened(tmp_path) as part, pytest.raises(KeyboardInterrupt, match=r"^interrupted; 3 frames are kept in .*-part"):
+    with (
+        opened(tmp_path) as part,
+        pytest.raises(KeyboardInterrupt, match=r"^interrupted; 3 frames are kept in .*-part"),
+    ):
         with part.written(0, "frames"):
             part.write(segment(0))
             raise KeyboardInterrupt

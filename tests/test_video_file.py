@@ -90,7 +90,9 @@ def test_a_variable_rate_survives_to_the_tick():
     paint(str(source), "out.mp4")
     assert clips.times("out.mp4") == [pts * tick for pts in clips.VARIABLE]
     assert [data for _, data in clips.packets("out.mp4")] == [data for _, data in clips.packets(source)]
-    offsets = {round((a - b) * 48_000) for (a, _), (b, _) in zip(clips.packets("out.mp4"), clips.packets(source), strict=True)}
+    offsets = {
+        round((a - b) * 48_000) for (a, _), (b, _) in zip(clips.packets("out.mp4"), clips.packets(source), strict=True)
+    }
     assert all(abs(offset) <= 48 for offset in offsets)  # Matroska counts milliseconds
 
 
@@ -120,9 +122,13 @@ def test_subtitles_are_copied_where_they_fit():
                     packet.stream = target
                     out.mux(packet)
     report = paint("in.mkv", "out.mkv")
-    assert report.sound == ("subtitle (subrip)",) and clips.packets("out.mkv", "subtitle") == clips.packets("in.mkv", "subtitle")
+    assert report.sound == ("subtitle (subrip)",) and clips.packets("out.mkv", "subtitle") == clips.packets(
+        "in.mkv", "subtitle"
+    )
     report = paint("in.mkv", "out.mp4")
-    assert report.sound == () and report.notices == ("in.mkv: its subtitle (subrip) does not go into mp4 and is left out",)
+    assert report.sound == () and report.notices == (
+        "in.mkv: its subtitle (subrip) does not go into mp4 and is left out",
+    )
 
 
 # ---- frames ------------------------------------------------------------------------------------------------
@@ -278,7 +284,13 @@ def test_standard_input_and_output(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("out.mp4", {}), ("out.mp4", {"temporal": 0}), ("out.mkv", {"preserve_color": "match"}), ("out.gif", {}), ("out", {})],
+    [
+        ("out.mp4", {}),
+        ("out.mp4", {"temporal": 0}),
+        ("out.mkv", {"preserve_color": "match"}),
+        ("out.gif", {}),
+        ("out", {}),
+    ],
 )
 def test_stopped_and_given_again_the_result_is_the_same(monkeypatch, name, options):
     monkeypatch.setattr(video, "FRAMES", 4)
@@ -288,7 +300,9 @@ def test_stopped_and_given_again_the_result_is_the_same(monkeypatch, name, optio
         if progress.done == 7:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match=rf"^interrupted; 4 frames are kept in {name}\.jaxstyle-part, and the same"):
+    with pytest.raises(
+        KeyboardInterrupt, match=rf"^interrupted; 4 frames are kept in {name}\.jaxstyle-part, and the same"
+    ):
         paint(source, name, progress=stop, **options)
     assert not os.path.exists(name)
     seen = []
@@ -315,7 +329,9 @@ def test_another_request_does_not_go_on(monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         paint(source, "out.mp4", progress=stop)
-    with pytest.raises(UnfinishedError, match=r"out\.mp4\.jaxstyle-part: holds a video begun with alpha = 1\.0, not 0\.5"):
+    with pytest.raises(
+        UnfinishedError, match=r"out\.mp4\.jaxstyle-part: holds a video begun with alpha = 1\.0, not 0\.5"
+    ):
         paint(source, "out.mp4", alpha=0.5)
     assert paint(source, "out.mp4", alpha=0.5, overwrite=True).kept == 0
 
@@ -328,7 +344,9 @@ def test_a_failure_leaves_no_file(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(video.container, "write_film", full)
-        with pytest.raises(ImageError, match=r"^out\.mp4: cannot be written: no space left on device; 3 frames are kept"):
+        with pytest.raises(
+            ImageError, match=r"^out\.mp4: cannot be written: no space left on device; 3 frames are kept"
+        ):
             paint(source, "out.mp4")
     assert not os.path.exists("out.mp4")
     assert paint(source, "out.mp4").kept == 3

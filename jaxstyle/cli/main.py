@@ -15,7 +15,19 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
 from jaxstyle import __version__
-from jaxstyle.cli import completion, convert_vgg, fit, focus, info, metrics, render, sheet, stylize, stylize_dataset, video
+from jaxstyle.cli import (
+    completion,
+    convert_vgg,
+    fit,
+    focus,
+    info,
+    metrics,
+    render,
+    sheet,
+    stylize,
+    stylize_dataset,
+    video,
+)
 from jaxstyle.cli.arguments import join_region
 from jaxstyle.cli.messages import PROG, in_flags
 from jaxstyle.runtime import command, interrupts

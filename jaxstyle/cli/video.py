@@ -99,9 +99,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     if isinstance(args.alpha, tuple):
         options["alpha_keys"], args.alpha = args.alpha, 1.0
     with progress.Bar(what="frames") as bar:
-        report = stylize_video(
-            args.content, args.style, args.output, arguments.controls(args), progress=bar, **options
-        )
+        report = stylize_video(args.content, args.style, args.output, arguments.controls(args), progress=bar, **options)
     messages.note(*report.notices)
     size, speed = f"{report.width} x {report.height}", f"{report.frames_per_second:.3g} frames/s"
     sound = f", with {', '.join(report.sound)}" if report.sound else ""

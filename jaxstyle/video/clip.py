@@ -155,15 +155,13 @@ class Film:
             self._size = (frame.height, frame.width)
             self._turn = film.orientation(frame)
             rate = stream.average_rate or stream.guessed_rate or FPS
-            width, height = (self._size if self._turn[0] else self._size[::-1])
+            width, height = self._size if self._turn[0] else self._size[::-1]
             aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
             seconds = _seconds(container, stream)
             frames = stream.frames or (round(seconds * rate) if seconds else 0)
             aspect = 1 / aspect if self._turn[0] else aspect
             notices = tuple(f"{self.label}: {notice}" for notice in film.about(frame))
-            self.facts = Facts(
-                width, height, stream.time_base, Fraction(rate), frames, frame.pts or 0, aspect, notices
-            )
+            self.facts = Facts(width, height, stream.time_base, Fraction(rate), frames, frame.pts or 0, aspect, notices)
 
     def opened(self) -> Any:
         """The container, open for reading.

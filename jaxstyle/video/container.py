@@ -134,7 +134,9 @@ def sound_of(source: Film, kind: Kind) -> Sound:
         for stream in container.streams:
             if stream.type not in _COPIED:
                 continue
-            name = f"{stream.type} ({stream.codec_context.codec.canonical_name})" if stream.codec_context else stream.type
+            name = (
+                f"{stream.type} ({stream.codec_context.codec.canonical_name})" if stream.codec_context else stream.type
+            )
             try:
                 dry.add_stream_from_template(stream)
             except Exception:  # PyAV has several for a codec that does not fit, or that it does not know

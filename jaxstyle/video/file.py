@@ -120,7 +120,9 @@ def stylize_video(
     begun = time.perf_counter()
     (chosen, limits, saving, weights_file, rest), sources = sort(VideoOptions, controls, options), several(style)
     if limits.tile is not None or limits.scratch is not None:
-        raise ValueError("tile: frames are painted in tiles where they do not fit in memory; there is nothing to choose")
+        raise ValueError(
+            "tile: frames are painted in tiles where they do not fit in memory; there is nothing to choose"
+        )
     goal = goal_of(output, saving)
     wish = wish_of(rest, goal)
     check(chosen, len(sources))

@@ -137,7 +137,9 @@ class Segments(Part):
         for number in range(self.count):
             segment = self._read(number)
             if segment is None:
-                raise ImageError(label_of(self.target) + SUFFIX, f"segment {number} is damaged; the same command mends it")
+                raise ImageError(
+                    label_of(self.target) + SUFFIX, f"segment {number} is damaged; the same command mends it"
+                )
             yield segment
 
 

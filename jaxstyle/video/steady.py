@@ -243,7 +243,9 @@ def _with_contrast(cv2: Any, pixels: np.ndarray, like: np.ndarray) -> np.ndarray
         for picture in (pixels, like):
             coarse = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
             fine = picture - coarse
-            bands.append((coarse, fine, cv2.blur(np.square(fine).mean(-1), (size, size), borderType=cv2.BORDER_REFLECT_101)))
+            bands.append(
+                (coarse, fine, cv2.blur(np.square(fine).mean(-1), (size, size), borderType=cv2.BORDER_REFLECT_101))
+            )
         (pixels, fine, own), (like, _, wanted) = bands
         gain = np.sqrt((wanted + _TINY) / (own + _TINY))
         out += fine * np.clip(gain, 1, _GAIN)[..., None]

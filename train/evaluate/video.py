@@ -107,13 +107,13 @@ def load_pairs(config: Config) -> list[Pair]:
     photos, paintings = (sorted((EXAMPLES / kind).glob("*.jpg")) for kind in ("content", "style"))
     if not photos or not paintings:
         raise PairsError(f"{EXAMPLES}: holds no pictures; give --pairs-file")
-    chosen = [(photos[i % len(photos)], paintings[(i + i // len(photos)) % len(paintings)]) for i in range(config.clips)]
+    chosen = [
+        (photos[i % len(photos)], paintings[(i + i // len(photos)) % len(paintings)]) for i in range(config.clips)
+    ]
     return [Pair(f"{a.stem} + {b.stem}", read(str(a)), read(str(b))) for a, b in chosen]
 
 
-def measure(
-    config: Config, models: dict[str, Loaded], networks: metrics.Networks, pair: Pair, number: int
-) -> Row:
+def measure(config: Config, models: dict[str, Loaded], networks: metrics.Networks, pair: Pair, number: int) -> Row:
     """The numbers of a clip: of the input, and of all variants of all methods."""
     clip = CameraClip(pair.content, MOVES[number % len(MOVES)], config.frames, config.size)
     given = [frame.pixels for frame in clip.frames()]
