@@ -6,7 +6,7 @@ from PIL import Image
 
 from jaxstyle import image
 from jaxstyle.image import ImageError
-from jaxstyle.video import clip
+from jaxstyle.video import clip, films
 from jaxstyle.video.clip import open_clip
 from tests import clips
 
@@ -98,7 +98,7 @@ def test_bad_files_are_one_line(tmp_path, film):
         with pytest.raises(ImageError, match=words) as caught:
             open_clip(str(tmp_path / name))
         assert str(caught.value).startswith(str(tmp_path / name)) and "\n" not in str(caught.value)
-    with pytest.raises(ImageError, match="has times of its own: fps is for folders of pictures$"):
+    with pytest.raises(ImageError, match=r"has times of its own: fps is for folders of pictures$"):
         open_clip(str(film[0]), Fraction(25))
     with pytest.raises(ImageError, match="megapixels, more than the limit"):
         open_clip(str(film[0]), max_pixels=1000)
@@ -146,3 +146,20 @@ def test_which_names_of_masks_are_clips(tmp_path):
         clip.is_clip("a.MP4") and clip.is_clip("m/%06d.png") and clip.is_clip(str(tmp_path)) and clip.is_clip("a.gif")
     )
     assert not clip.is_clip("a.png") and not clip.is_clip(np.zeros((2, 2))) and not clip.is_clip(None)
+
+
+def test_a_cover_is_no_video(tmp_path):
+    """A file of music with a picture in front."""
+    with clips.av.open(str(tmp_path / "a.mp4"), "w") as out:
+        stream = out.add_stream("mjpeg", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        stream.disposition = 1024  # attached_pic
+        frame = clips.av.VideoFrame.from_ndarray(clips.picture(0))
+        frame.pts = 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    with clips.av.open(str(tmp_path / "a.mp4")) as file:
+        if not films._is_cover(file.streams.video[0]):
+            pytest.skip("this PyAV does not write covers")
+    with pytest.raises(ImageError, match="has no video stream"):
+        open_clip(str(tmp_path / "a.mp4"))

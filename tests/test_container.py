@@ -1,3 +1,4 @@
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -5,8 +6,8 @@ import pytest
 
 from jaxstyle.image import ImageError
 from jaxstyle.video import container
-from jaxstyle.video.clip import Film
 from jaxstyle.video.container import Kind
+from jaxstyle.video.films import Film
 from tests import clips
 
 
@@ -56,7 +57,7 @@ def test_times_of_decoding():
     assert found == [-33, 0, 33, 50, 120, 121, 300, 340]
     for order in (np.random.default_rng(0).permutation(20).tolist(), [3, 2, 1, 0]):
         found = container.decoding_times(order, 1)
-        assert all(a < b for a, b in zip(found, found[1:], strict=False))
+        assert all(a < b for a, b in itertools.pairwise(found))
         assert all(dts <= pts for dts, pts in zip(found, order, strict=True))
 
 

@@ -93,10 +93,10 @@ def test_what_is_kept_is_said(tmp_path):
     with (
         opened(tmp_path) as part,
         pytest.raises(KeyboardInterrupt, match=r"^interrupted; 3 frames are kept in .*-part"),
+        part.written(0, "frames"),
     ):
-        with part.written(0, "frames"):
-            part.write(segment(0))
-            raise KeyboardInterrupt
+        part.write(segment(0))
+        raise KeyboardInterrupt
     with opened(tmp_path) as part:
         with part.written(0, "frames"):
             pass

@@ -60,7 +60,7 @@ def test_a_lag_is_at_least_one():
             temporal_lpips(NETWORKS, pictures((3, 16, 16, 3)), lag)
         with pytest.raises(MetricsError, match=f"^frames: 3, lag: {lag}; expected"):
             warping_error(pictures((3, 30, 40, 3)), shift(0, 0), lag)
-    with pytest.raises(MetricsError, match="^frames: 3; expected at least 4"):
+    with pytest.raises(MetricsError, match=r"^frames: 3; expected at least 4"):
         temporal_lpips(NETWORKS, pictures((3, 16, 16, 3)), 3)
 
 
@@ -116,5 +116,5 @@ def test_what_was_hidden_or_outside_does_not_count():
         return found
 
     assert warping_error(frames, positions) == 0
-    with pytest.raises(MetricsError, match="^positions: no pixel of frame 1 is in frame 0$"):
+    with pytest.raises(MetricsError, match=r"^positions: no pixel of frame 1 is in frame 0$"):
         warping_error(frames, lambda now, before: np.full((30, 40, 2), np.nan))

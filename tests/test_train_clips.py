@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from jaxstyle.metrics.temporal import warping_error
-from train.evaluate.clips import MOVES, ROOM, CameraClip
 from tests.pictures import smooth
+from train.evaluate.clips import MOVES, ROOM, CameraClip
 
 SIDE, COUNT = 40, 6
 

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "content",
         metavar="IN",
-        help="the video, a GIF or WebP, a folder of pictures or a pattern such as 'frames/%%06d.png' (-: standard input)",
+        help="the video, a GIF or WebP, a folder of pictures or a pattern such as 'frames/%%06d.png' (-: standard "
+        "input)",
     )
     parser.add_argument(
         "--style", required=True, nargs="+", action="extend", metavar="STYLE", help="the painting; several are mixed"
@@ -46,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temporal",
         type=arguments.temporal,
         metavar="W",
-        help="how much of each frame is that before it, moved to where things are now; 0: every frame by itself; at most "
-        "0.5 (default: 0.4)",
+        help="how much of each frame is that before it, moved to where things are now; 0: every frame by itself; "
+        "at most 0.5 (default: 0.4)",
     )
     group.add_argument(
         "--from",

@@ -24,7 +24,8 @@ from jaxstyle.image.encode import encode, encode_animation
 from jaxstyle.image.film import Packet, Setting
 from jaxstyle.image.source import ImageError, reason
 from jaxstyle.runtime import files
-from jaxstyle.video.clip import NUMBERED, Film
+from jaxstyle.video.clip import NUMBERED
+from jaxstyle.video.films import Film
 from jaxstyle.video.segments import Segments, durations
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -62,7 +63,7 @@ def kind_of(output: str, format: str | None = None) -> Kind:
     Raises:
       ImageError: nothing of that suffix can be written.
     """
-    folder, name = os.path.split(output)
+    name = os.path.basename(output)
     if format is None and NUMBERED.search(name):
         image.format_of(name)
         return Kind(pattern=name)

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Unpack
@@ -23,7 +20,7 @@ import jax
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls
 from jaxstyle.image import film
-from jaxstyle.image.source import ImageError, label_of, os_problem, sent
+from jaxstyle.image.source import ImageError, os_problem, sent
 from jaxstyle.image.stream import check_format
 from jaxstyle.painting.options import PathLike, sort
 from jaxstyle.painting.picture import check, load_model, several
@@ -31,13 +28,15 @@ from jaxstyle.painting.unfinished import digest, digest_of
 from jaxstyle.runtime import files
 from jaxstyle.runtime.progress import Progress
 from jaxstyle.video import container, steady
-from jaxstyle.video.clip import Clip, Film, open_clip
+from jaxstyle.video.clip import named, open_clip
 from jaxstyle.video.container import Sound
+from jaxstyle.video.films import Film
+from jaxstyle.video.frames import Clip
 from jaxstyle.video.keys import Script
-from jaxstyle.video.wish import Goal, VideoOptions, Wish, check_goal, goal_of, wish_of
 from jaxstyle.video.painter import Done, Part, Task, painted
 from jaxstyle.video.segments import FRAMES, Segment, Segments
 from jaxstyle.video.steady import Memory
+from jaxstyle.video.wish import Goal, VideoOptions, Wish, check_goal, goal_of, wish_of
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,8 @@ def stylize_video(
       content: a video file; GIF or WebP; a folder of pictures or a pattern such as ``frames/%06d.png``; ``"-"`` is
         standard input.
       style: the paintings.
-      output: ``.mp4``, ``.mov``, ``.mkv`` or ``.webm``; ``.gif`` or ``.webp``; a folder, or ``folder/%06d.png``; ``"-"``
-        is standard output, Matroska unless ``format`` says otherwise.
+      output: ``.mp4``, ``.mov``, ``.mkv`` or ``.webm``; ``.gif`` or ``.webp``; a folder, or ``folder/%06d.png``;
+        ``"-"`` is standard output, Matroska unless ``format`` says otherwise.
       controls: see `jaxstyle.stylize`; ``alpha_map`` and ``mask`` may be clips, too: at every time their newest frame.
       progress: called with the frames done, those of an earlier run included; the total is an estimate for files that
         do not say how many they have.
@@ -127,7 +126,7 @@ def stylize_video(
     wish = wish_of(rest, goal)
     check(chosen, len(sources))
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(_source(content))
+        source = stack.enter_context(named(content))
         read = (source, *map(os.fspath, sources), *chosen.files())
         check_goal(goal, wish, saving, [path for path in read if os.path.exists(path)])
         clip = open_clip(source, wish.fps, limits.max_pixels)
@@ -182,26 +181,6 @@ def stylize_video(
 
 
 # ---- before --------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _source(content: PathLike) -> Iterator[str]:
-    """The name of the input; what comes through a pipe is put into a file first, since it is read more than once."""
-    name = os.fspath(content)
-    if not image.is_standard(content) and (os.path.isfile(name) or os.path.isdir(name) or not os.path.exists(name)):
-        yield name
-        return
-    with tempfile.TemporaryDirectory(prefix=".jaxstyle-") as folder:
-        path = os.path.join(folder, "stdin" if image.is_standard(content) else "pipe")
-        if image.is_standard(content) and (sys.stdin is None or sys.stdin.isatty()):
-            raise ImageError("<stdin>", "is a terminal: send a video through a pipe, or name a file")
-        try:
-            with open(path, "xb") as file, contextlib.ExitStack() as stack:
-                given = sys.stdin.buffer if image.is_standard(content) else stack.enter_context(open(name, "rb"))
-                shutil.copyfileobj(given, file, 1 << 20)
-        except OSError as error:
-            raise ImageError(label_of(content), os_problem(error)) from error
-        yield path
 
 
 def _setting(clip: Clip, goal: Goal, controls: Controls, wish: Wish) -> film.Setting:
@@ -293,7 +272,7 @@ def _expected(clip: Clip, wish: Wish) -> int:
 
 def _counted(
     frames: Iterator[Done], kept: int, expected: int, progress: Callable[[Progress], None] | None
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """The same frames; each is told of when it is done with."""
     done = 0
     for frame in frames:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -13,7 +14,8 @@ from jaxstyle.controls import colors
 from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import Maps, read_maps
 from jaxstyle.image.windows import ArraySource, Source
-from jaxstyle.video.clip import Clip, Frame, is_clip, open_clip
+from jaxstyle.video.clip import is_clip, open_clip
+from jaxstyle.video.frames import Clip, Frame
 
 Keys = tuple[tuple[float, float], ...]
 """Seconds and degrees of style, the seconds ascending."""
@@ -36,7 +38,7 @@ def checked_keys(keys: Any) -> Keys:
     except (TypeError, ValueError):
         raise ValueError(f"alpha_keys: expected pairs of seconds and a degree of style, got {keys!r}") from None
     times = [time for time, _ in found]
-    if not found or not all(a < b for a, b in zip(times, times[1:], strict=False)) or not times[0] >= 0:
+    if not found or not all(a < b for a, b in itertools.pairwise(times)) or not times[0] >= 0:
         raise ValueError(f"alpha_keys: expected seconds from 0 on, each later than the one before, got {times}")
     if not all(0 <= value <= 1 for _, value in found):
         raise ValueError(f"alpha_keys: expected degrees in [0, 1], got {[value for _, value in found]}")

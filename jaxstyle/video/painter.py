@@ -1,7 +1,7 @@
 """The frames of a clip, painted: reading, painting and what follows overlap, and all devices share the frames.
 
-A thread reads ahead: it decodes, brings frames to their size and finds cuts and flow. One thread for each device paints.
-Whoever takes the frames, in their order, mixes and encodes meanwhile.
+A thread reads ahead: it decodes, brings frames to their size and finds cuts and flow. One thread for each device
+paints. Whoever takes the frames, in their order, mixes and encodes meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
@@ -28,7 +28,7 @@ from jaxstyle.methods.interface import Loaded, Style
 from jaxstyle.painting.finish import painted_part
 from jaxstyle.painting.picture import encode_styles, recolours, render, shares_of, style_side
 from jaxstyle.video import steady
-from jaxstyle.video.clip import Clip
+from jaxstyle.video.frames import Clip
 from jaxstyle.video.keys import Script
 from jaxstyle.video.steady import Flow, Memory
 
@@ -121,7 +121,7 @@ class Part(NamedTuple):
 T = TypeVar("T")
 
 
-def painted(clip: Clip, task: Task, script: Script, part: Part) -> Iterator[Done]:
+def painted(clip: Clip, task: Task, script: Script, part: Part) -> Generator[Done, None, None]:
     """The frames of a part of a clip, painted, in their order.
 
     Args:
@@ -174,8 +174,8 @@ def _ready(clip: Clip, task: Task, script: Script, part: Part) -> Iterator[Ready
         cut = before is None or (task.temporal > 0 and steady.difference(before, given) > steady.CUT)
         if cut or scene is None:
             scene = steady.scene_colours(pixels)
-        moving = task.temporal > 0 and task.flow and not cut and before is not None
-        moved = steady.flow(before, given) if moving else None
+        moving = task.temporal > 0 and task.flow and not cut
+        moved = steady.flow(before, given) if moving and before is not None else None
         controls, maps = script.at(seconds)
         yield Ready(number, frame.pts, frame.duration, given, pixels, controls, maps, cut, scene, moved)
         before, number = given, number + 1
@@ -200,7 +200,7 @@ class _Brush:
         self._scene: tuple[np.ndarray, Style] | None = None
         self._one = threading.Lock()
 
-    def painted(self, frames: Iterator[Ready]) -> Iterator[tuple[Ready, np.ndarray]]:
+    def painted(self, frames: Iterator[Ready]) -> Generator[tuple[Ready, np.ndarray], None, None]:
         """Frames and their paintings, float32 ``(H, W, 3)``, in the order in which they come."""
         pool = ThreadPoolExecutor(len(self._task.devices), "jaxstyle-video")
         waiting: collections.deque[tuple[Ready, Future[np.ndarray]]] = collections.deque()
@@ -258,7 +258,7 @@ class _Brush:
 # ---- reading ahead -----------------------------------------------------------------------------------------
 
 
-def _ahead(items: Iterator[T], depth: int) -> Iterator[T]:
+def _ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
     """The same items, made by a thread that is at most ``depth`` of them ahead."""
     filled: queue.Queue[tuple[bool, Any]] = queue.Queue(depth)
     stop = threading.Event()

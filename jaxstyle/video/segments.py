@@ -9,6 +9,7 @@ before them, `jaxstyle.video.steady.Memory` lies beside the last ones.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -145,5 +146,5 @@ class Segments(Part):
 
 def durations(shown: Sequence[Shown], otherwise: int) -> list[int]:
     """For how long each frame is shown: until the next one, the last as the file says, or ``otherwise``."""
-    found = [after - pts for (pts, _), (after, _) in zip(shown, shown[1:], strict=False)]
+    found = [after - pts for (pts, _), (after, _) in itertools.pairwise(shown)]
     return [*found, (shown[-1][1] or otherwise)] if shown else []

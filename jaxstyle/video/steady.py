@@ -202,9 +202,8 @@ def flow(before: np.ndarray, now: np.ndarray) -> Flow | None:
     alike = np.clip(1.5 - changed / 0.08, 0, 1)
     trust = cv2.blur(((apart <= most) & inside).astype(np.float32), (3, 3)) * alike * inside
     if scale > 1:
-        back = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR) * np.float32(
-            [width / size[0], height / size[1]]
-        )
+        larger = np.asarray([width / size[0], height / size[1]], np.float32)
+        back = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR) * larger
         trust = cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
         y, x = np.indices((height, width), dtype=np.float32)
         columns, rows = x + back[..., 0], y + back[..., 1]
@@ -281,15 +280,15 @@ class Memory(NamedTuple):
         np.savez(data, **arrays)  # type: ignore[arg-type]
         return data.getvalue()
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Memory:
+    @staticmethod
+    def from_bytes(data: bytes) -> Memory:
         """What `to_bytes` made."""
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             averages = {
                 (int(tall), int(wide)): [found[f"average {number} {i}"] for i in range(int(count))]
                 for number, (tall, wide, count) in enumerate(found["sizes"])
             }
-            return cls(found["given"], found["painted"], found["scene"], averages)
+            return Memory(found["given"], found["painted"], found["scene"], averages)
 
 
 def scene_colours(pixels: np.ndarray) -> np.ndarray:

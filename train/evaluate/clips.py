@@ -101,7 +101,7 @@ class CameraClip:
         """(2, 2) and (2,): from places of the clip to those of the picture, x and y, from the upper left corner."""
         cos, sin = np.cos(pose.angle) * pose.scale, np.sin(pose.angle) * pose.scale
         matrix = np.array([[cos, -sin], [sin, cos]])
-        return matrix, self._middle + [pose.x, pose.y] - matrix @ np.full(2, self._side / 2)
+        return matrix, self._middle + np.array([pose.x, pose.y]) - matrix @ np.full(2, self._side / 2)
 
     def positions(self, now: int, before: int) -> np.ndarray:
         """Where the pixels of one frame are in another: ``(side, side, 2)``, row and column."""
