@@ -256,7 +256,7 @@ def evaluate(config: Config) -> Path:
         pair.name: results.Task(pair.fingerprint, partial(measure, config, models, networks, pair, number))
         for number, pair in enumerate(load_pairs(config))
     }
-    settings: dict[str, Any] = {"frames": config.frames, "size": config.size, "keep": steady.KEPT}
+    settings: dict[str, Any] = {"frames": config.frames, "size": config.size, "variants": list(VARIANTS)}
     results.complete(found, path, "clips", settings, tasks)
     files.write(page, markdown(found))
     return page
