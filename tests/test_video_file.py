@@ -111,6 +111,27 @@ def test_the_times_of_a_part_begin_with_it():
     assert not list(Path().glob("late*"))
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_a_video_that_begins_after_its_sound_still_does(name):
+    tick = Fraction(1, 1000)
+    source = clips.make("in.mp4", frames(4), [500, 540, 580, 700], tick, sound="aac")
+    paint(str(source), name)
+    times, sound = clips.times(name), clips.packets(name)
+    late = sound[1][0]  # Matroska has no times before 0: all of it is later by what the codec begins early
+    assert [time - late for time in times] == [Fraction(pts, 1000) for pts in (500, 540, 580, 700)]
+    assert [data for _, data in sound] == [data for _, data in clips.packets(source)]
+    assert late == (0 if name == "out.mp4" else Fraction(21, 1000))
+
+
+def test_pixels_that_are_not_square_keep_their_shape():
+    """Turned by a quarter they are high instead of wide; a size that is asked for has square ones."""
+    source = clips.make("in.mp4", frames(2), turned=90, sample_aspect_ratio=Fraction(4, 3))
+    for name, options, wanted in (("a.mp4", {}, Fraction(3, 4)), ("b.mp4", {"size": (40, 60)}, Fraction(1))):
+        paint(str(source), name, **options)
+        with clips.av.open(name) as file:
+            assert (file.streams.video[0].sample_aspect_ratio or 1) == wanted
+
+
 def test_subtitles_are_copied_where_they_fit():
     source = clips.make("plain.mkv", frames(4), [0, 40, 80, 120], Fraction(1, 1000), max_b_frames=0)
     Path("words.srt").write_text("1\n00:00:00,010 --> 00:00:00,090\nHello\n\n")
