@@ -105,3 +105,7 @@ def test_a_time_base_is_kept_or_a_multiple():
     }
     assert scale == {"1/30000": "30000", "1/600": "600", "1/25": "10000", "1001/30000": "30000"}
     assert "video_track_timescale" not in container._options(Kind(container="matroska"), setting)
+    tick = Fraction(1, 48_000)
+    for seconds, scale in ((10, "240000"), (10_000, "30000"), (100_000, None)):
+        found = container._options(Kind(container="mp4"), setting, [tick], Fraction(seconds))
+        assert found.get("movie_timescale") == scale

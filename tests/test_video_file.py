@@ -416,6 +416,7 @@ def test_killed_and_given_again_the_file_is_the_same(tmp_path):
         ({"overwrite": True, "output": "in.mp4"}, r"^in\.mp4: is the source itself, which is never replaced$"),
         ({"output": "there.mp4"}, r"^there\.mp4: exists already: choose another name, or give overwrite=True$"),
         ({"output": "a.gif", "codec": "h264"}, r"^codec: a\.gif is no video file; expected one of \.mp4"),
+        ({"output": "a.gif", "max_pixels": 5000}, r"^a\.gif \(2 frames of 64 x 48\): .* more than the limit of 0\.0 "),
         ({"size": (20_000, 2)}, r"^a\.mp4: h264 cannot encode 20000 x 2 pixels: "),
     ],
 )

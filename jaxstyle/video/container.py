@@ -35,7 +35,8 @@ FINEST = Fraction(1, 1000)
 
 _COPIED = ("audio", "subtitle")
 _LEAST_TIMESCALE = 500  # below it a multiple is used: players expect fine ones
-_MOST_TIMESCALE = 10**8
+_MOST_TICKS = 1 << 31  # of a file: players expect durations of 32 bits
+_NONE = Fraction(0)
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "creation_time"}
 
 
@@ -165,9 +166,9 @@ def write_film(path: str, kind: Kind, setting: Setting, done: Segments, sound: S
     """
     av = film.library(label)
     shift = 0 if sound is None else int(sound.shift / setting.time_base)
-    ticks = () if sound is None else sound.ticks
+    ticks, seconds = () if sound is None else sound.ticks, abs(done.shown[-1][0]) * setting.time_base
     try:
-        with av.open(path, "w", format=kind.container, options=_options(kind, setting, ticks)) as out:
+        with av.open(path, "w", format=kind.container, options=_options(kind, setting, ticks, seconds)) as out:
             stream = out.add_stream(film.encoder_name(setting.codec, label), rate=setting.rate)
             film.configure(stream.codec_context, setting)
             stream.time_base = setting.time_base
@@ -194,16 +195,19 @@ def write_film(path: str, kind: Kind, setting: Setting, done: Segments, sound: S
         raise ImageError(label, f"cannot be written: {reason(error)}") from error
 
 
-def _options(kind: Kind, setting: Setting, others: Iterable[Fraction] = ()) -> dict[str, str]:
-    """Of the muxer; ``others`` are the time bases of the streams beside the frames."""
+def _options(
+    kind: Kind, setting: Setting, others: Iterable[Fraction] = (), seconds: Fraction = _NONE
+) -> dict[str, str]:
+    """Of the muxer; ``others`` are the time bases of the streams beside the frames, ``seconds`` how long it is."""
     found = {"fflags": "+bitexact"}  # nothing that differs from run to run
     if kind.container in ("mp4", "mov"):
         scale = setting.time_base.denominator
         scale *= 1 if scale >= _LEAST_TIMESCALE else -(-10_000 // scale)
         # when a track begins is counted in the file's own time base
         common = math.lcm(scale, *(tick.denominator for tick in others))
-        common = common if common < _MOST_TIMESCALE else scale
-        found |= {"video_track_timescale": str(scale), "movie_timescale": str(common), "movflags": "+faststart"}
+        fitting = [wanted for wanted in (common, scale) if wanted * (seconds + 1) < _MOST_TICKS]
+        found |= {"video_track_timescale": str(scale), "movflags": "+faststart"}
+        found |= {"movie_timescale": str(fitting[0])} if fitting else {}
     return found
 
 

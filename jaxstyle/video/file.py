@@ -20,7 +20,7 @@ import jax
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls
 from jaxstyle.image import film
-from jaxstyle.image.source import ImageError, os_problem, sent
+from jaxstyle.image.source import ImageError, check_size, os_problem, sent
 from jaxstyle.image.stream import check_format
 from jaxstyle.painting.options import PathLike, sort
 from jaxstyle.painting.picture import check, load_model, several
@@ -133,6 +133,10 @@ def stylize_video(
         if isinstance(clip, Film) and wish.end is None:
             clip.check_whole()
         setting = _setting(clip, goal, chosen, wish)
+        if goal.kind.animation:  # all of it is in memory while it is written
+            count = max(1, _expected(clip, wish))
+            words = f"{goal.label} ({count} frames of {setting.width} x {setting.height})"
+            check_size((setting.width * count, setting.height), limits.max_pixels, words)
         sound = _sound(clip, goal, wish)
         loaded = load_model(weights_file)
         check(chosen, len(sources), loaded)
