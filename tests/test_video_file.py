@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -371,6 +372,28 @@ def test_a_failure_leaves_no_file(monkeypatch):
             paint(source, "out.mp4")
     assert not os.path.exists("out.mp4")
     assert paint(source, "out.mp4").kept == 3
+
+
+@pytest.mark.parametrize("temporal", [0, 0.4])
+def test_no_thread_is_left_by_a_failure(monkeypatch, temporal):
+    """Neither one that reads ahead nor one that waits for the frame before."""
+    for number, pixels in enumerate(frames(9)):
+        image.write(f"f{number}.png", pixels if number != 5 else pixels[:40])
+    with pytest.raises(ImageError, match=r"f5\.png: 64 x 40 pixels; the first frame has 64 x 48"):
+        paint("f%d.png", "a.mp4", temporal=temporal)
+
+    def failing(*args):
+        raise MemoryError("no room")
+
+    monkeypatch.setitem(methods.METHODS, "recolour", recolour.METHOD._replace(paint=failing))
+    picture.load_model.cache_clear()
+    with pytest.raises(MemoryError):
+        paint("f%d.png", "b.mp4", temporal=temporal)
+    end = time.monotonic() + 10
+    while any(t.name.startswith(("jaxstyle-video", "jaxstyle-read")) for t in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert not list(Path().glob("*.mp4*"))
 
 
 @pytest.mark.slow

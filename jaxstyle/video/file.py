@@ -275,15 +275,16 @@ def _expected(clip: Clip, wish: Wish) -> int:
 
 
 def _counted(
-    frames: Iterator[Done], kept: int, expected: int, progress: Callable[[Progress], None] | None
+    frames: Generator[Done, None, None], kept: int, expected: int, progress: Callable[[Progress], None] | None
 ) -> Generator[Done, None, None]:
     """The same frames; each is told of when it is done with."""
     done = 0
-    for frame in frames:
-        yield frame
-        done += 1
-        if progress is not None:
-            progress(Progress(max(expected, kept + done), kept, done, 0))
+    with contextlib.closing(frames):  # whatever happens, no thread goes on
+        for frame in frames:
+            yield frame
+            done += 1
+            if progress is not None:
+                progress(Progress(max(expected, kept + done), kept, done, 0))
     if progress is not None:
         progress(Progress(kept + done, kept, done, 0))
 
