@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jaxstyle.painting.file import Report, stylize_file
     from jaxstyle.painting.fit import fit
     from jaxstyle.painting.fit_file import Fitting, fit_file
+    from jaxstyle.painting.fit_style import FittedStyle, fit_style, fit_style_file
     from jaxstyle.painting.picture import stylize
     from jaxstyle.painting.rendering import Rendering, render_file
     from jaxstyle.painting.sweep import sweep_file
@@ -38,6 +39,7 @@ __all__ = [
     "BatchReport",
     "Controls",
     "DatasetReport",
+    "FittedStyle",
     "Fitting",
     "ImageError",
     "InrParams",
@@ -51,6 +53,8 @@ __all__ = [
     "cache",
     "fit",
     "fit_file",
+    "fit_style",
+    "fit_style_file",
     "image",
     "inr",
     "losses",
@@ -88,6 +92,7 @@ _HOMES = {
     "BatchReport": "folders.folder",
     "Controls": "controls.controls",
     "DatasetReport": "folders.dataset",
+    "FittedStyle": "painting.fit_style",
     "Fitting": "painting.fit_file",
     "ImageError": "image",
     "InrParams": "methods.inr",
@@ -99,6 +104,8 @@ _HOMES = {
     "WeightsError": "weights",
     "fit": "painting.fit",
     "fit_file": "painting.fit_file",
+    "fit_style": "painting.fit_style",
+    "fit_style_file": "painting.fit_style",
     "render": "methods.inr",
     "render_file": "painting.rendering",
     "render_image": "methods.inr",

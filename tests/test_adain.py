@@ -639,7 +639,9 @@ def test_what_is_saved_is_loaded(tmp_path, fusion, norm):
     m = model(fusion, norm)
     adain.save(tmp_path / "mine.safetensors", m, licence="CC0-1.0")
     loaded = adain.load(str(tmp_path / "mine.safetensors"))
-    assert (loaded.arch, loaded.fusion, loaded.norm) == ("vgg16", fusion, norm)
+    assert (loaded.arch, loaded.fusion, loaded.norm, loaded.full) == ("vgg16", fusion, norm, 1)
+    adain.save(tmp_path / "less.safetensors", m.replace(full=0.9))
+    assert adain.load(str(tmp_path / "less.safetensors")).full == 0.9
     assert jax.tree.structure(loaded.decoder) == jax.tree.structure(m.decoder)
     for path, array in jax.tree.leaves_with_path(m.decoder):
         stored = functools.reduce(lambda node, k: node[k.key], path, loaded.decoder)
@@ -688,6 +690,8 @@ def test_files_that_cannot_be_used(tmp_path):
     fails("its arrays are not those of a decoder for vgg16, fusion concat, norm none and aim style", fusion="concat")
     fails("its arrays are not those of a decoder for vgg16, fusion adain, norm batch and aim style", norm="batch")
     fails("fusion: expected 'adain' or 'concat', got 'sum'", fusion="sum")
+    for full in ("0", "1.5", "nan", "all"):
+        fails(rf"full: expected a number in \(0, 1\], got '{full}'", full=full)
     fails("norm: expected 'none', 'batch' or 'instance', got 'layer'", norm="layer")
     arrays = adain.to_arrays(model().decoder)
     fails("its arrays are not those", arrays=arrays | {"params.conv0.bias": np.zeros(3, np.float32)})

@@ -52,6 +52,13 @@ def test_mix_is_the_sum_over_the_styles():
     close(part, expected[:, 1:3], 1e-5)  # a tile, with the statistics of the whole
 
 
+def test_full_style_may_leave_some_of_the_content():
+    content, look = (jnp.asarray(RNG.random((1, 4, 5, 6), np.float32)) for _ in range(2))
+    style, own, shares = adain.Style(moments(look)), moments(content), RNG.random((1, 4, 5, 1), np.float32)
+    found = adain.mix(MODEL.replace(full=0.8), content, style, jnp.asarray(shares), source=own)
+    close(found, adain.mix(MODEL, content, style, jnp.asarray(0.8 * shares), source=own), 1e-5)
+
+
 def test_one_share_everywhere_is_that_style_alone(model, styles):
     together = adain.stack(styles)
     for k, style in enumerate(styles):

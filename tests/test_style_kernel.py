@@ -375,6 +375,14 @@ def test_one_style_with_all_shares_is_the_style(small):
     np.testing.assert_allclose(z[:, :4, :5], expected.z, rtol=1e-3, atol=1e-3)
 
 
+def test_full_style_may_leave_some_of_the_content(small):
+    f_c, style = features()["relu4_1"], describe(small.params, small, features(h=3, w=7, seed=1))
+    one, own = np.ones((1, 1, 1, 1), np.float32), moments(f_c)
+    all_of_it = mix(small, jnp.asarray(f_c), style, one, source=own)
+    found = mix(small.replace(full=0.75), jnp.asarray(f_c), style, one, source=own)
+    np.testing.assert_allclose(found, 0.75 * all_of_it + 0.25 * f_c, rtol=1e-4, atol=1e-4)
+
+
 def test_no_share_is_the_content(small):
     f_c, f_s = features()["relu4_1"], features(h=3, w=7, seed=1)
     style = describe(small.params, small, f_s)

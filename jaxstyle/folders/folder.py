@@ -28,6 +28,7 @@ from jaxstyle.folders.workers import GONE, Failure, Workers
 from jaxstyle.painting.file import check_limits
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike, sort
 from jaxstyle.painting.picture import check, load_model
+from jaxstyle.painting.style_file import weights_for
 from jaxstyle.runtime.journal import Journal
 from jaxstyle.runtime.progress import Progress
 
@@ -189,7 +190,7 @@ def run(
       KeyboardInterrupt: with a message that says how many are done.
     """
     start = time.perf_counter()
-    weights_file = os.fspath(weights_file)
+    weights_file = weights_for([style for job in jobs for style in job.styles], os.fspath(weights_file))
     loaded = load_model(weights_file)
     check_limits(loaded, limits)
     kinds = {(id(job.controls), len(job.styles)): job for job in jobs}

@@ -31,6 +31,7 @@ from jaxstyle.painting.picture import (
     style_pixels,
     style_side,
 )
+from jaxstyle.painting.style_file import read_style, weights_for
 
 Key = int | str | bytes | np.generic | np.ndarray | tuple[Any, ...]
 
@@ -107,8 +108,9 @@ class StyleTransform:
             raise ValueError(f"probability: expected a number in [0, 1], got {probability!r}")
         self._controls = Controls(size=size, style_size=style_size, preserve_color=preserve_color)
         self._range, self._seed, self._probability = (degrees[0], degrees[1]), pairing.checked_seed(seed), probability
-        self._weights_file = os.path.abspath(weights_file) if os.path.exists(weights_file) else os.fspath(weights_file)
         self.styles = _listed(styles)
+        weights_file = weights_for(self.styles, os.fspath(weights_file))
+        self._weights_file = os.path.abspath(weights_file) if os.path.exists(weights_file) else weights_file
         self._looks: Callable[[int, int], tuple[image.Picture, Style | None]] | None = None
 
     def draw(self, key: Key) -> Draw | None:
@@ -189,7 +191,7 @@ class StyleTransform:
 
     def _encoded(self, number: int, side: int) -> tuple[image.Picture, Style | None]:
         """A style as it is looked at, as far as it can be got ready before there is a picture."""
-        look = image.read(self.styles[number])
+        look = read_style(self.styles[number])
         if recolours(self._controls):
             return image.Picture(style_pixels(look.pixels, self._controls, side)), None
         style = encode_styles([look], self._controls, load_model(self._weights_file), side)

@@ -40,6 +40,7 @@ from jaxstyle.painting.picture import (
     style_pixels,
     style_side,
 )
+from jaxstyle.painting.style_file import read_style
 from jaxstyle.runtime import memory
 from jaxstyle.runtime.journal import Journal, Record
 
@@ -342,7 +343,7 @@ class Workers:
         paths, controls, side = key[0], self._controls[key[1]], key[2]
         for path in paths:
             image.check_file(path)
-        pictures = [image.read(path, max_pixels=self._limits.max_pixels) for path in paths]
+        pictures = [read_style(path, max_pixels=self._limits.max_pixels) for path in paths]
         notices = tuple(f"{path}: {note}" for path, look in zip(paths, pictures, strict=True) for note in look.notices)
         if self._recolour[key[1]]:
             small = [style_pixels(look.pixels, controls, side) for look in pictures]

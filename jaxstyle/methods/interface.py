@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.arrays import Array, ArrayLike
+from jaxstyle.arrays import Array, ArrayLike, Params
 
 Model: TypeAlias = Any  # the method's own pytrees: parameters
 Style: TypeAlias = Any  # all leaves (K, ...)
@@ -91,6 +91,18 @@ class Objective(NamedTuple):
     bytes_per_pixel: int
 
 
+class Adaptable(NamedTuple):
+    """The part of a model that can be fitted to one painting (`jaxstyle.methods.fit_style`).
+
+    Attributes:
+      part: model -> its parameters that are fitted; no style depends on them.
+      replaced: ``(model, part)`` -> the model with others.
+    """
+
+    part: Callable[[Model], Params]
+    replaced: Callable[[Model, Params], Model]
+
+
 class _Load(Protocol):
     def __call__(self, source: str, /) -> Model: ...
 
@@ -112,6 +124,7 @@ class Method(NamedTuple):
       paint: ``(model, features, style, survey, window)`` -> pixels ``(1, h, w, 3)``, not clipped.
       style_of: ``jax.tree.leaves`` of a style -> the style, so that it can be kept on disk; None: it is not.
       objective: what its paintings are judged by; None: they cannot be refined.
+      adaptable: what of a model can be fitted to a painting; None: nothing.
     """
 
     kind: str
@@ -126,6 +139,7 @@ class Method(NamedTuple):
     paint: Callable[[Model, Features, Style, Survey, Window], Array]
     style_of: Callable[[Sequence[np.ndarray]], Style] | None = None
     objective: Objective | None = None
+    adaptable: Adaptable | None = None
 
 
 class Loaded(NamedTuple):

@@ -51,6 +51,7 @@ from jaxstyle.painting.picture import (
 )
 from jaxstyle.painting.plan import TileError, check_tile, chosen_tile, fits
 from jaxstyle.painting.stroke_size import Shelf
+from jaxstyle.painting.style_file import read_style, weights_for
 from jaxstyle.runtime import memory
 
 StyleOf = Callable[[int, np.ndarray | None], Style]
@@ -143,11 +144,12 @@ def stylize_file(
     files = tuple(path for path in (content, *sources, *chosen.files()) if not image.is_standard(path))
     overwrite = saving.overwrite or unfinished.half_placed(target)
     stream.check_target(target, format=saving.format, overwrite=overwrite, keep=files)
+    weights_file = weights_for(sources, weights_file)
     loaded = load_model(weights_file)
     check_limits(loaded, limits)
     check(chosen, len(sources), loaded)
     photo = image.source_of(content)
-    looks = [image.read(source, max_pixels=limits.max_pixels) for source in sources]
+    looks = [read_style(source, max_pixels=limits.max_pixels) for source in sources]
     name = "<stdin>" if image.is_standard(content) else os.fspath(content)
     notices = [f"{source}: {note}" for source, look in zip(sources, looks, strict=True) for note in look.notices]
     if streams(photo, target, chosen, loaded, limits):

@@ -27,6 +27,7 @@ from jaxstyle.painting.paint import Job, paint
 from jaxstyle.painting.plan import bucket, chosen_tile, fits, mirrored, plan_tiles, plan_whole
 from jaxstyle.painting.shares import Shares
 from jaxstyle.painting.stroke_size import Shelf
+from jaxstyle.painting.style_file import read_style, weights_for
 
 STYLE_SIZE, SMALLEST_STYLE_SIZE = 512, 256
 """The longest short side, in pixels, at which a style picture is looked at where `Controls.style_size` is not given;
@@ -58,7 +59,8 @@ def stylize(
 
     Args:
       content: path, PIL image, bytes or array; see `jaxstyle.image.read`.
-      style: the same, or a list of them.
+      style: the same, or a list of them; or the path of a fitted style (`jaxstyle.fit_style_file`), which brings its
+        model.
       controls: how; by default ``Controls()``.
       model: from `jaxstyle.methods.load`, or a method's own model, such as `jaxstyle.adain.load` gives; by default the
         shipped one, loaded once. The styles of one that was made in memory are encoded at every call, those of others
@@ -76,8 +78,8 @@ def stylize(
     """
     chosen, sources = sort(Fields, controls, fields).controls, several(style)
     check(chosen, len(sources))
-    picture, looks = image.read(content), [image.read(source) for source in sources]
-    loaded = default_model() if model is None else methods.loaded(model)
+    picture, looks = image.read(content), [read_style(source) for source in sources]
+    loaded = load_model(weights_for(sources, DEFAULT_WEIGHTS)) if model is None else methods.loaded(model)
     check(chosen, len(sources), loaded)
     return image.to_pil(render(picture, looks, chosen, read_maps(chosen), loaded))
 

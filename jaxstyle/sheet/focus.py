@@ -17,11 +17,13 @@ import numpy as np
 from jaxstyle import image, methods
 from jaxstyle.methods import style_kernel
 from jaxstyle.painting.options import PathLike
+from jaxstyle.painting.style_file import read_style, weights_for
 from jaxstyle.weights import WeightsError
 
 PANEL = 384
 """Height of the pictures on the page, pixels; also that of what is looked at."""
 
+_USUAL = "style_kernel_vgg16"
 _DIM = 0.2  # brightness of what is not looked at
 _FRAME = (1.0, 0.9, 0.0)
 _HOT = np.asarray([[0, 0, 0], [0.8, 0, 0], [1, 0.7, 0], [1, 1, 0.8]])  # colours of 0, 1/3, 2/3 and 1
@@ -63,7 +65,7 @@ def focus_file(
     """Looks points up, and writes the page.
 
     Args:
-      content, style: picture files.
+      content, style: picture files; the style may be a fitted one.
       output: the file to write, whose suffix gives the format; ``"-"`` is standard output.
       at: column and row of each point, pixels of the photo.
       options: ``weights_file``: name of shipped weights or the path of a file, of a model with attention;
@@ -77,11 +79,13 @@ def focus_file(
         not in the photo.
     """
     start = time.perf_counter()
-    name = os.fspath(options.get("weights_file", "style_kernel_vgg16"))
+    name = weights_for([style], os.fspath(options.get("weights_file", _USUAL)), usual=_USUAL)
     shape, overwrite = options.get("format"), options.get("overwrite", False)
     image.check_target(output, format=shape, overwrite=overwrite, keep=[content, style])
     most = options.get("max_pixels", image.MAX_PIXELS)
-    photo, painting = (image.read(file, max_pixels=most).pixels[..., :3] for file in (content, style))
+    photo, painting = (
+        read(file, max_pixels=most).pixels for read, file in ((image.read, content), (read_style, style))
+    )
     height, width = photo.shape[:2]
     for x, y in at:
         if not (0 <= x < width and 0 <= y < height):

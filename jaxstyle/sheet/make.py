@@ -37,7 +37,9 @@ from jaxstyle.painting.picture import (
     style_pixels,
     style_side,
 )
+from jaxstyle.painting.style_file import is_fitted, read_style
 from jaxstyle.sheet.page import SMALLEST_CELL, Entry, Grid, Table, fitted
+from jaxstyle.weights import WeightsError
 
 CELL = 256
 
@@ -136,12 +138,15 @@ def _fill(
     failed: list[str] = []
     notices = list(maps.notices)
     looks: list[Picture | None] = []
+    models: list[Loaded] = []
     encoded: dict[tuple[int, int], Style] = {}  # by number and side
     for number, source in enumerate(styles):
         name = _name(source, f"style {number + 1}")
-        look, problem = _read(source, name, max(cell, chosen.style_size or STYLE_SIZE), max_pixels, notices)
+        side = max(cell, chosen.style_size or STYLE_SIZE)
+        look, problem = _read(read_style, source, name, side, max_pixels, notices)
         failed += [problem] if problem else []
         looks.append(None)
+        models.append(load_model(os.fspath(source)) if look is not None and is_fitted(source) else loaded)
         page.style(canvas, number, Entry(name, None if look is None else fitted(look, cell), problem))
         if look is not None:
             looks[-1] = Picture(style_pixels(look.pixels, chosen, chosen.style_size or STYLE_SIZE), None)
@@ -151,7 +156,7 @@ def _fill(
     chosen = dataclasses.replace(chosen, size=None)
     for row, source in enumerate(photos):
         name = _name(source, f"photo {row + 1}")
-        picture, problem = _read(source, name, max(cell, size), max_pixels, notices)
+        picture, problem = _read(image.read, source, name, max(cell, size), max_pixels, notices)
         failed += [problem] if problem else []
         read += picture is not None
         page.photo(canvas, row, Entry(name, None if picture is None else fitted(picture, cell), problem))
@@ -163,8 +168,8 @@ def _fill(
             if picture is not None and look is not None:
                 key = (column, style_side(chosen, picture.pixels.shape))
                 if not recolours(chosen) and key not in encoded:
-                    encoded[key] = encode_styles([look], chosen, loaded, key[1])
-                result = render(picture, [look], chosen, maps, loaded, style=encoded.get(key))
+                    encoded[key] = encode_styles([look], chosen, models[column], key[1])
+                result = render(picture, [look], chosen, maps, models[column], style=encoded.get(key))
                 notices += [notice for notice in result.notices if notice not in notices]
             page.result(canvas, row, column, None if result is None else fitted(result, cell))
             if progress is not None:
@@ -187,14 +192,14 @@ def _name(source: Any, otherwise: str) -> str:
 
 
 def _read(
-    source: image.Source, name: str, short_side: int, max_pixels: int, notices: list[str]
+    read: Callable[..., Picture], source: image.Source, name: str, short_side: int, max_pixels: int, notices: list[str]
 ) -> tuple[Picture | None, str]:
     """A picture at least as large as asked for, if it is; or why there is none."""
     try:
         if isinstance(source, str | os.PathLike):
             image.check_file(source)
-        found = image.read(source, max_pixels=max_pixels, short_side=short_side)
-    except ImageError as error:
+        found = read(source, max_pixels=max_pixels, short_side=short_side)
+    except (ImageError, WeightsError) as error:
         return None, str(error)
     notices += [f"{label_of(source, name)}: {notice}" for notice in found.notices]
     return found, ""

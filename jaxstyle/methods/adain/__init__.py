@@ -12,7 +12,7 @@ gives the photo back.
 from typing import TYPE_CHECKING, Any
 
 from jaxstyle.methods import interface
-from jaxstyle.methods.adain.files import load, load_encoder, save, to_arrays
+from jaxstyle.methods.adain.files import full_degree, load, load_encoder, save, to_arrays
 from jaxstyle.methods.adain.fusion import Place, fuse, mix
 from jaxstyle.methods.adain.inference import encode_style, stack, stylize
 from jaxstyle.methods.adain.loss import ContentTerm, Options, objective, running_statistics
@@ -34,6 +34,7 @@ from jaxstyle.methods.adain.network import (
     style_taps,
 )
 from jaxstyle.methods.adain.windows import (
+    ADAPTABLE,
     OBJECTIVE,
     Survey,
     encode_padded_styles,
@@ -72,6 +73,7 @@ __all__ = [
     "encode_padded_styles",
     "encode_style",
     "encode_window",
+    "full_degree",
     "fuse",
     "init_decoder",
     "load",
@@ -103,6 +105,7 @@ METHOD = interface.Method(
     paint=paint,
     style_of=style_of,
     objective=OBJECTIVE,
+    adaptable=ADAPTABLE,
 )
 
 

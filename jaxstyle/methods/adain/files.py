@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -73,7 +75,24 @@ def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
         raise weights.WeightsError(f"{path}: the model's arrays are not those of a decoder for {kind}")
     config: dict[str, str] = {"arch": model.arch, "fusion": model.fusion, "norm": model.norm}
     config |= {"aim": model.aim} if model.aim != "style" else {}  # files of before have none
+    config |= {"full": repr(float(model.full))} if model.full != 1 else {}
     weights.save(path, to_arrays(model.decoder), {"kind": "adain", **config, **metadata})
+
+
+def full_degree(source: str, metadata: Mapping[str, str]) -> float:
+    """What the metadata of a weight file say a degree of style of 1 is, see `Model`; 1 where they say nothing.
+
+    Raises:
+      WeightsError: it is no number in (0, 1].
+    """
+    text = metadata.get("full", "1")
+    try:
+        full = float(text)
+    except ValueError:
+        full = math.nan
+    if not 0 < full <= 1:
+        raise weights.WeightsError(f"{source}: full: expected a number in (0, 1], got {text!r}")
+    return full
 
 
 def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
@@ -101,7 +120,8 @@ def load(source: str = "adain_vgg16", *, encoder: str | None = None) -> Model:
         for part in parts:
             node = node.setdefault(part, {})
         node[last] = np.asarray(array, np.float32)
-    model = Model(params, decoder, arch, fusion, norm, file.metadata.get("aim", "style"))  # type: ignore[arg-type]
+    aim, full = file.metadata.get("aim", "style"), full_degree(source, file.metadata)
+    model = Model(params, decoder, arch, fusion, norm, aim, full=full)  # type: ignore[arg-type]
     try:
         fresh = decoder_shapes(model)
     except ValueError as error:

@@ -71,20 +71,21 @@ def mix(
     model: Model, content: Features, style: Style, shares: Array, *, source: Moments, place: Place | None = None
 ) -> Features:
     """What the decoder sees of several styles: ``(1 - sum_k w_k) f(c) + sum_k w_k AdaIN(f(c), f(s_k))`` at every
-    position (Eq. 14 and 15).
+    position (Eq. 14 and 15), w being ``model.full`` times the shares.
 
     AdaIN is affine in the style's moments: it is they that are mixed, not K feature maps. With ``fusion="concat"``
     there is no content-only point: there the content laid beside itself stands for it, and K is 1.
 
     Differs from the paper: its spatial control computes AdaIN in every region apart; here the content's statistics are
     those of the whole picture. So a style looks inside its region as it would on the whole picture, the result depends
-    continuously on the shares, and a region of a few positions, whose own statistics mean nothing, does no harm.
+    continuously on the shares, and a region of a few positions, whose own statistics mean nothing, does no harm. And
+    where the shares' sum is 1 there may be a rest of the content, see `Model`.
 
     Args:
       model: only its static configuration is looked at.
       content: f(c), ``(N, H, W, C)``.
       style: K styles.
-      shares: w, ``(N, H, W, K)``, each of the first three sizes may be 1; not negative, with sums of at most 1.
+      shares: ``(N, H, W, K)``, each of the first three sizes may be 1; not negative, with sums of at most 1.
       source: the content's moments ``(N, C)``, of the whole picture.
       place: where ``content`` is only a part of the picture; by default all of it.
 
@@ -94,7 +95,7 @@ def mix(
     Raises:
       ValueError: as `fuse`.
     """
-    x, dtype = content.astype(jnp.float32), content.dtype
+    x, dtype, shares = content.astype(jnp.float32), content.dtype, model.full * shares
     if checked(model, style) == "adain":
         mean, std = (jnp.einsum("nhwk,kc->nhwc", shares, m, precision=jax.lax.Precision.HIGHEST) for m in style.moments)
         scale = std / source.std[:, None, None]

@@ -40,6 +40,8 @@ class Model:
         learned aim has is ``"aim"`` among the parameters.
       arch, fusion, norm: static configuration; ``fusion`` and ``norm`` are the options of Sec. 7.2.
       aim: static, ``"style"``: features get the style's moments (Eq. 8); ``"learned"``: those that `Aim` makes of them.
+      full: static, in (0, 1]: what a degree of style of 1 is, a part of the way from the content's features to the
+        style's; the paper's is 1.
       dtype: static, the type of the convolutions; statistics and losses are float32 anyway.
     """
 
@@ -50,6 +52,7 @@ class Model:
     norm: DecoderNorm = static(default="none")
     aim: AimedAt = static(default="style")
     dtype: Any = static(default=jnp.float32)
+    full: float = static(default=1.0)
 
 
 @pytree

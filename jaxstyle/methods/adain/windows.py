@@ -5,6 +5,7 @@ It looks at a picture as a whole only through the mean and deviation of its feat
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.arrays import Array, ArrayLike, Features, Image
+from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params
 from jaxstyle.methods.adain.fusion import Place, mix
 from jaxstyle.methods.adain.inference import stack
 from jaxstyle.methods.adain.network import (
@@ -26,7 +27,7 @@ from jaxstyle.methods.adain.network import (
     encode,
     style_taps,
 )
-from jaxstyle.methods.interface import Needs, Objective, Window, inside, reach
+from jaxstyle.methods.interface import Adaptable, Needs, Objective, Window, inside, reach
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import EPS, Moments
 from jaxstyle.runtime import programs
@@ -143,3 +144,17 @@ def _judged(model: Model, pictures: ArrayLike, size: ArrayLike) -> dict[str, Fea
 
 OBJECTIVE = Objective(_judged, style=STYLE_TAPS, content="relu4_1", weight=1.4, bytes_per_pixel=5000)
 """What decoders are trained for in the end: structure, and moments relative to the photo's."""
+
+
+def part(model: Model) -> Params:
+    """The decoder's convolutions: what can be fitted to a painting. Normalisation and aim stay as they are."""
+    return {name: found for name, found in model.decoder["params"].items() if name.startswith("conv")}
+
+
+def replaced(model: Model, part: Params) -> Model:
+    """A model with other convolutions in its decoder."""
+    decoder = {**model.decoder, "params": {**model.decoder["params"], **part}}
+    return dataclasses.replace(model, decoder=decoder)
+
+
+ADAPTABLE = Adaptable(part, replaced)

@@ -24,6 +24,7 @@ from jaxstyle.methods.style_kernel.network import (
 )
 from jaxstyle.methods.style_kernel.transform import Style, Transformed, transform
 from jaxstyle.methods.style_kernel.windows import (
+    ADAPTABLE,
     OBJECTIVE,
     Survey,
     encode_styles,
@@ -74,4 +75,5 @@ METHOD = interface.Method(
     merge=merge,
     paint=paint,
     objective=OBJECTIVE,
+    adaptable=ADAPTABLE,
 )

@@ -41,7 +41,8 @@ def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
     if problem := _problem(arrays, model):
         raise weights.WeightsError(f"{path}: {problem}")
     config = json.dumps(dataclasses.asdict(model.config), sort_keys=True)
-    weights.save(path, arrays, {"kind": KIND, "arch": model.arch, "config": config, **metadata})
+    full = {"full": repr(float(model.full))} if model.full != 1 else {}
+    weights.save(path, arrays, {"kind": KIND, "arch": model.arch, "config": config, **full, **metadata})
 
 
 def _problem(arrays: dict[str, np.ndarray], model: Model) -> str:
@@ -88,7 +89,8 @@ def load(source: str = "style_kernel_vgg16", *, encoder: str | None = None) -> M
     params, arch = adain.load_encoder(encoder or "vgg16")
     if arch != (wanted := file.metadata.get("arch")):
         raise weights.WeightsError(f"{source}: made for encoder {wanted}, but the one given is {arch}")
-    model = Model(params, {}, config, arch)
+    full = adain.full_degree(source, file.metadata)
+    model = Model(params, {}, config, arch, full=full)
     if problem := _problem(file.arrays, model):
         raise weights.WeightsError(f"{source}: {problem}")
     leaves = [np.asarray(file.arrays[name], np.float32) for name in _named(expected(model))]

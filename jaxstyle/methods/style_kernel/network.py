@@ -114,6 +114,8 @@ class Model:
       params: what is learned, by part: ``query``, ``key``, ``value``, ``psi``, ``phi``, ``aim``, ``decoder``, as far as
         the configuration has them, ``sharpness`` ``(G,)``, of which it is the logarithm, and ``gain`` ``(2, C)``.
       config, arch: static configuration.
+      full: static, in (0, 1]: what a degree of style of 1 is, a part of the way from the content's features to the
+        style's; the paper's is 1.
       dtype: static, the type of convolutions and attention; statistics are float32 anyway.
     """
 
@@ -122,6 +124,7 @@ class Model:
     config: Config = static(default=Config())
     arch: vgg.Arch = static(default="vgg16")
     dtype: Any = static(default=jnp.float32)
+    full: float = static(default=1.0)
 
 
 # ---- parameters ----------------------------------------------------------------------------------------------

@@ -285,7 +285,8 @@ def transform(
 def mix(
     model: Model, z_c: Features, style: Style, shares: Array, *, source: Moments, size: Array | None = None
 ) -> Features:
-    """What the decoder sees of several styles with shares: ``(1 - sum_k w_k) Z_c + sum_k w_k Z~`` at every position.
+    """What the decoder sees of several styles with shares: ``(1 - sum_k w_k) Z_c + sum_k w_k Z~`` at every position,
+    w being ``model.full`` times the shares.
 
     There is one Z~: aligned styles and moments are mixed, relative to the sum of the shares, before the kernels are
     made of them (the supplement's style interpolation).
@@ -294,7 +295,7 @@ def mix(
       model: the model.
       z_c: ``(1, H, W, C)``.
       style: K styles.
-      shares: w, ``(1, H, W, K)``, H and W may be 1; not negative, with sums of at most 1.
+      shares: ``(1, H, W, K)``, H and W may be 1; not negative, with sums of at most 1.
       source: the content's moments ``(1, C)``, of the whole picture.
       size: (2,), rows and columns of ``z_c`` that are the picture's; by default all.
 
@@ -315,4 +316,5 @@ def mix(
     none = jnp.zeros(seen.x.shape, jnp.float32)
     found, _ = jax.lax.scan(add, Aligned(none, none, none, None), (style, jnp.moveaxis(parts_of, -1, 0)))
     z = modulate(params, model, seen.x, seen.x, found, size=size)
+    total *= model.full
     return (total * z + (1 - total) * z_c.astype(jnp.float32)).astype(z_c.dtype)

@@ -6,23 +6,35 @@ once: its keys and values serve every window, so that windows have no seams.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.arrays import Array, ArrayLike, Features, Image
+from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params
 from jaxstyle.methods import adain
 from jaxstyle.methods.adain import SMALLEST, STRIDE, Survey, merge
-from jaxstyle.methods.interface import Needs, Objective, Window, inside
+from jaxstyle.methods.interface import Adaptable, Needs, Objective, Window, inside
 from jaxstyle.methods.style_kernel.attention import Keys
 from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, Config, Model, decode, encode
 from jaxstyle.methods.style_kernel.transform import Style, describe, mix
 from jaxstyle.nets.stats import EPS, Moments
 from jaxstyle.runtime import programs
 
-__all__ = ["OBJECTIVE", "Survey", "encode_styles", "encode_window", "merge", "needs", "paint", "style_of", "survey"]
+__all__ = [
+    "ADAPTABLE",
+    "OBJECTIVE",
+    "Survey",
+    "encode_styles",
+    "encode_window",
+    "merge",
+    "needs",
+    "paint",
+    "style_of",
+    "survey",
+]
 
 
 def _reached(config: Config) -> int:
@@ -106,3 +118,16 @@ def _judged(model: Model, pictures: ArrayLike, size: ArrayLike) -> dict[str, Fea
 
 OBJECTIVE: Objective = adain.OBJECTIVE._replace(features=_judged)
 """AdaIN's, of this model's encoder."""
+
+
+def part(model: Model) -> Params:
+    """The decoder and, if there are kernels, phi: what can be fitted to a painting."""
+    return {name: model.params[name] for name in ("decoder", "phi") if name in model.params}
+
+
+def replaced(model: Model, part: Params) -> Model:
+    """A model with another decoder and another phi."""
+    return dataclasses.replace(model, params={**model.params, **part})
+
+
+ADAPTABLE = Adaptable(part, replaced)

@@ -1,0 +1,69 @@
+"""Fitted styles: a painting with a model that was fitted to it, in one file, used wherever a style is.
+
+It is a weight file of a method, with the painting in its metadata: `jaxstyle.painting.fit_style` writes it. As a style
+it has a picture, which `read_style` gives, and the model that goes with it, which `weights_for` names.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+from jaxstyle import image, weights
+from jaxstyle.image.source import MAX_PIXELS, ImageError
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
+
+SUFFIX = ".safetensors"
+PAINTING = "painting"
+"""In the metadata: a picture file, base64."""
+
+
+def is_fitted(source: Any) -> TypeGuard[PathLike]:
+    """Whether a style is a fitted one: the path of a file whose name ends in ``.safetensors``."""
+    return isinstance(source, str | os.PathLike) and os.fspath(source).lower().endswith(SUFFIX)
+
+
+def read_style(source: image.Source, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None) -> image.Picture:
+    """The picture of a style: that of a picture file, or the painting of a fitted style.
+
+    Args:
+      source: what `jaxstyle.image.read` takes, or the path of a fitted style.
+      max_pixels, short_side: see `jaxstyle.image.read`.
+
+    Raises:
+      ImageError: it is no picture.
+      WeightsError: it is no fitted style.
+    """
+    if not is_fitted(source):
+        return image.read(source, max_pixels=max_pixels, short_side=short_side)
+    text = weights.header(source).get(PAINTING)
+    if text is None:
+        raise weights.WeightsError(f"{source}: weights without a painting are no style; jaxstyle fit-style makes one")
+    try:
+        return image.read(base64.b64decode(text, validate=True), max_pixels=max_pixels, short_side=short_side)
+    except (binascii.Error, ImageError):
+        raise weights.WeightsError(f"{source}: damaged: its painting cannot be read") from None
+
+
+def weights_for(styles: Sequence[Any], weights_file: str, *, usual: str = DEFAULT_WEIGHTS) -> str:
+    """The weights that go with styles: a fitted style's own, else those that were asked for.
+
+    Args:
+      styles: all that are to be used with one model.
+      weights_file: what was asked for.
+      usual: what that is where nobody asks.
+
+    Raises:
+      ValueError: a fitted style among others, or together with other weights than its own.
+    """
+    fitted = [os.fspath(style) for style in styles if is_fitted(style)]
+    if not fitted:
+        return weights_file
+    if len({os.fspath(style) if isinstance(style, str | os.PathLike) else id(style) for style in styles}) > 1:
+        raise ValueError(f"{fitted[0]}: a fitted style has a model of its own, and goes with no other style")
+    if weights_file not in (usual, fitted[0]):
+        raise ValueError(f"{fitted[0]}: a fitted style has a model of its own, got {weights_file} as well")
+    return fitted[0]
