@@ -7,7 +7,8 @@ from jaxstyle import image
 from jaxstyle.methods import adain, inr
 from jaxstyle.methods.inr import step as inr_step
 from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
-from jaxstyle.painting.fit import fit
+from jaxstyle.painting import fit as fit_module
+from jaxstyle.painting.fit import fit, fitting
 from jaxstyle.painting.picture import default_model, repaint
 
 SPEC = inr.Spec(octaves=2, latent=4, width=8, depth=2, skip=0, bottleneck=4)
@@ -33,6 +34,18 @@ def test_it_is_the_fit_of_arrays_with_a_key_made_of_the_seed(fitted):
     assert same(fitted, wanted)
     assert fitted.spec == SPEC and fitted.size == (20, 16)
     assert not same(fitted, fit(picture(0), picture(1), REGRESSION, stylized=picture(2), seed=1))
+
+
+def test_step_by_step_it_is_the_same_fit(fitted, monkeypatch):
+    monkeypatch.setattr(fit_module, "repainted", lambda photo, painting, size: image.resize(picture(2), (16, 20)))
+    steps = [
+        (done, total, jax.tree.map(np.asarray, params))
+        for done, total, params in fitting(picture(0), picture(1), REGRESSION)
+    ]
+    assert [step[:2] for step in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert same(steps[-1][2], fitted) and not same(steps[0][2], fitted)
+    with pytest.raises(ValueError, match="steps: expected a whole number of at least 1"):
+        next(fitting(picture(0), picture(1), REGRESSION, steps=0))
 
 
 def test_pictures_come_from_anywhere(fitted, tmp_path):

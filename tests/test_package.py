@@ -179,9 +179,11 @@ def test_wheel_holds_the_library_with_its_weights_and_nothing_else(tmp_path):
     dist_info = f"jaxstyle-{jaxstyle.__version__}.dist-info/"
     library = {name for name in names if not name.startswith(dist_info)}
     folder = ROOT / "jaxstyle"
-    expected = {p for p in folder.rglob("*") if p.suffix in (".py", ".safetensors", ".md", ".typed")}
+    kinds = (".py", ".safetensors", ".md", ".typed", ".html", ".css", ".js", ".txt", ".jpg")
+    expected = {path for path in folder.rglob("*") if path.suffix in kinds}
     assert library == {str(path.relative_to(ROOT)) for path in expected}
     assert {"jaxstyle/weights/vgg16.safetensors", "jaxstyle/weights/vgg16.md", "jaxstyle/py.typed"} <= library
+    assert {"jaxstyle/studio/page/index.html", "jaxstyle/studio/page/vendor/openseadragon.LICENSE.txt"} <= library
     assert {f"{dist_info}METADATA", f"{dist_info}entry_points.txt", f"{dist_info}licenses/LICENSE"} <= names
 
     code = "import jaxstyle.weights as w; print(w.__file__); print(w.load('vgg16').metadata['arch'])"

@@ -1,5 +1,6 @@
 """Clips painted, from file to file."""
 
+import base64
 import dataclasses
 import io
 import os
@@ -187,6 +188,17 @@ def test_several_styles_masks_and_moving_masks():
         mask = (f"m{number}.png", "white.png")
         single = jaxstyle.stylize(f"f{number}.png", styles, model=loaded, mask=mask, weights=(2, 1))
         np.testing.assert_array_equal(found, np.asarray(single))
+
+
+def test_a_fitted_style_brings_its_model():
+    painting = base64.b64encode(Path("painting.png").read_bytes()).decode()
+    recolour.save("fitted.safetensors", recolour.init(3), painting=painting)
+    image.write("f0.png", frames(1)[0])
+    report = stylize_video("f%d.png", "fitted.safetensors", "out")
+    assert report.weights_file == "fitted.safetensors"
+    (found,) = read("out")
+    np.testing.assert_array_equal(found, np.asarray(jaxstyle.stylize(frames(1)[0], "fitted.safetensors")))
+    assert np.abs(found - wanted(frames(1)[0]).astype(int)).max() > 2
 
 
 def test_the_degree_over_time_ends_with_the_photo():

@@ -155,11 +155,11 @@ def frames(text: str) -> int:
 
 def method(text: str) -> str:
     """A method's name -> the name of the weights of that kind that are shipped."""
-    from jaxstyle import methods, weights
+    from jaxstyle import methods
 
     if text not in methods.METHODS:
         raise argparse.ArgumentTypeError(f"expected one of {', '.join(methods.METHODS)}, got {text!r}")
-    found = [name for name in weights.shipped() if weights.header(name)["kind"] == text]
+    found = methods.shipped(text)
     if not found:
         raise argparse.ArgumentTypeError(f"no weights of {text} are shipped; give a file by --weights-file")
     return found[0]

@@ -18,13 +18,13 @@ DESCRIPTION = (
     "takes in place of the painting. Painting with it takes no longer than with the painting."
 )
 EPILOG = """\
-A fitted style has a model of its own: it cannot be mixed with other styles. A fit that is stopped writes nothing.
+After the first example, jaxstyle stylize photo.jpg --style painting.safetensors paints with the fitted style. It has a
+model of its own: it cannot be mixed with other styles. A fit that is stopped writes nothing.
 
 examples:
   jaxstyle fit-style painting.jpg -o painting.safetensors
-  jaxstyle stylize photo.jpg --style painting.safetensors
   jaxstyle fit-style painting.jpg -o painting.safetensors --photos photos/ --steps 120
-  jaxstyle stylize photos/ --style painting.safetensors -o out/"""
+  jaxstyle fit-style painting.jpg -o painting.safetensors --method style_kernel"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

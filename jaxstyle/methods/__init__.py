@@ -31,6 +31,11 @@ def load(name_or_path: str | os.PathLike[str]) -> Loaded:
     return Loaded(method, method.load(name), name, facts["sha256"])
 
 
+def shipped(kind: str) -> tuple[str, ...]:
+    """Names of the weights of a method, by its kind, that come with the package."""
+    return tuple(name for name in weights.shipped() if weights.header(name)["kind"] == kind)
+
+
 def loaded(model: Any) -> Loaded:
     """A model made in memory, with its method; what is loaded already is returned as it is.
 

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import os
 import shlex
+from collections.abc import Iterator
 from typing import TypedDict, Unpack
 
 import jax
@@ -84,6 +85,42 @@ def fit(
     if target is None and any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
         target = repainted(photo, painting, schedule.size)
     return step.fit(key, photo, painting, encoder, schedule, stylized=target, callback=callback)
+
+
+def fitting(
+    content: np.ndarray,
+    style: np.ndarray,
+    preset: str | inr_schedule.Schedule = "fast",
+    *,
+    size: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+) -> Iterator[tuple[int, int, inr.InrParams]]:
+    """`fit` step by step, for who looks at the picture while it is fitted.
+
+    Args:
+      content, style: ``(H, W, 3)`` in [0, 1].
+      preset, size, steps, seed: see `fit`.
+
+    Returns:
+      After every step its number, from 1, the number of all, and the picture so far, which is gone with the next step.
+
+    Raises:
+      WeightsError, ValueError, ArithmeticError: as `fit`.
+    """
+    schedule, encoder = with_encoder(schedule_of(preset, size, steps), "vgg16")
+    pictures = {
+        "content": step.resized(content, "content", schedule.size),
+        "style": step.resized(style, "style", schedule.size),
+    }
+    check_sizes(schedule, encoder, **pictures)
+    height, width = pictures["content"].shape[:2]
+    first, key = jax.random.split(key_of(seed))
+    state = step.create_state(first, schedule, (width, height))
+    if any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
+        pictures["stylized"] = repainted(content, style, schedule.size)
+    for done, after, _ in step.steps(key, state, encoder, schedule, pictures):
+        yield done, schedule.steps, after.params
 
 
 def schedule_of(preset: str | inr_schedule.Schedule, size: int | None, steps: int | None) -> inr_schedule.Schedule:

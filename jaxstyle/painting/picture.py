@@ -230,6 +230,8 @@ def render(
     loaded: Loaded,
     *,
     style: Style | None = None,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    progress: Callable[[int, int], None] | None = None,
 ) -> image.Picture:
     """`stylize` on decoded pictures.
 
@@ -240,6 +242,7 @@ def render(
       loaded: the model.
       style: what `encode_styles` returned for the same styles, controls and `style_side`, if it is there already; of no
         use where the styles take on the content's colours.
+      limits, progress: see `paint_source`.
 
     Returns:
       The result, with the content's transparency, bit depth and EXIF data, and notices about the maps.
@@ -253,7 +256,8 @@ def render(
         visible = pixels if opacity is None or not opacity.any() else pixels[opacity > 0]
         style = encode_styles(looks, controls, loaded, style_side(controls, (height, width)), visible)
     with Shelf() as shelf:
-        bands = list(paint_source(ArraySource(pixels), style, controls, maps, loaded, shelf=shelf))
+        source = ArraySource(pixels)
+        bands = list(paint_source(source, style, controls, maps, loaded, shelf=shelf, limits=limits, progress=progress))
     result = bands[0] if len(bands) == 1 else np.concatenate(bands)
     notices = (*maps.stretched(height, width), *too_many(height, width, loaded))
     exif = image.resized_exif(picture.exif, picture.pixels.shape, result.shape)

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxstyle import image, methods
 from jaxstyle.methods import style_kernel
+from jaxstyle.methods.interface import Loaded, Method
 from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.style_file import read_style, weights_for
 from jaxstyle.weights import WeightsError
@@ -92,13 +93,7 @@ def focus_file(
             raise ValueError(f"at: expected a point of a picture of {width} x {height} pixels, got {x},{y}")
     if not at:
         raise ValueError("at: expected at least one point")
-    model = methods.load(name).model
-    if not isinstance(model, style_kernel.Model):
-        raise WeightsError(f"{name}: a model of a method without attention; focus needs one of style_kernel")
-    small, look = (_panel(part) for part in (photo, painting))
-    points = [(x * small.shape[1] // width, y * small.shape[0] // height) for x, y in at]
-    found = [style_kernel.focus(model, small, look, point) for point in points]
-    rows = [page(small, look, point, one) for point, one in zip(points, found, strict=True)]
+    rows, found = looked_up(methods.load(name), photo, painting, at)
     image.write(image.target_of(output), np.concatenate(rows), format=shape, overwrite=overwrite)
     return FocusReport(
         output=os.fspath(output),
@@ -108,6 +103,32 @@ def focus_file(
         weights_file=name,
         seconds=round(time.perf_counter() - start, 3),
     )
+
+
+def attends(method: Method) -> bool:
+    """Whether a method has attention to look up."""
+    return method.model is style_kernel.Model
+
+
+def looked_up(
+    loaded: Loaded, photo: np.ndarray, painting: np.ndarray, at: Sequence[tuple[int, int]]
+) -> tuple[list[np.ndarray], list[style_kernel.Focus]]:
+    """The rows of the page, and what was found, for every point.
+
+    Args:
+      loaded: the model.
+      photo, painting: ``(H, W, 3)`` in [0, 1].
+      at: column and row of each point, pixels of the photo.
+
+    Raises:
+      WeightsError: the model has no attention.
+    """
+    if not attends(loaded.method):
+        raise WeightsError(f"{loaded.name}: a model of a method without attention; focus needs one of style_kernel")
+    small, look = (_panel(part) for part in (photo, painting))
+    points = [(x * small.shape[1] // photo.shape[1], y * small.shape[0] // photo.shape[0]) for x, y in at]
+    found = [style_kernel.focus(loaded.model, small, look, point) for point in points]
+    return [page(small, look, point, one) for point, one in zip(points, found, strict=True)], found
 
 
 def _best(found: style_kernel.Focus, size: tuple[int, ...]) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from jaxstyle.image.source import ImageError, check_size, os_problem, sent
 from jaxstyle.image.stream import check_format
 from jaxstyle.painting.options import PathLike, sort
 from jaxstyle.painting.picture import check, load_model, several
+from jaxstyle.painting.style_file import read_style, weights_for
 from jaxstyle.painting.unfinished import digest, digest_of
 from jaxstyle.runtime import files
 from jaxstyle.runtime.progress import Progress
@@ -91,7 +92,7 @@ def stylize_video(
     Args:
       content: a video file; GIF or WebP; a folder of pictures or a pattern such as ``frames/%06d.png``; ``"-"`` is
         standard input.
-      style: the paintings.
+      style: the paintings, or a fitted style, see `jaxstyle.stylize`.
       output: ``.mp4``, ``.mov``, ``.mkv`` or ``.webm``; ``.gif`` or ``.webp``; a folder, or ``folder/%06d.png``;
         ``"-"`` is standard output, Matroska unless ``format`` says otherwise.
       controls: see `jaxstyle.stylize`; ``alpha_map`` and ``mask`` may be clips, too: at every time their newest frame.
@@ -138,9 +139,10 @@ def stylize_video(
             words = f"{goal.label} ({count} frames of {setting.width} x {setting.height})"
             check_size((setting.width * count, setting.height), limits.max_pixels, words)
         sound = _sound(clip, goal, wish)
+        weights_file = weights_for(sources, weights_file)
         loaded = load_model(weights_file)
         check(chosen, len(sources), loaded)
-        looks = tuple(image.read(path, max_pixels=limits.max_pixels) for path in sources)
+        looks = tuple(read_style(path, max_pixels=limits.max_pixels) for path in sources)
         notices = [f"{path}: {note}" for path, look in zip(sources, looks, strict=True) for note in look.notices]
         script = Script(chosen, wish.keys, limits.max_pixels)
         devices = jax.local_devices() if limits.devices is None else limits.devices
