@@ -28,6 +28,7 @@ from jaxstyle.cli import (
     studio,
     stylize,
     stylize_dataset,
+    video,
 )
 from jaxstyle.cli.arguments import join_region
 from jaxstyle.cli.messages import PROG, in_flags
@@ -69,6 +70,7 @@ class Verb(Protocol):
 VERBS: dict[str, Verb] = {
     "stylize": stylize,
     "stylize-dataset": stylize_dataset,
+    "video": video,
     "sheet": sheet,
     "studio": studio,
     "focus": focus,
