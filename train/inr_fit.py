@@ -149,8 +149,8 @@ def _changed(old: Any, values: dict[str, Any]) -> Any:
 
 def _read(config: Config, schedule: Schedule) -> list[Pair]:
     if config.pairs is not None:
-        return inr_pairs.read_file(config.pairs, schedule)
-    return [inr_pairs.read_pair(str(config.content), str(config.style), schedule)]
+        return inr_pairs.read_file(config.pairs, schedule.size, own=schedule.enlarges)
+    return [inr_pairs.read_pair(str(config.content), str(config.style), schedule.size, own=schedule.enlarges)]
 
 
 # ---- the method --------------------------------------------------------------------------------------------

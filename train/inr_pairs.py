@@ -50,17 +50,14 @@ def read_own(file: str) -> np.ndarray:
         raise PairsError(str(error)) from None
 
 
-def read_pair(content: str, style: str, schedule: Schedule) -> Pair:
-    """The one pair of a run, see `read_picture`; with the painting's own pixels if the schedule looks at them."""
-    size = schedule.size
-    own = read_own(style) if schedule.enlarges else None
-    return Pair("", read_picture(content, size), read_picture(style, size), own)
+def read_pair(content: str, style: str, size: int, *, own: bool = False) -> Pair:
+    """The one pair of a run, see `read_picture`; ``own``: with the painting's own pixels beside."""
+    return Pair("", read_picture(content, size), read_picture(style, size), read_own(style) if own else None)
 
 
-def read_file(file: str, schedule: Schedule) -> list[Pair]:
-    """The pairs of a text file, see `train.pairs.from_file`; each has a folder in the run's."""
-    own = read_own if schedule.enlarges else None
-    return pairs.from_file(file, partial(read_picture, size=schedule.size), own=own, folders=True)
+def read_file(file: str, size: int, *, own: bool = False) -> list[Pair]:
+    """The pairs of a text file, see `train.pairs.from_file`; each has a folder in the run's. ``own``: see `read_pair`."""
+    return pairs.from_file(file, partial(read_picture, size=size), own=read_own if own else None, folders=True)
 
 
 def check_sizes(chosen: Sequence[Pair], encoder: Params, schedule: Schedule) -> None:
@@ -173,7 +170,7 @@ def stage_data(
     """
     each = []
     for row, i in enumerate(group.members):
-        params = jax.tree.map(lambda leaf, row=row: np.asarray(leaf[row]), state.params)
-        _, *pictures = chosen[i]
-        each.append(step.stage_data(schedule, stage, encoder, *pictures[:2], targets[i], pictures[2], params=params))
+        pair, params = chosen[i], jax.tree.map(lambda leaf, row=row: np.asarray(leaf[row]), state.params)
+        pictures = pair.content, pair.style, targets[i], pair.painting
+        each.append(step.stage_data(schedule, stage, encoder, *pictures, params=params))
     return spread(jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *each), group)

@@ -154,6 +154,7 @@ def _strokes(x: Array, y: Array, pixels: Array, seed: Array) -> list[Array]:
 
     def row(b: Array, found: tuple[Array, ...]) -> tuple[Array, ...]:
         best, second, chosen, left = found
+        b = jnp.asarray(b, jnp.int32)
         for a in (-1, 0, 1):
             h = _hash(i + jnp.uint32(a % 2**32), j + b.astype(jnp.uint32), seed)
             rank = 0.3 * _bits(h, 16, 8) - (t - _centre(h, 0, a)) ** 2 - (s - _centre(h, 8, b)) ** 2
@@ -163,11 +164,9 @@ def _strokes(x: Array, y: Array, pixels: Array, seed: Array) -> list[Array]:
             left = jnp.where(nearer, jnp.int32(3 * a) + b, left)
         return best, second, chosen, left
 
-    lowest = jnp.full(t.shape, -jnp.inf)
+    lowest = 0 * t - jnp.inf  # made of t, to be spread over devices as that is
     # a loop, for XLA would compute an expression anew for everything that looks at it
-    best, second, h, cell = lax.fori_loop(
-        -1, 2, row, (lowest, lowest, jnp.zeros(t.shape, jnp.uint32), jnp.zeros(t.shape, jnp.int32))
-    )
+    best, second, h, cell = lax.fori_loop(-1, 2, row, (lowest, lowest, 0 * seed + 0 * i, (0 * t).astype(jnp.int32)))
     column = (cell + 4) // 3 - 1
     along, across = t - _centre(h, 0, column), s - _centre(h, 8, cell - 3 * column)
     edge = best - second

@@ -24,7 +24,7 @@ from jaxstyle.image import resize
 from jaxstyle.methods.inr import detail
 from jaxstyle.methods.inr.loss import Loss
 from jaxstyle.methods.inr.network import InrParams, evaluate_grid
-from jaxstyle.methods.inr.rendering import CHUNK, render_grid
+from jaxstyle.methods.inr.rendering import CHUNK, render_grid, render_image
 from jaxstyle.methods.inr.schedule import Enlarge
 from jaxstyle.nets.losses import remd, sample_positions
 from jaxstyle.nets.stats import gram
@@ -63,16 +63,17 @@ def vector_taps(loss: Loss) -> tuple[str, ...]:
     return loss.style_taps[2], loss.style_taps[-1]
 
 
-def targets(encoder: Params, coarse: np.ndarray, painting: np.ndarray, loss: Loss, stage: Enlarge) -> Scales:
+def targets(params: InrParams, encoder: Params, painting: np.ndarray, loss: Loss, stage: Enlarge) -> Scales:
     """Everything that `objective` needs of a pair, computed once.
 
     Args:
+      params: the picture so far, with the size that it is fitted at.
       encoder: VGG's parameters.
-      coarse: ``(H, W, 3)`` in [0, 1], the picture at full style at the size it was fitted at.
       painting: ``(H', W', 3)`` in [0, 1], with its own pixels.
       loss: its layers of style are compared.
       stage: how large windows are.
     """
+    coarse = np.asarray(render_image(params))
     height, width = coarse.shape[:2]
     area, side = math.sqrt(height * width), window_side(stage, coarse.shape)
     ratio = math.sqrt(painting.shape[1] / painting.shape[0])
@@ -92,7 +93,7 @@ def targets(encoder: Params, coarse: np.ndarray, painting: np.ndarray, loss: Los
     return Scales(
         {tap: jnp.stack(values) for tap, values in grams.items()},
         {tap: jnp.asarray(np.stack(values)) for tap, values in vectors.items()},
-        jnp.asarray(flow(coarse, detail.cells(round(area)))),
+        jnp.asarray(flow(coarse, params.spec.detail)),
         jnp.asarray([width, height], jnp.float32),
         side,
     )
@@ -189,7 +190,8 @@ def objective(
         some = sample_positions(jax.random.fold_in(k_vectors, number), found[tap], stage.vectors)
         near += remd(some.reshape(1, -1, some.shape[-1]), vectors[jnp.round(place).astype(jnp.int32)][None])
     terms = {"style": style, "vectors": near, "coarse": coarse.mean()}
-    return style + stage.near * near + stage.coarse * terms["coarse"], terms
+    beyond = jnp.maximum(terms["coarse"] - stage.allowed, 0)
+    return style + stage.near * near + stage.coarse * beyond, terms
 
 
 def _corners(key: Array, count: int) -> Array:

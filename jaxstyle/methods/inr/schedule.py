@@ -95,7 +95,8 @@ class Enlarge:
       zooms: the lowest and the highest one; their logarithm is uniform.
       each: weight of every window's own Gram distance beside that of all together.
       near, vectors: weight of the relaxed earth mover's distance, and how many vectors of a window it looks at.
-      coarse: weight of the mean squared difference to the coarse picture.
+      coarse, allowed: weight of the mean squared difference to the coarse picture, so far as it is larger than what is
+        allowed.
       lr, lr_end: see `Regress`.
     """
 
@@ -106,7 +107,8 @@ class Enlarge:
     each: float = 0.5
     near: float = 1.0
     vectors: int = 512
-    coarse: float = 1500.0
+    coarse: float = 4000.0
+    allowed: float = 8e-4
     lr: float = 1e-2
     lr_end: float | None = 5e-4
 
@@ -115,7 +117,7 @@ class Enlarge:
         _check_stage(self, "windows", "side", "vectors")
         if len(self.zooms) != 2 or not 1 < self.zooms[0] <= self.zooms[1] < math.inf:
             raise ValueError(f"zooms: expected two numbers above 1, the lower one first, got {self.zooms}")
-        for name in ("each", "near", "coarse"):
+        for name in ("each", "near", "coarse", "allowed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
 
@@ -158,6 +160,8 @@ class Schedule:
             raise ValueError("stages: expected at least one, with at least one step")
         if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < SMALLEST:
             raise ValueError(f"size: expected a whole number of at least {SMALLEST}, got {self.size!r}")
+        if self.enlarges and not self.spec.detail:
+            raise ValueError("spec: expected detail of at least 1 cell, for a stage that enlarges, got 0")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas: expected numbers in [0, 1), got {self.betas}")
 

@@ -127,9 +127,9 @@ def stage_data(
     if isinstance(this, Enlarge):
         if params is None:
             raise ValueError("params: expected the picture so far, for a stage that enlarges it, got none")
-        coarse = np.asarray(inr.render_image(params, content.shape[1::-1]))
+        fitted = dataclasses.replace(params, size=(content.shape[1], content.shape[0]))
         own = style if painting is None or min(painting.shape[:2]) < SMALLEST else painting
-        return enlarge.targets(encoder, coarse, own, schedule.loss, this)
+        return enlarge.targets(fitted, encoder, own, schedule.loss, this)
 
     def shrunk(picture: np.ndarray) -> np.ndarray:
         height, width = (max(1, round(side / this.shrink)) for side in picture.shape[:2])
