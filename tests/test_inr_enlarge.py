@@ -52,7 +52,9 @@ def fitted():
 # ---- the painting ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("shape", "side", "count"), [((32, 48), 16, 6), ((40, 16), 16, 3), ((10, 90), 16, 6), ((8, 8), 16, 1)])
+@pytest.mark.parametrize(
+    ("shape", "side", "count"), [((32, 48), 16, 6), ((40, 16), 16, 3), ((10, 90), 16, 6), ((8, 8), 16, 1)]
+)
 def test_windows_cover_a_picture(shape, side, count):
     picture = np.arange(np.prod(shape), dtype=np.float32).reshape(*shape, 1)
     found = enlarge.windows(picture, side)
@@ -80,7 +82,9 @@ def test_strokes_follow_the_edges(degrees):
 def test_a_painting_is_never_enlarged(monkeypatch):
     seen = []
     windows = enlarge.windows
-    monkeypatch.setattr(enlarge, "windows", lambda picture, side: seen.append(picture.shape[:2]) or windows(picture, side))
+    monkeypatch.setattr(
+        enlarge, "windows", lambda picture, side: seen.append(picture.shape[:2]) or windows(picture, side)
+    )
     params = inr.init(jax.random.key(0), SPEC, size=(24, 24))
     found = enlarge.targets(params, encoder(), PAINTING, inr.Loss(), STAGE)
     assert found.flow.shape == (6, 6, 2) and found.side == 16

@@ -10,10 +10,10 @@ pixels can show. It sees, at one point alone:
   there is a lattice for each of `DIRECTIONS`, and a grid that says which one counts where;
 * how large a pixel of the render is.
 
-What is equally large in the render enters the network at the same place: as a picture is enlarged, each octave moves from
-place to place, and new ones come in from two pixels a cell on. Detail fades where the render's pixels get as large as
-those of the picture fitted to: a render of that size is the coarse picture, bit for bit, and so is every render at degree
-of style 0. Beyond a zoom of `FINEST` nothing new comes.
+What is equally large in the render enters the network at the same place: as a picture is enlarged, each octave moves
+from place to place, and new ones come in, at full strength where their cells are two pixels. Detail fades where the
+render's pixels get as large as those of the picture fitted to: a render of that size is the coarse picture, bit for
+bit, and so is every render at degree of style 0. Beyond a zoom of `FINEST` nothing new comes.
 
 Not in the paper (arXiv:2210.07762). Noise that a network of points turns into a texture: Henzler et al. 2020,
 arXiv:1912.05112.
@@ -24,7 +24,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax import struct
@@ -96,7 +95,7 @@ def noise(points: Array, flow: Array, zoom: Array) -> Array:
       zoom: ``()``, see `View`.
 
     Returns:
-      ``(n, OCTAVES * FIELDS)`` in [-1, 1], float32.
+      ``(n, OCTAVES * FIELDS)``, from about -1 to 1, float32.
     """
     octave = jnp.arange(OCTAVES, dtype=jnp.uint32)
     per_pixel = jnp.exp2(jnp.arange(OCTAVES, dtype=jnp.float32)) / COARSEST
@@ -147,8 +146,8 @@ def _clouds(x: Array, y: Array, seed: Array) -> list[Array]:
 
 def _strokes(x: Array, y: Array, pixels: Array, seed: Array) -> list[Array]:
     """Fields of cells, each around a random point of its square, some of them over their neighbours (a power diagram):
-    two values of the cell, the place in it along and across, which fade in the last pixel before the cell's edge, and how
-    far that is; in [-1, 1]. A cell is ``pixels`` of the render wide.
+    two values of the cell, the place in it along and across, which fade in the last pixel before the cell's edge, and
+    how far that is; from about -1 to 1. A cell is ``pixels`` of the render wide.
     """
     i, j, t, s = _cell(x, y)
 

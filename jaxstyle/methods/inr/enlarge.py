@@ -1,4 +1,4 @@
-"""The objective of detail: what a fitted picture shows where it is enlarged looks like the painting at that pixel scale.
+"""The objective of detail: an enlarged render looks like the painting at the same pixel scale.
 
 A step looks at windows of the picture at full style, all at one random zoom. Their Gram matrices, together and each on
 its own, come near those of the painting at the same pixel scale, which has its own pixels and is never enlarged; every
@@ -35,7 +35,6 @@ MOST = 16
 """Windows of the painting that are looked at, for each zoom."""
 VECTORS = 1024
 """Feature vectors of the painting that windows are compared with, for each zoom and layer."""
-_SMALL = 1e-4  # of a target's squared norm: under the root, whose gradient would be infinite at 0
 _BLUR = 3.0  # pixels of the coarse picture over which the direction of its edges is averaged
 
 
@@ -165,9 +164,9 @@ def objective(
       stage: the weights, and how many windows there are.
 
     Returns:
-      ``(loss, terms)``: ``style``, the Gram matrices' distances relative to the painting's norm, summed over layers;
-      ``vectors``, the relaxed earth mover's distances; ``coarse``, the mean squared difference of colours to the coarse
-      picture.
+      ``(loss, terms)``: ``style``, the Gram matrices' squared distances relative to the painting's squared norm,
+      summed over layers; ``vectors``, the relaxed earth mover's distances; ``coarse``, the mean squared difference of
+      colours to the coarse picture.
     """
     k_zoom, k_places, k_vectors = jax.random.split(key, 3)
     low, high = stage.zooms
@@ -184,7 +183,7 @@ def objective(
         own, matrices = jnp.square(wanted).sum(), gram(found[tap])
         together = jnp.square(matrices.mean(0) - wanted).sum() / own
         each = jnp.square(matrices - wanted[None]).sum((1, 2)) / own
-        style += jnp.sqrt(together + _SMALL) + stage.each * jnp.sqrt(each + _SMALL).mean()
+        style += together + stage.each * each.mean()
     near = jnp.zeros((), jnp.float32)
     for number, (tap, vectors) in enumerate(data.vectors.items()):
         some = sample_positions(jax.random.fold_in(k_vectors, number), found[tap], stage.vectors)
@@ -220,13 +219,16 @@ def _window(
     x, y = (coordinates((edges[k][1:] + edges[k][:-1]) / 2, k) for k in (0, 1))
     chunk = CHUNK.get(jax.default_backend(), side * side)
     shown = render_grid(params, x, y, full, chunk=chunk, seen=seen, dtype=dtype)
-    across, down = (
-        jnp.clip(jnp.minimum(edges[k][None, 1:], cells[:, None] + 1) - jnp.maximum(edges[k][None, :-1], cells[:, None]), 0)
-        for k, cells in enumerate(whole)
-    )
+    across, down = (_shares(edges[k], cells) for k, cells in enumerate(whole))
     small = jnp.einsum("yi,ijc,xj->yxc", down, shown, across)
     wanted = evaluate_grid(params, *(coordinates(cells + 0.5, k) for k, cells in enumerate(whole)), full, dtype=dtype)
     inside = [cells + 1 <= edges[k][-1] for k, cells in enumerate(whole)]
     counts = (inside[1][:, None] & inside[0][None]).astype(jnp.float32)[..., None]
     difference = jnp.square(small - jax.lax.stop_gradient(wanted)) * counts
     return shown, difference.sum() / jnp.maximum(3 * counts.sum(), 1)
+
+
+def _shares(edges: Array, cells: Array) -> Array:
+    """How much of each pixel between ``edges`` ``(n + 1,)`` lies in the cells ``[c, c + 1]``: ``(len(cells), n)``."""
+    ends = jnp.minimum(edges[None, 1:], cells[:, None] + 1)
+    return jnp.maximum(ends - jnp.maximum(edges[None, :-1], cells[:, None]), 0)

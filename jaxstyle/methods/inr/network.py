@@ -74,7 +74,16 @@ class Spec:
             raise ValueError(f"grids: expected whole numbers of at least 1, got {self.grids!r}")
         if len(set(self.grids)) < len(self.grids):
             raise ValueError(f"grids: expected different numbers, got {self.grids!r}")
-        least = {"octaves": 0, "features": 1, "latent": 1, "width": 1, "depth": 1, "skip": 0, "bottleneck": 1, "detail": 0}
+        least = {
+            "octaves": 0,
+            "features": 1,
+            "latent": 1,
+            "width": 1,
+            "depth": 1,
+            "skip": 0,
+            "bottleneck": 1,
+            "detail": 0,
+        }
         for name, low in least.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
@@ -343,9 +352,7 @@ def _detail(
     return of
 
 
-def _body(
-    params: InrParams, terms: list[Array], dtype: Any, detail: Callable[[Array], Array] | None = None
-) -> Array:
+def _body(params: InrParams, terms: list[Array], dtype: Any, detail: Callable[[Array], Array] | None = None) -> Array:
     """The rest of the network, from what the input adds to the layers that see it."""
     spec, network = params.spec, params.network
     shape = terms[0].shape[:-1]

@@ -93,7 +93,7 @@ class Enlarge:
       windows: looked at in one step, all at one zoom.
       side: of a window, in pixels.
       zooms: the lowest and the highest one; their logarithm is uniform.
-      each: weight of every window's own Gram distance beside that of all together.
+      each: weight of every window's own Gram distance (squared) beside that of all together.
       near, vectors: weight of the relaxed earth mover's distance, and how many vectors of a window it looks at.
       coarse, allowed: weight of the mean squared difference to the coarse picture, so far as it is larger than what is
         allowed.
@@ -107,8 +107,8 @@ class Enlarge:
     each: float = 0.5
     near: float = 1.0
     vectors: int = 512
-    coarse: float = 4000.0
-    allowed: float = 8e-4
+    coarse: float = 3000.0
+    allowed: float = 9e-4
     lr: float = 1e-2
     lr_end: float | None = 5e-4
 
