@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import weights
+from jaxstyle import image, weights
 from jaxstyle.methods.inr import detail, files
 from jaxstyle.methods.inr.network import Spec, evaluate, init
 from jaxstyle.methods.inr.rendering import render, render_image
@@ -92,8 +92,6 @@ def test_jit_is_eager(params):
 
 def test_a_file_of_an_enlargement_is_the_picture(params, tmp_path):
     render_file(params, tmp_path / "out.png", (90, 60), tile=32, bits=16)
-    from jaxstyle import image
-
     found = image.read(tmp_path / "out.png").pixels
     np.testing.assert_allclose(found, render_image(params, (90, 60)), atol=1e-4)
 

@@ -98,7 +98,7 @@ def test_a_painting_is_never_enlarged(monkeypatch):
 
 def test_every_quarter_has_a_window():
     found = np.asarray(enlarge._corners(jax.random.key(0), 9))
-    assert found.shape == (9, 2) and 0 <= found.min() and found.max() < 1
+    assert found.shape == (9, 2) and found.min() >= 0 and found.max() < 1
     for four in (found[:4], found[4:8]):
         assert {tuple(corner) for corner in np.floor(2 * four).astype(int)} == {(0, 0), (0, 1), (1, 0), (1, 1)}
 

@@ -119,7 +119,7 @@ def test_long_calls_are_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path) 
 
 
 def test_an_enlargement_without_detail_is_a_smooth_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a picture that is alike everywhere: as far from the painting as its bicubic enlargement, and no other scaled down."""
+    """Of a picture alike everywhere: as far from the painting as its bicubic enlargement, and no other scaled down."""
     monkeypatch.setattr(measure_inr, "WINDOW", 32)
     painting = np.random.default_rng(0).random((40, 50, 3), np.float32)
     row = measure_inr.enlargement(metrics.load_networks(), grey(), painting)

@@ -56,7 +56,7 @@ def read_pair(content: str, style: str, size: int, *, own: bool = False) -> Pair
 
 
 def read_file(file: str, size: int, *, own: bool = False) -> list[Pair]:
-    """The pairs of a text file, see `train.pairs.from_file`; each has a folder in the run's. ``own``: see `read_pair`."""
+    """The pairs of a text file, see `train.pairs.from_file`; each has a folder. ``own``: see `read_pair`."""
     return pairs.from_file(file, partial(read_picture, size=size), own=read_own if own else None, folders=True)
 
 

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=PRESETS,
         default="fast",
-        help="what the fit consists of: preview is a first look, zoom is fast and then detail for enlargements, paper is "
-        "the paper's optimisation (default: %(default)s)",
+        help="what the fit consists of: preview is a first look, zoom is fast and then detail for enlargements, paper "
+        "is the paper's optimisation (default: %(default)s)",
     )
     parser.add_argument(
         "--size",

@@ -152,8 +152,8 @@ def enlargement(networks: metrics.Networks, params: inr.InrParams, painting: np.
     """Table 5: an enlargement at full style beside the painting at the same pixel scale, which has its own pixels.
 
     ``windows``: mean Gram distance of windows to the whole painting; ``together``: that of their mean Gram matrices.
-    Both of the fit rendered at `ZOOM` times its size, of its picture enlarged with a bicubic filter, and of the painting's
-    own windows. ``psnr``: in dB, by zoom, of renders scaled down (means of pixels) to the picture.
+    Both of the fit rendered at `ZOOM` times its size, of its picture enlarged with a bicubic filter, and of the
+    painting's own windows. ``psnr``: in dB, by zoom, of renders scaled down (means of pixels) to the picture.
     """
     width, height = params.size
     coarse = np.asarray(inr.render_image(params))

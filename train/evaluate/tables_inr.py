@@ -155,10 +155,10 @@ def _table5(part: dict[str, Any]) -> list[str]:
     return [
         "## Table 5: enlargements (not in the paper)",
         "",
-        "At full style, four times as large as what was fitted to: Gram distance (as in Table 2) of windows of 256 pixels",
-        "to the painting, which has its own pixels; of the fit, of its picture enlarged with a bicubic filter, and of the",
-        "painting's own windows. Ratio: of the fit to bicubic, of the windows' mean distance and of the distance of their",
-        "mean Gram matrices. PSNR: of renders scaled down to the picture.",
+        "At full style, four times as large as what was fitted to: Gram distance (as in Table 2) of windows of 256",
+        "pixels to the painting, which has its own pixels; of the fit, of its picture enlarged with a bicubic filter,",
+        "and of the painting's own windows. Ratio: of the fit to bicubic, of the windows' mean distance and of the",
+        "distance of their mean Gram matrices. PSNR: of renders scaled down to the picture.",
         "",
         table(["pair", "fit", "bicubic", "painting", "ratio", "ratio, together", *zooms], [*body, mean]),
     ]

@@ -52,8 +52,8 @@ class Spec:
       depth: number of ReLU layers.
       skip: layer (from 0) that gets the input once more; 0: none does.
       bottleneck: width of the linear layer before the colours.
-      detail: cells along either side of the grid of strokes' directions, see `jaxstyle.methods.inr.detail`; 0, as in the
-        paper: a picture has no detail beyond the pixels it was fitted at.
+      detail: cells along either side of the grid of strokes' directions, see `jaxstyle.methods.inr.detail`; 0, as in
+        the paper: there is no detail beyond the pixels fitted at.
     """
 
     octaves: int = 6

@@ -152,8 +152,8 @@ def fit_step(
 
     Returns:
       ``(state, terms)``: float32 scalars, ``loss`` and what it consists of: ``content`` and ``style`` while refining,
-      and ``anchor`` if there is one; ``pixels`` while regressing; ``style``, ``vectors`` and ``coarse`` while enlarging,
-      which changes nothing but the layers of detail.
+      and ``anchor`` if there is one; ``pixels`` while regressing; ``style``, ``vectors`` and ``coarse`` while
+      enlarging, which changes nothing but detail.
     """
     this, done = schedule.stages[stage], state.step - schedule.starts()[stage]
     key = jax.random.fold_in(key, state.step)
