@@ -166,7 +166,8 @@ def enlargement(networks: metrics.Networks, params: inr.InrParams, painting: np.
     render = np.asarray(inr.render_image(params, (large[1], large[0])))
     for name, picture in (("fit", render), ("bicubic", bicubic), ("painting", painting)):
         shown = enlarge.windows(picture, WINDOW)
-        row["windows"][name] = rounded(np.mean([float(metrics.gram_distance(networks, v, painting)) for v in shown]))
+        distances = [float(metrics.gram_distance(networks, window, painting)) for window in shown]
+        row["windows"][name] = rounded(statistics.fmean(distances))
         row["together"][name] = rounded(_together(networks, shown, painting))
     return row
 

@@ -221,7 +221,8 @@ def _window(
     shown = render_grid(params, x, y, full, chunk=chunk, seen=seen, dtype=dtype)
     across, down = (_shares(edges[k], cells) for k, cells in enumerate(whole))
     small = jnp.einsum("yi,ijc,xj->yxc", down, shown, across)
-    wanted = evaluate_grid(params, *(coordinates(cells + 0.5, k) for k, cells in enumerate(whole)), full, dtype=dtype)
+    columns, rows = (coordinates(cells + 0.5, k) for k, cells in enumerate(whole))
+    wanted = evaluate_grid(params, columns, rows, full, dtype=dtype)
     inside = [cells + 1 <= edges[k][-1] for k, cells in enumerate(whole)]
     counts = (inside[1][:, None] & inside[0][None]).astype(jnp.float32)[..., None]
     difference = jnp.square(small - jax.lax.stop_gradient(wanted)) * counts

@@ -38,7 +38,7 @@ def render(
     coords: ArrayLike | Sequence[Any],
     alpha: float | ArrayLike = 1.0,
     *,
-    zoom: float | None = None,
+    zoom: float | Array | None = None,
     chunk: int | None = None,
     dtype: Any = jnp.float32,
 ) -> Array:

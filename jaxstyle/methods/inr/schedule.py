@@ -236,8 +236,8 @@ PRESETS = {
         spec=_GRIDS,
     ),
 }
-"""``paper``: the paper's optimisation. ``fast``: pixels first, then its objective, coarse to fine. ``zoom``: then detail
-for enlargements. ``preview``: a first look."""
+"""``paper``: the paper's optimisation. ``fast``: pixels first, then its objective, coarse to fine. ``zoom``: that, and
+then detail for enlargements. ``preview``: a first look."""
 
 
 def preset(name: str, *, size: int | None = None, steps: int | None = None) -> Schedule:
