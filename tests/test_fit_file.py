@@ -264,7 +264,7 @@ def test_the_verb_tells_what_it_did_and_what_comes_next(capsys):
 def test_the_verb_has_every_preset_with_its_steps():
     assert set(verb.PRESETS) == set(inr_schedule.PRESETS)
     help_text = next(action.help for action in _actions() if action.dest == "steps")
-    assert "360, 570, 810 and 20000" in help_text and inr_schedule.PRESETS["zoom"].steps == 810
+    assert "360, 570, 690 and 20000" in help_text and inr_schedule.PRESETS["zoom"].steps == 690
     assert inr_schedule.PRESETS["fast"].steps == 570 and inr_schedule.PRESETS["paper"].steps == 20000
     assert render_command("a b.safetensors", (10, 20)).startswith("jaxstyle render 'a b.safetensors' -o out.png")
 

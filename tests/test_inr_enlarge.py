@@ -174,7 +174,7 @@ def test_the_preset_is_fast_and_then_detail():
         ({"zooms": (4.0, 2.0)}, "zooms: expected two numbers above 1, the lower one first, got (4.0, 2.0)"),
         ({"windows": 0}, "windows: expected a whole number of at least 1, got 0"),
         ({"near": -1.0}, "near: expected a number of at least 0, got -1.0"),
-        ({"allowed": math.inf}, "allowed: expected a number of at least 0, got inf"),
+        ({"coarse": math.inf}, "coarse: expected a number of at least 0, got inf"),
     ],
 )
 def test_a_stage_that_none_can_be_is_refused(change, message):

@@ -123,7 +123,7 @@ def test_an_enlargement_without_detail_is_a_smooth_one(monkeypatch: pytest.Monke
     monkeypatch.setattr(measure_inr, "WINDOW", 32)
     painting = np.random.default_rng(0).random((40, 50, 3), np.float32)
     row = measure_inr.enlargement(metrics.load_networks(), grey(), painting)
-    assert list(row["psnr"]) == ["2", "4", "8"] and min(row["psnr"].values()) > 60
+    assert list(row["psnr"]) == ["2", "4", "8"] and min(row["psnr"].values()) > 60  # or infinite
     for kind in ("windows", "together"):
         assert row[kind]["fit"] == pytest.approx(row[kind]["bicubic"], rel=1e-3)
         assert row[kind]["painting"] < 0.5 * row[kind]["fit"]

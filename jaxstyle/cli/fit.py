@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 256)",
     )
     parser.add_argument(
-        "--steps", type=arguments.count, metavar="N", help="in all (default: 360, 570, 810 and 20000, by preset)"
+        "--steps", type=arguments.count, metavar="N", help="in all (default: 360, 570, 690 and 20000, by preset)"
     )
     parser.add_argument(
         "--seed", type=arguments.seed, default=0, metavar="N", help="of everything random (default: %(default)s)"

@@ -160,7 +160,7 @@ def enlargement(networks: metrics.Networks, params: inr.InrParams, painting: np.
     row: Row = {"windows": {}, "together": {}, "psnr": {}}
     for zoom in (2, ZOOM, 2 * ZOOM):
         small = np.concatenate([_means(params, zoom, top, min(top + 32, height)) for top in range(0, height, 32)])
-        row["psnr"][str(zoom)] = rounded(float(-10 * np.log10(np.square(small - coarse, dtype=np.float64).mean())))
+        row["psnr"][str(zoom)] = rounded(metrics.psnr(coarse, small))
     large = (ZOOM * height, ZOOM * width, 3)
     bicubic = np.clip(np.asarray(jax.image.resize(coarse, large, "cubic")), 0, 1)
     render = np.asarray(inr.render_image(params, (large[1], large[0])))

@@ -33,8 +33,7 @@ from jaxstyle.arrays import Array, Params
 from jaxstyle.methods.inr.grids import spline
 
 NAMES = ("detail0", "detail1", "detail")
-"""The layers, among a network's parameters; their `PARTS` are pairs, for zooms of 1 and of `FINEST`."""
-PARTS = ("kernel", "bias")
+"""The layers, among a network's parameters."""
 FLOW = "flow"
 """The grid of directions, a B-spline."""
 FINEST = 8.0
@@ -81,8 +80,8 @@ def layer_shapes(flow: int, width: int) -> dict[str, dict[str, tuple[int, ...]]]
       flow: cells of the grid of directions.
       width: of the hidden layers.
     """
-    sizes = (width + OCTAVES * FIELDS, width, width, 3)
-    layers = {name: {"kernel": (2, *sizes[i : i + 2]), "bias": (2, sizes[i + 1])} for i, name in enumerate(NAMES)}
+    sizes = (width + OCTAVES * FIELDS + 1, width, width, 3)
+    layers = {name: {"kernel": sizes[i : i + 2], "bias": sizes[i + 1 : i + 2]} for i, name in enumerate(NAMES)}
     return {**layers, FLOW: {"points": (flow + 2, flow + 2, 2)}}
 
 
@@ -203,9 +202,11 @@ def added(network: Params, hidden: Array, coords: Array, seen: View, dtype: Any)
     level = jnp.log2(zoom)
     flow = spline(network[FLOW]["points"], coords)
     fields = lax.stop_gradient(noise((coords + 1) * (seen.fitted / 2)[None], flow, zoom))
-    x, share = jnp.concatenate([hidden, fields.astype(dtype)], axis=-1), level / math.log2(FINEST)
-    for name in NAMES:  # there is a network for either end, and between them their mixture
-        kernel, bias = ((1 - share) * part[0] + share * part[1] for part in (network[name][p] for p in PARTS))
+    x = jnp.concatenate([hidden, fields.astype(dtype)], axis=-1)
+    for number, name in enumerate(NAMES):
+        kernel, bias = network[name]["kernel"], network[name]["bias"]
+        if number == 0:  # the zoom is the same for all points: what it adds is a bias
+            kernel, bias = kernel[:-1], bias + kernel[-1] * (level / math.log2(FINEST))
         found = jnp.matmul(x, kernel.astype(dtype), preferred_element_type=jnp.float32) + bias[None]
         x = nn.relu(found).astype(dtype)
     return jnp.clip(level, 0, 1) * found

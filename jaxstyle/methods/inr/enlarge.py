@@ -189,8 +189,7 @@ def objective(
         some = sample_positions(jax.random.fold_in(k_vectors, number), found[tap], stage.vectors)
         near += remd(some.reshape(1, -1, some.shape[-1]), vectors[jnp.round(place).astype(jnp.int32)][None])
     terms = {"style": style, "vectors": near, "coarse": coarse.mean()}
-    beyond = jnp.maximum(terms["coarse"] - stage.allowed, 0)
-    return style + stage.near * near + stage.coarse * beyond, terms
+    return style + stage.near * near + stage.coarse * terms["coarse"], terms
 
 
 def _corners(key: Array, count: int) -> Array:

@@ -167,7 +167,7 @@ def init(key: Array, spec: Spec = Spec(), *, size: tuple[int, int] = (256, 256))
     for name, layer in shapes.items():
         bounds = dict.fromkeys(layer, inr_grids.START)
         if "kernel" in layer:
-            *_, fan_in, fan_out = layer["kernel"]
+            fan_in, fan_out = layer["kernel"]
             bounds = {"kernel": math.sqrt(6 / (fan_in + fan_out)), "bias": fan_in**-0.5}
         if name in (inr_detail.NAMES[-1], inr_detail.FLOW):
             bounds = dict.fromkeys(layer, 0.0)  # no detail yet

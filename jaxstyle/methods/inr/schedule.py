@@ -95,8 +95,7 @@ class Enlarge:
       zooms: the lowest and the highest one; their logarithm is uniform.
       each: weight of every window's own Gram distance (squared) beside that of all together.
       near, vectors: weight of the relaxed earth mover's distance, and how many vectors of a window it looks at.
-      coarse, allowed: weight of the mean squared difference to the coarse picture, so far as it is larger than what is
-        allowed.
+      coarse: weight of the mean squared difference to the coarse picture.
       lr, lr_end: see `Regress`.
     """
 
@@ -107,8 +106,7 @@ class Enlarge:
     each: float = 0.5
     near: float = 1.0
     vectors: int = 512
-    coarse: float = 3000.0
-    allowed: float = 9e-4
+    coarse: float = 800.0
     lr: float = 1e-2
     lr_end: float | None = 5e-4
 
@@ -117,7 +115,7 @@ class Enlarge:
         _check_stage(self, "windows", "side", "vectors")
         if len(self.zooms) != 2 or not 1 < self.zooms[0] <= self.zooms[1] < math.inf:
             raise ValueError(f"zooms: expected two numbers above 1, the lower one first, got {self.zooms}")
-        for name in ("each", "near", "coarse", "allowed"):
+        for name in ("each", "near", "coarse"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
 
@@ -224,7 +222,7 @@ PRESETS = {
             Regress(300, lr=1e-2, lr_end=2e-3),
             Refine(150, shrink=2, alphas=2, anchor=300, lr=2e-3, lr_end=1e-3),
             Refine(120, alphas=2, anchor=300, lr=1e-3, lr_end=3e-4),
-            Enlarge(240),
+            Enlarge(120),
         ),
         spec=dataclasses.replace(_GRIDS, detail=detail.cells(256)),
     ),
