@@ -106,7 +106,7 @@ class Enlarge:
     each: float = 0.5
     near: float = 1.0
     vectors: int = 512
-    coarse: float = 800.0
+    coarse: float = 1000.0
     lr: float = 1e-2
     lr_end: float | None = 5e-4
 
