@@ -446,14 +446,14 @@ def test_a_group_repeats_its_last_pair_where_they_do_not_go_up_evenly() -> None:
 
 
 @pytest.mark.usefixtures("darkened")
-def test_a_fit_that_enlarges_is_the_librarys_and_goes_on_where_it_was(
+def test_a_fit_that_enlarges_is_the_librarys_and_pairs_have_their_own(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The painting's own pixels are looked at: of another size than the fit's."""
     stage = Enlarge(3, windows=1, side=16, vectors=16)
-    schedule = Schedule((Regress(2, points=64), stage), dataclasses.replace(SPEC, detail=2), size=16)
+    schedule = Schedule((Regress(40, points=64, lr=1e-2), stage), dataclasses.replace(SPEC, detail=2), size=16)
     monkeypatch.setitem(inr_schedule.PRESETS, "preview", schedule)
-    trainer.train(config(pictures, log_every=1, checkpoint_every=3))
+    trainer.train(config(pictures, log_every=1))
     found = inr.load("run/inr.safetensors")
     photo = inr_pairs.read_picture(f"{pictures / 'a'}.png", 16)
     wanted = jaxstyle.fit(photo, f"{pictures / 'b'}.png", "preview", stylized=photo / 2)
@@ -462,6 +462,6 @@ def test_a_fit_that_enlarges_is_the_librarys_and_goes_on_where_it_was(
     file = Path("pairs.tsv")
     file.write_text("".join(f"{pictures / a}.png\t{pictures / b}.png\n" for a, b in ("ab", "cb")))
     trainer.train(config(pictures, "two", pairs=str(file), log_every=1), jax.devices()[:1])
-    for pair, first in (("a_b", True), ("c_b", False)):
-        both = inr.load(f"two/{pair}/inr.safetensors").network["flow"]["points"]
-        assert np.allclose(both, found.network["flow"]["points"], atol=0.05) == first
+    flows = [inr.load(f"two/{pair}/inr.safetensors").network["flow"]["points"] for pair in ("a_b", "c_b")]
+    same, other = (np.abs(points - found.network["flow"]["points"]).mean() for points in flows)
+    assert same < 0.2 * other
