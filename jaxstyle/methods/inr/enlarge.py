@@ -34,7 +34,7 @@ ZOOMS = (1.0, 2.0, 4.0, 8.0)
 MOST = 16
 """Windows of the painting that are looked at, for each zoom."""
 VECTORS = 1024
-"""Feature vectors of the painting that windows are compared with, for each zoom and layer."""
+"""Feature vectors of the painting that windows are compared with, evenly spaced, for each zoom and layer."""
 _BLUR = 3.0  # pixels of the coarse picture over which the direction of its edges is averaged
 
 
@@ -76,7 +76,6 @@ def targets(params: InrParams, encoder: Params, painting: np.ndarray, loss: Loss
     height, width = coarse.shape[:2]
     area, side = math.sqrt(height * width), window_side(stage, coarse.shape)
     ratio = math.sqrt(painting.shape[1] / painting.shape[0])
-    rng = np.random.default_rng(0)
     grams: dict[str, list[Array]] = {}
     vectors: dict[str, list[np.ndarray]] = {}
     for zoom in ZOOMS:
@@ -87,7 +86,7 @@ def targets(params: InrParams, encoder: Params, painting: np.ndarray, loss: Loss
             grams.setdefault(tap, []).append(gram(found[tap]).mean(0))
         for tap in vector_taps(loss):
             every = np.asarray(found[tap]).reshape(-1, found[tap].shape[-1])
-            chosen = rng.choice(len(every), VECTORS, replace=len(every) < VECTORS)
+            chosen = np.linspace(0, len(every) - 1, VECTORS).round().astype(int)
             vectors.setdefault(tap, []).append(every[chosen])
     return Scales(
         {tap: jnp.stack(values) for tap, values in grams.items()},

@@ -154,7 +154,7 @@ def view_of(params: InrParams, width: int, height: int, region: places.Box = pla
 
 @partial(jax.jit, static_argnames=("chunk", "dtype"))
 def _render_points(
-    params: InrParams, points: Array, alpha: Array, seen: View | None, *, chunk: int, dtype: Any
+    params: InrParams, points: Array, alpha: Array, seen: View | None = None, *, chunk: int, dtype: Any
 ) -> Array:
     """(n, 2) and () or (n,) -> (n, 3)."""
     colours_of = partial(evaluate, params, seen=seen, dtype=dtype)
