@@ -1,9 +1,9 @@
 """Draws how much of the painting a model gives for how much of the photo, docs/results/frontier: style against content
 over degrees of style, of one or several models, as `jaxstyle stylize` paints.
 
-``python examples/frontier.py PAIRS.tsv OUT MODEL [MODEL ...]``, a line of the list ``photo <tab> painting``, a model the
-name of shipped weights or ``LABEL=FILE``; of results that another program made, ``LABEL=FOLDER`` with ``0.png``,
-``1.png``, ... in the order of the list. Rows are kept in OUT.json, and what is there is not made again. Needs matplotlib.
+``python examples/frontier.py PAIRS.tsv OUT MODEL [MODEL ...]``: a line of the list is ``photo <tab> painting``, a model
+the name of shipped weights or ``LABEL=FILE``; of results that another program made, ``LABEL=FOLDER`` with ``0.png``,
+``1.png``, ... in the order of the list. Rows are kept in OUT.json; what is there is not made again. Needs matplotlib.
 """
 
 import json
