@@ -17,7 +17,6 @@ from tests.train_runs import arguments, norm, rows, start, write_pictures
 from train import devices
 from train import style_kernel as trainer
 from train.checkpoints import Checkpoints
-from train.logs import NonFiniteError
 
 SETTINGS: dict[str, Any] = {
     "crop": 16,

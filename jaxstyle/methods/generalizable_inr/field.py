@@ -83,20 +83,20 @@ class Field:
     size: tuple[int, int] = struct.field(pytree_node=False, default=(256, 256))
 
     @property
-    def single(self) -> bool:
-        """Whether it is one picture, and not several stacked."""
-        return jnp.ndim(self.own.mean) == 1
+    def several(self) -> str:
+        """What shows that these are several pictures stacked; empty for one."""
+        return "" if jnp.ndim(self.own.mean) == 1 else f"moments of shape {jnp.shape(self.own.mean)}"
 
     def at_points(self, coords: Array, alpha: Array, dtype: Any = jnp.float32) -> Array:
         """Colours ``(..., 3)`` in [0, 1] of ``(..., 2)`` with degrees of style ``()`` or ``(...)``."""
-        x, y = _pixels(self.content, coords[..., 0], 0), _pixels(self.content, coords[..., 1], 1)
+        x, y = pixels(self.content, coords[..., 0], 0), pixels(self.content, coords[..., 1], 1)
         if alpha.ndim:
             content, styled = (codes.at_points(grid, x, y) for grid in (self.content.code, self.styled))
             shown = _blend(content, styled, alpha)
         else:
             content = codes.at_points(self.content.code, x, y)
             shown = codes.at_points(codes.mixed(self.content.code, self.styled, alpha), x, y)
-        return jnp.clip(self._colours(_at_points(self.content, self.spec, coords, content), shown, alpha, dtype), 0, 1)
+        return jnp.clip(self._colours(at_points(self.content, self.spec, coords, content), shown, alpha, dtype), 0, 1)
 
     def on_grid(self, x: Array, y: Array, alpha: Array, dtype: Any = jnp.float32) -> Array:
         """The same at all points of a grid, columns ``x`` ``(W,)`` and rows ``y`` ``(H,)``: ``(H, W, 3)``."""
@@ -104,13 +104,13 @@ class Field:
 
     def unclipped(self, x: Array, y: Array, alpha: Array, dtype: Any = jnp.float32) -> Array:
         """`on_grid` before it is clipped, for losses."""
-        at = _pixels(self.content, x, 0), _pixels(self.content, y, 1)
+        at = pixels(self.content, x, 0), pixels(self.content, y, 1)
         content = codes.on_grid(self.content.code, *at)
         if alpha.ndim:
             shown = _blend(content, codes.on_grid(self.styled, *at), alpha)
         else:
             shown = codes.on_grid(codes.mixed(self.content.code, self.styled, alpha), *at)
-        return self._colours(_on_grid(self.content, self.spec, x, y, content), shown, alpha, dtype)
+        return self._colours(on_grid(self.content, self.spec, x, y, content), shown, alpha, dtype)
 
     def _colours(self, features: Array, shown: Array, alpha: Array, dtype: Any) -> Array:
         """AdaIN, the shared MLP, and the colours it is added to."""
@@ -155,8 +155,8 @@ def _lifted(vector: Array, like: Array) -> Array:
 def reference(view: View, spec: Spec) -> Moments:
     """Mean and deviation ``(C,)`` of a picture's features over the fixed grid."""
     line = jnp.asarray(places.axis(REFERENCE), jnp.float32)
-    at = _pixels(view, line, 0), _pixels(view, line, 1)
-    features = _on_grid(view, spec, line, line, codes.on_grid(view.code, *at))
+    at = pixels(view, line, 0), pixels(view, line, 1)
+    features = on_grid(view, spec, line, line, codes.on_grid(view.code, *at))
     mean = features.mean((0, 1))
     return Moments(mean, jnp.sqrt(jnp.square(features - mean[None, None]).mean((0, 1)) + EPS))
 
@@ -166,7 +166,7 @@ def inputs(spec: Spec, context: int) -> int:
     return 3 + context + places.encoding_size(spec.octaves) + 4 * spec.within + 1
 
 
-def _pixels(view: View, values: Array, axis: int) -> Array:
+def pixels(view: View, values: Array, axis: int) -> Array:
     """Coordinates in [-1, 1] -> pixels from the edge; what lies outside counts as the nearest edge."""
     return (jnp.clip(values, -1, 1) + 1) * (view.extent[axis] / 2)
 
@@ -184,19 +184,19 @@ def _parts(view: View, spec: Spec) -> tuple[Array, Array, Array, Array]:
     return a, b, c, d
 
 
-def _at_points(view: View, spec: Spec, coords: Array, colour: Array) -> Array:
+def at_points(view: View, spec: Spec, coords: Array, colour: Array) -> Array:
     """F of places ``(..., 2)``, from the code's colours there."""
     colour_part, context_part, place_part, rest = _parts(view, spec)
     encoded = places.encode(coords, spec.octaves, jnp.pi)
     found = jnp.matmul(colour, colour_part, precision=_EXACT) + jnp.matmul(encoded, place_part, precision=_EXACT)
     found += jnp.matmul(places.spline_values(view.context, coords), context_part, precision=_EXACT)
     if spec.within:
-        pixels = jnp.stack([_pixels(view, coords[..., k], k) for k in (0, 1)], axis=-1) * (2 * jnp.pi / codes.CELL)
-        found += jnp.matmul(jnp.concatenate([jnp.sin(pixels), jnp.cos(pixels)], -1), rest[:4], precision=_EXACT)
+        phase = jnp.stack([pixels(view, coords[..., k], k) for k in (0, 1)], axis=-1) * (2 * jnp.pi / codes.CELL)
+        found += jnp.matmul(jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], -1), rest[:4], precision=_EXACT)
     return found + _lifted(rest[-1], found)
 
 
-def _on_grid(view: View, spec: Spec, x: Array, y: Array, colour: Array) -> Array:
+def on_grid(view: View, spec: Spec, x: Array, y: Array, colour: Array) -> Array:
     """F at all points of a grid, from the code's colours ``(H, W, 3)``: the places are a term per column and row."""
     colour_part, context_part, place_part, rest = _parts(view, spec)
     cells = view.context.shape[0] - 2
@@ -210,7 +210,7 @@ def _on_grid(view: View, spec: Spec, x: Array, y: Array, colour: Array) -> Array
         encoded = places.encode_axis(values, spec.octaves, jnp.pi)
         line = jnp.matmul(encoded, place_part[index], precision=_EXACT)
         if spec.within:
-            phase = _pixels(view, values, k)[:, None] * (2 * jnp.pi / codes.CELL)
+            phase = pixels(view, values, k)[:, None] * (2 * jnp.pi / codes.CELL)
             here = jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], -1)
             line += jnp.matmul(here, rest[k:4:2], precision=_EXACT)
         lines.append(line)

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax import struct
 from jax import lax
@@ -96,6 +97,19 @@ class InrParams:
     z_s: Array
     spec: Spec = struct.field(pytree_node=False, default=Spec())
     size: tuple[int, int] = struct.field(pytree_node=False, default=(256, 256))
+
+    @property
+    def several(self) -> str:
+        """What shows that these are the parameters of several pictures; empty for those of one."""
+        return "" if np.shape(self.z_c) == (self.spec.latent,) else f"latents of shape {np.shape(self.z_c)}"
+
+    def at_points(self, coords: Array, alpha: Array, dtype: Any = jnp.float32) -> Array:
+        """See `evaluate`."""
+        return evaluate(self, coords, alpha, dtype=dtype)
+
+    def on_grid(self, x: Array, y: Array, alpha: Array, dtype: Any = jnp.float32) -> Array:
+        """See `evaluate_grid`."""
+        return evaluate_grid(self, x, y, alpha, dtype=dtype)
 
 
 class Network(nn.Module):

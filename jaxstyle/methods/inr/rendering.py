@@ -15,7 +15,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -24,16 +24,55 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxstyle.arrays import Array, ArrayLike, Image, check_alpha
-from jaxstyle.methods.inr.network import InrParams, evaluate, evaluate_grid
 from jaxstyle.nets import coords as places
 
 CHUNK = {"cpu": 4096}
 """Points in a chunk by kind of device: on a CPU what its caches hold, elsewhere enough to fill the device."""
 _CHUNK_ELSEWHERE = 131_072
+P = TypeVar("P", bound="Picture")
+
+
+@runtime_checkable
+class Picture(Protocol):
+    """A picture without resolution, what is rendered here: a pytree, fitted to a pair of pictures or conditioned on it.
+
+    Attributes:
+      spec: static, whatever its functions have to know beside arrays.
+      size: static, (width, height) in pixels of the photo; its shape is the picture's.
+      several: what shows that it is not one picture but several stacked ones; empty for one.
+    """
+
+    @property
+    def spec(self) -> Any:
+        """See above."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See above."""
+
+    @property
+    def several(self) -> str:
+        """See above."""
+
+    def at_points(self, coords: Array, alpha: Array, dtype: Any = jnp.float32) -> Array:
+        """Colours of points.
+
+        Args:
+          coords: ``(..., 2)`` float32.
+          alpha: degree of style, ``()`` or ``coords.shape[:-1]``.
+          dtype: type of the hidden layers; what precedes them and the colours are float32.
+
+        Returns:
+          ``(..., 3)`` float32 in [0, 1].
+        """
+
+    def on_grid(self, x: Array, y: Array, alpha: Array, dtype: Any = jnp.float32) -> Array:
+        """Colours ``(H, W, 3)`` of a grid's points, columns ``x`` ``(W,)``, rows ``y`` ``(H,)``, ``alpha`` ``()`` or
+        ``(H, W)``."""
 
 
 def render(
-    params: InrParams,
+    params: Picture,
     coords: ArrayLike | Sequence[Any],
     alpha: float | ArrayLike = 1.0,
     *,
@@ -62,7 +101,7 @@ def render(
     Raises:
       ValueError: ``params``, ``coords``, ``alpha`` or ``chunk`` is not of that kind.
     """
-    params, points = _sizeless(params), _checked_coords(coords)
+    params, points = sizeless(params), _checked_coords(coords)
     degree = _checked_degree(alpha)
     shape = points.shape[:-1]
     try:
@@ -78,7 +117,7 @@ def render(
 
 
 def render_image(
-    params: InrParams,
+    params: Picture,
     size: int | tuple[int, int] | None = None,
     alpha: float | ArrayLike = 1.0,
     *,
@@ -111,7 +150,7 @@ def render_image(
     Raises:
       ValueError: ``params``, ``size``, ``alpha``, ``region``, ``window`` or ``chunk`` is not of that kind.
     """
-    sizeless = _sizeless(params)
+    bare = sizeless(params)
     width, height = _checked_size(size, params.size)
     left, top, right, bottom = _checked_window(window, width, height)
     x0, y0, x1, y1 = checked_region(region)
@@ -124,18 +163,18 @@ def render_image(
     else:
         degree = places.resample(degree, x, y)
     mesh = None if devices is None else Mesh(np.array(devices), ("chunks",))
-    arrays = (sizeless, np.float32(x), np.float32(y), degree)
+    arrays = (bare, np.float32(x), np.float32(y), degree)
     if mesh is not None:
         arrays = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))
     return render_grid(*arrays, chunk=_chunk(chunk), mesh=mesh, dtype=dtype)
 
 
 @partial(jax.jit, static_argnames=("chunk", "dtype"))
-def _render_points(params: InrParams, points: Array, alpha: Array, *, chunk: int, dtype: Any) -> Array:
+def _render_points(params: Picture, points: Array, alpha: Array, *, chunk: int, dtype: Any) -> Array:
     """(n, 2) and () or (n,) -> (n, 3)."""
     count = points.shape[0]
     if count <= chunk:
-        return evaluate(params, points, alpha, dtype=dtype)
+        return params.at_points(points, alpha, dtype)
     chunks = -(-count // chunk)
     each = -(-count // chunks)  # alike, so that the last is no smaller than the others
 
@@ -144,15 +183,15 @@ def _render_points(params: InrParams, points: Array, alpha: Array, *, chunk: int
         return jnp.pad(values, padding).reshape(chunks, each, *values.shape[1:])
 
     if alpha.shape:
-        colours = lax.map(lambda part: evaluate(params, *part, dtype=dtype), (cut(points), cut(alpha)))
+        colours = lax.map(lambda part: params.at_points(*part, dtype), (cut(points), cut(alpha)))
     else:
-        colours = lax.map(lambda part: evaluate(params, part, alpha, dtype=dtype), cut(points))
+        colours = lax.map(lambda part: params.at_points(part, alpha, dtype), cut(points))
     return colours.reshape(-1, 3)[:count]
 
 
 @partial(jax.jit, static_argnames=("chunk", "mesh", "dtype"))
 def render_grid(
-    params: InrParams,
+    params: Picture,
     x: Array,
     y: Array,
     alpha: Array,
@@ -178,17 +217,17 @@ def render_grid(
     rows, columns = _tile(height, width, chunk)
     down, across = -(-height // rows), -(-width // columns)
     if down * across == 1 and mesh is None:
-        return evaluate_grid(params, x, y, alpha, dtype=dtype)
+        return params.on_grid(x, y, alpha, dtype)
     grow = (0, down * rows - height), (0, across * columns - width)
     grid = jnp.pad(y, grow[0]), jnp.pad(x, grow[1]), jnp.pad(alpha, grow) if alpha.shape else alpha
 
     @jax.checkpoint  # a gradient computes a tile once more: cheaper than to keep all layers of all tiles
-    def tile(number: Array, params: InrParams, y: Array, x: Array, alpha: Array) -> Array:
+    def tile(number: Array, params: Picture, y: Array, x: Array, alpha: Array) -> Array:
         i, j = number // across * rows, number % across * columns
         if alpha.shape:
             alpha = lax.dynamic_slice(alpha, (i, j), (rows, columns))
         x, y = lax.dynamic_slice(x, (j,), (columns,)), lax.dynamic_slice(y, (i,), (rows,))
-        return evaluate_grid(params, x, y, alpha, dtype=dtype)
+        return params.on_grid(x, y, alpha, dtype)
 
     def tiles(numbers: Array, *rest: Any) -> Array:
         return lax.map(lambda number: tile(number, *rest), numbers)
@@ -213,10 +252,10 @@ def _tile(height: int, width: int, chunk: int) -> tuple[int, int]:
     return -(-height // -(-height // rows)), columns
 
 
-def _sizeless(params: InrParams) -> InrParams:
+def sizeless(params: P) -> P:
     """The same without the size of the picture, which would make every compiled function one for that size."""
     check_params(params)
-    return dataclasses.replace(params, size=(0, 0))
+    return dataclasses.replace(params, size=(0, 0))  # type: ignore[type-var]
 
 
 # ---- checks ------------------------------------------------------------------------------------------------
@@ -228,12 +267,12 @@ def check_params(params: Any, name: str = "params") -> None:
     Raises:
       ValueError: they are not.
     """
-    if not isinstance(params, InrParams):
+    if not isinstance(params, Picture):
         found = type(params).__name__
         raise ValueError(f"{name}: expected a fitted picture, as jaxstyle.inr.load reads it, got {found}")
-    if np.shape(params.z_c) != (params.spec.latent,):
-        found = f"latents of shape {np.shape(params.z_c)}"
-        raise ValueError(f"{name}: expected the parameters of one picture, got {found}; jax.vmap takes several")
+    if params.several:
+        wanted = "the parameters of one picture"
+        raise ValueError(f"{name}: expected {wanted}, got {params.several}; jax.vmap takes several")
 
 
 def _checked_coords(coords: Any) -> Array:
