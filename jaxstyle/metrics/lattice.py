@@ -1,7 +1,7 @@
 """How much a picture has of a regular pattern that its network's cells leave: a weave, a checkerboard, dots.
 
-Scores of style and content hardly see such a pattern, the eye does at once where the picture is flat. In its spectrum it
-is lines at the cells' frequency and its multiples.
+Scores of style and content hardly see such a pattern, the eye does at once where the picture is flat. In its spectrum
+it is lines at the cells' frequency and its multiples.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def lattice(picture: ArrayLike, period: int, *, photo: ArrayLike | None = None, 
         raise ValueError(f"share: expected more than 0, at most 1, got {share!r}")
     grey, side = _grey(picture, "picture"), CYCLES * int(period)
     if min(grey.shape) < side:
-        raise ValueError(f"picture: expected at least {side} x {side} pixels for a period of {period}, got {grey.shape}")
+        raise ValueError(
+            f"picture: expected at least {side} x {side} pixels for a period of {period}, got {grey.shape}"
+        )
     plain = grey if photo is None else _grey(photo, "photo")
     if plain.shape != grey.shape:
         raise ValueError(f"photo: expected the picture's size, {grey.shape}, got {plain.shape}")
@@ -54,11 +56,12 @@ def lattice(picture: ArrayLike, period: int, *, photo: ArrayLike | None = None, 
     power = np.abs(np.fft.fft2(squares)) ** 2 + _QUANTUM * np.square(window).sum()
     power = (power / power[:, _high(side)].mean(1)[:, None, None]).mean(0)
     around = [(i, j) for i in range(-4, 5) for j in range(-4, 5) if max(abs(i), abs(j)) in _NEAR]
+    away = tuple(zip(*around, strict=True))
     found = []
     for i in range(0, side, CYCLES):
         for j in range(0, side, CYCLES):
             if i or j:
-                rows, columns = ((at + np.array(step)) % side for at, step in zip((i, j), zip(*around, strict=True)))
+                rows, columns = ((at + np.array(step)) % side for at, step in zip((i, j), away, strict=True))
                 found.append(power[i, j] / np.exp(np.log(power[rows, columns]).mean()))
     return float(np.mean(found))
 

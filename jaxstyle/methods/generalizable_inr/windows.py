@@ -1,16 +1,19 @@
 """The method on a picture of which one window holds everything: what `jaxstyle.methods.interface.Method` asks for.
 
 The transformer looks at the whole picture, and what it says has an influence on the statistics of the field: pictures
-are not painted in tiles.
+are not painted in tiles. Those larger than `LARGEST` are conditioned on at less than their size.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxstyle.arrays import Array, ArrayLike, Features, Image
 from jaxstyle.methods import adain
@@ -18,12 +21,14 @@ from jaxstyle.methods.adain import SMALLEST, STRIDE, STYLE_TAPS
 from jaxstyle.methods.generalizable_inr import code as codes
 from jaxstyle.methods.generalizable_inr import field as fields
 from jaxstyle.methods.generalizable_inr import network
-from jaxstyle.methods.generalizable_inr.code import Code
 from jaxstyle.methods.generalizable_inr.network import Model, Style
 from jaxstyle.methods.interface import Needs, Objective, Window, reach
 from jaxstyle.nets.stats import Moments
 from jaxstyle.runtime import programs
 
+LARGEST = 1024 * 1024
+"""Most pixels that are conditioned on; larger pictures are reduced by a whole number and rendered at their size."""
+_CHUNK = 65_536  # points rendered at once
 Survey = tuple[()]
 """Nothing: one window is the whole picture."""
 
@@ -79,13 +84,43 @@ def style_of(leaves: Sequence[np.ndarray]) -> Style:
     return jax.tree.unflatten(jax.tree.structure(like), leaves)  # type: ignore[no-any-return]
 
 
+class _Seen(NamedTuple):
+    """What is conditioned on.
+
+    Attributes:
+      pixels: ``(1, h, w, 3)``.
+      size: ``(2,)``, rows and columns up to where they are mirrored.
+      extent: ``(2,)``, width and height of what is to be shown of them, which need not be whole numbers.
+    """
+
+    pixels: Image
+    size: Array
+    extent: Array
+
+
+def _seen(window: Window) -> _Seen:
+    """The window, or where it is larger than `LARGEST` the means of squares of it, mirrored anew."""
+    extent = jnp.asarray(window.extent)
+    _, height, width, _ = window.pixels.shape
+    by = math.ceil(math.sqrt(height * width / LARGEST))
+    if by == 1:
+        return _Seen(jnp.asarray(window.pixels), reach(extent, STRIDE, SMALLEST), extent[::-1].astype(jnp.float32))
+    size = -(-extent // by)
+    small = jnp.asarray(window.pixels)
+    for axis, length in ((1, height), (2, width)):
+        count = max(SMALLEST, -(-length // by // STRIDE) * STRIDE)
+        at = jnp.arange(count * by, dtype=jnp.int32) // by % (2 * size[axis - 1])
+        at = jnp.where(at < size[axis - 1], at, 2 * size[axis - 1] - 1 - at)
+        at = at * by + np.arange(count * by, dtype=np.int32) % by
+        small = jnp.take(small, jnp.minimum(at, length - 1), axis)
+        small = small.reshape(*small.shape[:axis], count, by, *small.shape[axis + 1 :]).mean(axis + 1)
+    return _Seen(small, reach(size, STRIDE, SMALLEST), extent[::-1].astype(jnp.float32) / by)
+
+
 def encode_window(model: Model, window: Window) -> dict[str, Features]:
-    """The features of the picture by tap, ``(1, h / s, w / s, C)``."""
-    return network.encode(model, window.pixels, size=_reach(window))
-
-
-def _reach(window: Window) -> Array:
-    return reach(jnp.asarray(window.extent), STRIDE, SMALLEST)
+    """The features of the picture by tap, ``(1, h / s, w / s, C)``, of large ones those of a smaller one."""
+    seen = _seen(window)
+    return network.encode(model, seen.pixels, size=seen.size)
 
 
 def survey(model: Model, features: dict[str, Features], style: Style, window: Window) -> Survey:
@@ -106,33 +141,45 @@ def paint(model: Model, features: dict[str, Features], style: Style, found: Surv
     The degree of style is the sum of the shares; what part of it each style has decides about the moments.
     """
     del found
-    params, spec, size = model.params, model.config.spec, _reach(window)
-    extent = jnp.asarray(window.extent)[::-1]
-    height, width = window.pixels.shape[1:3]
+    params, spec, seen = model.params, model.config.spec, _seen(window)
     shares = jnp.asarray(window.shares)
     total = shares.sum(-1, keepdims=True)
     parts = jnp.where(total > 0, shares / jnp.where(total > 0, total, 1), 1 / shares.shape[-1])
     restyled = {}
-    for tap, own in network.statistics(features, size).items():
+    for tap, own in network.statistics(features, seen.size).items():
         f = features[tap]
         mean, std = (jnp.einsum("nhwk,kc->nhwc", _spread(parts, f.shape[1:3]), m) for m in style.moments[tap])
         scale = std / own.std[:, None, None]
         restyled[tap] = f * scale + (mean - own.mean[:, None, None] * scale)
-    painted = codes.analyse(network.paint(params, model, restyled, size=size), size)
-    photo = network.view(params, model, window.pixels, features, size=size, extent=extent)
-    photo, painted = (jax.tree.map(lambda leaf: leaf[0], each) for each in (photo, painted))
+    painted = codes.analyse(network.paint(params, model, restyled, size=seen.size), seen.size)
+    photo = network.view(params, model, seen.pixels, features, size=seen.size, extent=seen.extent)
+    photo, styled = (jax.tree.map(lambda leaf: leaf[0], each) for each in (photo, painted))
     own = fields.reference(photo, spec)
-    x, y = (jnp.arange(n, dtype=jnp.float32) + 0.5 for n in (width, height))
-    x, y = (2 * line / end - 1 for line, end in zip((x, y), extent.astype(jnp.float32), strict=True))
-    pixels = [fields.pixels(photo, line, k) for k, line in enumerate((x, y))]
-    content, styled = (codes.on_grid(Code(*grid), *pixels) for grid in (photo.code, painted))
-    alpha = _spread(total, (height, width))[0]  # (h, w, 1) or (1, 1, 1)
-    mean, std = (jnp.einsum("nhwk,kc->nhwc", _spread(parts, (height, width)), m)[0] for m in style.target)
-    scale = std / own.std[None, None]
-    change = scale, mean - own.mean[None, None] * scale
-    seen = fields.on_grid(photo, spec, x, y, content)
-    shown = (1 - alpha) * content + alpha * styled
-    return fields.colours(network.shared(params), seen, shown, alpha[..., 0], change, jnp.float32)[None]
+    height, width = window.pixels.shape[1:3]
+    extent = jnp.asarray(window.extent).astype(jnp.float32)
+    x, y = (
+        (2 * jnp.arange(n, dtype=jnp.float32) + 1) / end - 1 for n, end in ((width, extent[1]), (height, extent[0]))
+    )
+    alpha, parts = (_spread(each, (height, width))[0] for each in (total, parts))
+    rows = next(n for n in range(max(1, min(height, _CHUNK // width)), 0, -1) if height % n == 0)
+
+    def some(first: Array) -> Array:
+        """A few rows of the picture."""
+        line = lax.dynamic_slice_in_dim(y, first, rows)
+        degree, share = (
+            each if each.shape[:2] == (1, 1) else lax.dynamic_slice_in_dim(each, first, rows) for each in (alpha, parts)
+        )
+        at = fields.pixels(photo, x, 0), fields.pixels(photo, line, 1)
+        content, wanted = (codes.on_grid(grid, *at) for grid in (photo.code, styled))
+        mean, std = (jnp.einsum("hwk,kc->hwc", share, m) for m in style.target)
+        scale = std / own.std[None, None]
+        change = scale, mean - own.mean[None, None] * scale
+        shown = (1 - degree) * content + degree * wanted
+        found = fields.on_grid(photo, spec, x, line, content)
+        return fields.colours(network.shared(params), found, shown, degree[..., 0], change, jnp.float32)
+
+    bands = lax.map(some, jnp.arange(0, height, rows, dtype=jnp.int32))
+    return bands.reshape(1, height, width, 3)
 
 
 def _spread(shares: Array, size: tuple[int, int]) -> Array:
