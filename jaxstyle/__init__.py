@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from jaxstyle.folders.folder import BatchReport, stylize_folder
     from jaxstyle.folders.transform import StyleTransform
     from jaxstyle.image import ImageError, Picture
-    from jaxstyle.methods import adain, inr, style_kernel
+    from jaxstyle.methods import adain, generalizable_inr, inr, style_kernel
     from jaxstyle.methods.inr import InrParams, render, render_image
     from jaxstyle.nets import losses, stats, vgg
+    from jaxstyle.painting.condition import Conditioning, condition, condition_file
     from jaxstyle.painting.file import Report, stylize_file
     from jaxstyle.painting.fit import fit
     from jaxstyle.painting.fit_file import Fitting, fit_file
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BatchReport",
+    "Conditioning",
     "Controls",
     "DatasetReport",
     "Fitting",
@@ -47,8 +49,11 @@ __all__ = [
     "WeightsError",
     "adain",
     "cache",
+    "condition",
+    "condition_file",
     "fit",
     "fit_file",
+    "generalizable_inr",
     "image",
     "inr",
     "losses",
@@ -70,6 +75,7 @@ __all__ = [
 _MODULES = {
     "adain": "methods.adain",
     "cache": "runtime.cache",
+    "generalizable_inr": "methods.generalizable_inr",
     "image": "image",
     "inr": "methods.inr",
     "losses": "nets.losses",
@@ -83,6 +89,7 @@ _MODULES = {
 
 _HOMES = {
     "BatchReport": "folders.folder",
+    "Conditioning": "painting.condition",
     "Controls": "controls.controls",
     "DatasetReport": "folders.dataset",
     "Fitting": "painting.fit_file",
@@ -93,6 +100,8 @@ _HOMES = {
     "Report": "painting.file",
     "StyleTransform": "folders.transform",
     "WeightsError": "weights",
+    "condition": "painting.condition",
+    "condition_file": "painting.condition",
     "fit": "painting.fit",
     "fit_file": "painting.fit_file",
     "render": "methods.inr",

@@ -15,7 +15,19 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
 
 from jaxstyle import __version__
-from jaxstyle.cli import completion, convert_vgg, fit, focus, info, metrics, render, sheet, stylize, stylize_dataset
+from jaxstyle.cli import (
+    completion,
+    condition,
+    convert_vgg,
+    fit,
+    focus,
+    info,
+    metrics,
+    render,
+    sheet,
+    stylize,
+    stylize_dataset,
+)
 from jaxstyle.cli.arguments import join_region
 from jaxstyle.cli.messages import PROG, in_flags
 from jaxstyle.runtime import command, interrupts
@@ -58,6 +70,7 @@ VERBS: dict[str, Verb] = {
     "stylize-dataset": stylize_dataset,
     "sheet": sheet,
     "focus": focus,
+    "condition": condition,
     "fit": fit,
     "render": render,
     "metrics": metrics,

@@ -7,7 +7,7 @@ A hypernetwork looks at a photo and a painting once and makes a function of plac
 
 from jaxstyle.methods import interface
 from jaxstyle.methods.generalizable_inr.code import Code
-from jaxstyle.methods.generalizable_inr.field import Field, Spec, View
+from jaxstyle.methods.generalizable_inr.field import Field, Spec, View, numbers
 from jaxstyle.methods.generalizable_inr.files import KIND, PICTURE, load, load_picture, save, save_picture
 from jaxstyle.methods.generalizable_inr.network import Config, Model, Style, batch, condition, from_adain, init
 from jaxstyle.methods.generalizable_inr.windows import (
@@ -43,6 +43,7 @@ __all__ = [
     "load_picture",
     "merge",
     "needs",
+    "numbers",
     "paint",
     "save",
     "save_picture",

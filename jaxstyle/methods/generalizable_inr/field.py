@@ -16,6 +16,7 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax import struct
 from jax import lax
@@ -159,6 +160,12 @@ def reference(view: View, spec: Spec) -> Moments:
     features = on_grid(view, spec, line, line, codes.on_grid(view.code, *at))
     mean = features.mean((0, 1))
     return Moments(mean, jnp.sqrt(jnp.square(features - mean[None, None]).mean((0, 1)) + EPS))
+
+
+def numbers(field: Field) -> int:
+    """How many numbers of a picture are the photo's: its latent grids of colours and of context, and its matrix."""
+    view = field.content
+    return sum(np.size(leaf) for leaf in (*view.code, view.context, view.matrix))
 
 
 def inputs(spec: Spec, context: int) -> int:
