@@ -13,6 +13,7 @@ from jaxstyle import adain, weights
 from jaxstyle.methods import generalizable_inr as ginr
 from jaxstyle.methods.generalizable_inr import code as codes
 from jaxstyle.methods.generalizable_inr import field as fields
+from jaxstyle.methods.interface import Window
 from jaxstyle.nets import coords as places
 from jaxstyle.nets.stats import Moments
 from tests.pictures import smooth
@@ -280,6 +281,82 @@ def test_no_pictures(model, arguments, message):
 def test_configurations_that_cannot_be_built(fields_, message):
     with pytest.raises(ValueError, match=message):
         ginr.Config(**fields_)
+
+
+# ---- the paper's configuration, and the method's interface -------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A small model of the paper's configuration, whose pictures differ."""
+    small = ginr.Whole(view=16, patch=4, width=16, depth=1, heads=2, weight_tokens=3, octaves=4, hidden=12, layers=4)
+    model = ginr.Model({}, {}, small)
+    params = jax.jit(ginr.init)(jax.random.key(0), model)
+    vectors = params["transformer"]["vectors"]
+    vectors = {**vectors, "kernel": jax.random.normal(jax.random.key(1), vectors["kernel"].shape)}
+    return dataclasses.replace(model, params={**params, "transformer": {**params["transformer"], "vectors": vectors}})
+
+
+def test_the_papers_field_is_a_picture_like_others(whole, tmp_path):
+    field, other, same = (ginr.condition(whole, picture(), picture(seed=seed)) for seed in (1, 2, 0))
+    shown = [np.asarray(jaxstyle.render_image(f, (30, 20), alpha=0.0)) for f in (field, other)]
+    np.testing.assert_array_equal(*shown)
+    full = [np.asarray(jaxstyle.render_image(f, (30, 20))) for f in (field, other, same)]
+    assert np.abs(full[0] - full[1]).max() > 0.01
+    np.testing.assert_allclose(full[2], shown[0], atol=1e-5)  # AdaIN with the photo's own statistics
+    degree = np.random.default_rng(0).random((20, 30), np.float32)
+    mapped = np.asarray(jaxstyle.render_image(field, (30, 20), degree))
+    np.testing.assert_allclose(jaxstyle.render_image(field, (30, 20), degree, chunk=50), mapped, atol=1e-6)
+    np.testing.assert_allclose(jaxstyle.render(field, places.grid(30, 20), degree), mapped, atol=1e-6)
+    with pytest.raises(ValueError, match="field: only pictures of the local configuration are kept in files"):
+        ginr.save_picture(tmp_path / "picture.safetensors", field)
+
+
+def test_the_instance_matrix_is_of_low_rank(whole):
+    pictures = jnp.stack([jnp.asarray(picture(seed=seed)) for seed in range(2)])
+    one, two = np.asarray(ginr.whole.matrices(whole.params, whole.config, pictures))
+    assert np.linalg.matrix_rank(one - two, tol=1e-4) == 3
+
+
+def test_a_model_of_the_paper_in_a_file(whole, tmp_path):
+    file = str(tmp_path / "paper.safetensors")
+    ginr.save(file, whole, licence="none")
+    again = ginr.load(file)
+    assert again.config == whole.config
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), again.params, whole.params)
+
+
+@pytest.mark.parametrize("name", ["whole", pytest.param("model", marks=pytest.mark.slow)])
+def test_the_method_paints_what_conditioning_renders(name, request):
+    """At the picture's own pixels, also where it is no multiple of the stride; large ones from a smaller one."""
+    model = request.getfixturevalue(name)
+    photo, painting = picture(33, 43), picture(seed=1)
+    style = ginr.encode_styles(model, painting[None], np.int32([[40, 48]]))
+    field = ginr.condition(model, photo, painting)
+    pixels = np.pad(photo, ((0, 15), (0, 5), (0, 0)), mode="symmetric")[None]
+    rest = np.int32([0, 0]), np.int32([0, 40, 0, 48]), np.int32([33, 43])
+    for alpha in (1.0, 0.4):
+        window = Window(pixels, *rest, np.float32([[[[alpha]]]]))
+        found = jax.jit(lambda window: ginr.paint(model, ginr.encode_window(model, window), style, (), window))(window)
+        shown = jaxstyle.render_image(field, alpha=alpha)
+        np.testing.assert_allclose(np.clip(found[0, :33, :43], 0, 1), shown, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_large_pictures_are_conditioned_on_at_less_than_their_size(model, monkeypatch):
+    photo, painting = smooth(70, 110), picture(seed=1)
+    style = ginr.encode_styles(model, painting[None], np.int32([[40, 48]]))
+    pixels = np.pad(photo, ((0, 10), (0, 2), (0, 0)), mode="symmetric")[None]
+    rest = np.int32([0, 0]), np.int32([0, 72, 0, 112]), np.int32([70, 110]), np.float32([[[[1.0]]]])
+    found = {}
+    for most in (1024**2, 40 * 56):
+        monkeypatch.setattr(ginr.windows, "LARGEST", most)
+        window = Window(pixels, *rest)
+        found[most] = np.asarray(ginr.paint(model, ginr.encode_window(model, window), style, (), window))[0, :70, :110]
+    small = ginr.condition(model, jaxstyle.image.resize(photo, (35, 55)), painting)
+    shown = np.asarray(jaxstyle.render_image(small, (110, 70)))
+    assert np.abs(np.clip(found[40 * 56], 0, 1) - shown).max() < 0.03
+    assert np.abs(found[1024**2] - found[40 * 56]).max() > 0.05
 
 
 # ---- files -------------------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ def test_help_shows_every_flag_with_its_default(capsys: pytest.CaptureFixture[st
         ({"train_only": "field,vgg"}, "train_only: 'vgg'; expected all, or some of transformer, aim"),
         ({"target_weight": 1.0}, "target: needs target_weight, and the other way round"),
         ({"stage": "third"}, "stage: "),
+        ({"network": "paper"}, "init: adain_vgg16; a network of the paper starts afresh, with none"),
         ({"init": "vgg16"}, "holds weights of kind 'vgg'"),
         ({"content": "nowhere"}, "nowhere: not a folder"),
     ],
@@ -143,6 +144,23 @@ def test_a_step_keeps_the_state_and_gives_float32_terms(model: ginr.Model, choic
     for name in ("near", "half", "target"):
         assert (name in terms) == (style and bool(getattr(run, f"{name}_weight"))), name
     assert all(term.shape == () and term.dtype == jnp.float32 for term in terms.values())
+
+
+def test_the_papers_network_takes_steps_of_both_stages() -> None:
+    small = ginr.Whole(view=16, patch=4, width=16, depth=1, heads=2, weight_tokens=3, octaves=4, hidden=12, layers=4)
+    model = ginr.Model(adain.load_encoder()[0], {}, small)
+    model = dataclasses.replace(model, params=jax.jit(ginr.init)(jax.random.key(0), model))
+    for choice in ({"stage": "reconstruction"}, {"train_only": "field", "places": False, "half_weight": 0.0}):
+        run = of(network="paper", init=None, **choice)
+        assert trainer.create_model(run).config == ginr.Whole()
+        state = jax.eval_shape(lambda run=run: trainer.create_state(run, model))
+        shape = jax.ShapeDtypeStruct((4, run.crop, run.crop, 3), jnp.float32)
+        after, _ = jax.eval_shape(
+            lambda *args, run=run: trainer.train_step(*args, config=run, model=model),
+            *(jax.random.key(0), state, {"content": shape, "style": shape}),
+        )
+        assert jax.tree.map(lambda a: (a.shape, a.dtype), after) == jax.tree.map(lambda a: (a.shape, a.dtype), state)
+        assert set(state.average) == set(run.parts) & {"transformer", "field"}
 
 
 class Toy:

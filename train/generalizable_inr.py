@@ -2,7 +2,8 @@
 
 ``python -m train.generalizable_inr --content DIR --style DIR --workdir DIR``; ``--help`` lists the rest. By default it
 goes on from the shipped AdaIN decoder, whose pictures it paints at the start, with the second stage; ``--stage
-reconstruction`` is the first one. In the paper's second stage the hypernetwork is frozen: ``--train-only field``.
+reconstruction`` is the first one. The paper's own training is ``--network paper --init none --stage reconstruction``,
+and then ``--init WORKDIR/generalizable_inr.safetensors --train-only field``, with the hypernetwork frozen.
 
 Differs from the paper: see `jaxstyle.methods.generalizable_inr`; gradients are clipped by their norm; steps whose loss
 or gradients are not finite change nothing and are counted; the weights that are validated and exported are a running
@@ -89,9 +90,9 @@ def create_model(config: Config) -> ginr.Model:
       ValueError: a weight file is missing, damaged, or of another kind.
     """
     key = jax.random.key(config.seed)
-    if config.init is None:
+    if config.network == "paper" or config.init is None:
         encoder, arch = adain.load_encoder(config.vgg)
-        model = ginr.Model(encoder, {}, ginr.Config(), arch)
+        model = ginr.Model(encoder, {}, ginr.Whole() if config.network == "paper" else ginr.Config(), arch)
         model = dataclasses.replace(model, params=jax.jit(ginr.init)(key, model))
     elif weights.header(config.init)["kind"] == "adain":
         model = jax.jit(ginr.from_adain)(key, adain.load(config.init, encoder=config.vgg))

@@ -33,6 +33,9 @@ class Config:
     workdir: str = required("folder of the run: checkpoints, curves, sheets, weights")
     vgg: str = flag("vgg16", "encoder: vgg16 (shipped), or a file that convert_vgg --calibrate wrote")
     init: str | None = flag("adain_vgg16", "weights to start from, AdaIN's or such: a name or a file; none: afresh")
+    network: Literal["local", "paper"] = flag(
+        "local", "latent grids, or the paper's one matrix a picture; of --init none"
+    )
     stage: Literal["reconstruction", "style"] = flag("style", "what is learned: Eq. 2, or Eq. 6")
     train_only: str = flag("all", f"parts to train, with commas: {', '.join(PARTS)}")
     target: str | None = flag(None, "AdaIN weights; full style is compared with their pictures, see --target-weight")
@@ -82,6 +85,10 @@ class Config:
             raise ConfigError(f"mixed: {self.mixed}; expected 0 to 1")
         if unknown := [name for name in self.parts if name not in PARTS]:
             raise ConfigError(f"train_only: {unknown[0]!r}; expected all, or some of {', '.join(PARTS)}")
+        if self.network == "paper" and self.init is not None:
+            raise ConfigError(
+                f"init: {self.init}; a network of the paper starts afresh, with none; a file says what it is"
+            )
         if (self.target is None) != (not self.target_weight):
             raise ConfigError("target: needs target_weight, and the other way round")
         run.check_address(self.distributed)

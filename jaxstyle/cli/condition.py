@@ -12,9 +12,11 @@ HELP = "a photo and a painting: a picture of any size and degree of style, witho
 DESCRIPTION = """\
 Makes a function of place and degree of style of a photo and a painting in one forward pass
 (generalizable INR). jaxstyle render makes pictures of what it writes."""
-EPILOG = """example:
+EPILOG = """In the end it prints a command that renders OUT.
+
+examples:
   jaxstyle condition photo.jpg --style painting.jpg -o picture.safetensors
-  jaxstyle render picture.safetensors -o out.png --size 2000 --gradient left:0,right:1"""
+  jaxstyle condition photo.jpg --style painting.jpg -o picture.safetensors --size 1024"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from jaxstyle.methods.generalizable_inr.code import Code
 from jaxstyle.methods.generalizable_inr.field import Field, Spec, View, numbers
 from jaxstyle.methods.generalizable_inr.files import KIND, PICTURE, load, load_picture, save, save_picture
 from jaxstyle.methods.generalizable_inr.network import Config, Model, Style, batch, condition, from_adain, init
+from jaxstyle.methods.generalizable_inr.whole import Whole, WholeField
 from jaxstyle.methods.generalizable_inr.windows import (
     OBJECTIVE,
     encode_styles,
@@ -33,6 +34,8 @@ __all__ = [
     "Spec",
     "Style",
     "View",
+    "Whole",
+    "WholeField",
     "batch",
     "condition",
     "encode_styles",

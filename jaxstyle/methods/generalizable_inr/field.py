@@ -88,6 +88,11 @@ class Field:
         """What shows that these are several pictures stacked; empty for one."""
         return "" if jnp.ndim(self.own.mean) == 1 else f"moments of shape {jnp.shape(self.own.mean)}"
 
+    @property
+    def axes(self) -> Field:
+        """What `jax.vmap` takes as ``in_axes`` for pictures of one batch."""
+        return Field(None, 0, 0, 0, 0, self.spec, self.size)  # type: ignore[arg-type]
+
     def at_points(self, coords: Array, alpha: Array, dtype: Any = jnp.float32) -> Array:
         """Colours ``(..., 3)`` in [0, 1] of ``(..., 2)`` with degrees of style ``()`` or ``(...)``."""
         x, y = pixels(self.content, coords[..., 0], 0), pixels(self.content, coords[..., 1], 1)
@@ -134,21 +139,21 @@ def colours(
       dtype: of the hidden layer.
     """
     degree = alpha[..., None] if alpha.ndim else alpha
-    scale, shift = (_lifted(part, features) for part in change)
+    scale, shift = (lifted(part, features) for part in change)
     restyled = features + degree * (features * (scale - 1) + shift)
     seen = jnp.concatenate([nn.relu(restyled), shown], axis=-1).astype(dtype)
     hidden, last = shared["hidden"], shared["colours"]
-    x = nn.relu(_dense(seen, hidden)).astype(dtype)
-    return jnp.matmul(shown + _dense(x, last), codes.COLOURS, precision=_EXACT)
+    x = nn.relu(dense(seen, hidden)).astype(dtype)
+    return jnp.matmul(shown + dense(x, last), codes.COLOURS, precision=_EXACT)
 
 
-def _dense(x: Array, layer: Params) -> Array:
+def dense(x: Array, layer: Params) -> Array:
     """A dense layer of float32 sums."""
     found = jnp.matmul(x, layer["kernel"].astype(x.dtype), preferred_element_type=jnp.float32)
-    return found + _lifted(layer["bias"], found)
+    return found + lifted(layer["bias"], found)
 
 
-def _lifted(vector: Array, like: Array) -> Array:
+def lifted(vector: Array, like: Array) -> Array:
     """A vector with axes of length 1 in front."""
     return vector.reshape((1,) * (like.ndim - vector.ndim) + vector.shape)
 
@@ -200,7 +205,7 @@ def at_points(view: View, spec: Spec, coords: Array, colour: Array) -> Array:
     if spec.within:
         phase = jnp.stack([pixels(view, coords[..., k], k) for k in (0, 1)], axis=-1) * (2 * jnp.pi / codes.CELL)
         found += jnp.matmul(jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], -1), rest[:4], precision=_EXACT)
-    return found + _lifted(rest[-1], found)
+    return found + lifted(rest[-1], found)
 
 
 def on_grid(view: View, spec: Spec, x: Array, y: Array, colour: Array) -> Array:

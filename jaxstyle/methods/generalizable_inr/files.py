@@ -21,11 +21,14 @@ from jaxstyle.methods.generalizable_inr import field as fields
 from jaxstyle.methods.generalizable_inr.code import Code
 from jaxstyle.methods.generalizable_inr.field import Field, Spec, View
 from jaxstyle.methods.generalizable_inr.network import Config, Model, init
+from jaxstyle.methods.generalizable_inr.whole import Whole
 from jaxstyle.nets.stats import Moments
 
 KIND = "generalizable_inr"
 PICTURE = "generalizable_inr_picture"
 """What files of conditioned pictures say they hold."""
+
+_FORMS: dict[str, type[Config | Whole]] = {"local": Config, "paper": Whole}
 
 
 def _named(params: Params) -> dict[str, np.ndarray]:
@@ -57,7 +60,8 @@ def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
     if problem := _problem(arrays, model):
         raise weights.WeightsError(f"{path}: {problem}")
     config = json.dumps(dataclasses.asdict(model.config), sort_keys=True)
-    weights.save(path, arrays, {"kind": KIND, "arch": model.arch, "config": config, **metadata})
+    form = next(name for name, kind in _FORMS.items() if isinstance(model.config, kind))
+    weights.save(path, arrays, {"kind": KIND, "form": form, "arch": model.arch, "config": config, **metadata})
 
 
 def _problem(arrays: dict[str, np.ndarray], model: Model) -> str:
@@ -73,12 +77,12 @@ def _problem(arrays: dict[str, np.ndarray], model: Model) -> str:
     return ""
 
 
-def _config(source: str, text: str | None) -> Config:
+def _config(source: str, form: str, text: str | None) -> Config | Whole:
     try:
         found = json.loads(text or "")
         if bad := next((name for name, value in found.items() if type(value) not in (int, bool)), None):
             raise ValueError(f"{bad}: expected a whole number, got {found[bad]!r}")
-        return Config(**found)
+        return _FORMS[form](**found)
     except (
         ValueError,
         TypeError,
@@ -101,7 +105,7 @@ def load(source: str = "generalizable_inr", *, encoder: str | None = None) -> Mo
       WeightsError: a file is missing, damaged, of another kind, or encoder and parameters do not fit.
     """
     file = weights.load(source, kind=KIND)
-    config = _config(source, file.metadata.get("config"))
+    config = _config(source, file.metadata.get("form", "local"), file.metadata.get("config"))
     params, arch = adain.load_encoder(encoder or "vgg16")
     if arch != (wanted := file.metadata.get("arch")):
         raise weights.WeightsError(f"{source}: made for encoder {wanted}, but the one given is {arch}")
@@ -163,6 +167,8 @@ def save_picture(path: str | os.PathLike[str], field: Field, **metadata: str) ->
       WeightsError: the folder is missing.
       ValueError: ``field`` is not that of one picture, or not finite.
     """
+    if not isinstance(field, Field):
+        raise ValueError("field: only pictures of the local configuration are kept in files")
     arrays = _arrays(field)
     if field.several:
         raise ValueError(f"field: expected one picture, got {field.several}; of several take one")

@@ -10,17 +10,19 @@ than what was conditioned on: no pattern of the cells' frequency can please VGG 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
 
 from jaxstyle.arrays import Array, Image, Params
 from jaxstyle.methods.adain import STYLE_TAPS
+from jaxstyle.methods.generalizable_inr import code as codes
 from jaxstyle.methods.generalizable_inr import network
 from jaxstyle.methods.generalizable_inr.code import CELL
 from jaxstyle.methods.generalizable_inr.field import Field
 from jaxstyle.methods.generalizable_inr.network import Model
+from jaxstyle.methods.generalizable_inr.whole import WholeField
 from jaxstyle.nets import coords as places
 from jaxstyle.nets.convolutions import avg_pool2x2
 from jaxstyle.nets.losses import structure_loss, style_loss
@@ -69,7 +71,7 @@ def somewhere(key: Array, side: int, scale: float) -> Where:
     return Where(*(2 * (line + first) / side - 1 for first in start))
 
 
-def reconstruction(field: Field, content: Image, alpha: Array) -> Array:
+def reconstruction(field: Field | WholeField, content: Image, alpha: Array) -> Array:
     """Eq. 2: mean squared difference of pictures conditioned on ``(N, H, H, 3)``, with degrees of style ``(N,)``.
 
     Where content and style are the same picture, degrees other than 0 may be asked for.
@@ -77,14 +79,13 @@ def reconstruction(field: Field, content: Image, alpha: Array) -> Array:
     return jnp.square(render(field, whole(content.shape[1]), alpha) - content).mean()
 
 
-def render(field: Field, where: Where, alpha: Array) -> Image:
+def render(field: Field | WholeField, where: Where, alpha: Array) -> Image:
     """N pairs, each with one degree of style ``(N,)``: ``(N, S, S, 3)``, not clipped."""
 
-    def one(field: Field, alpha: Array) -> Array:
+    def one(field: Any, alpha: Array) -> Array:
         return field.unclipped(where.x, where.y, alpha)
 
-    axes = Field(None, 0, 0, 0, 0, field.spec, field.size)  # type: ignore[arg-type]
-    return jax.vmap(one, in_axes=(axes, 0))(field, alpha)
+    return jax.vmap(one, in_axes=(field.axes, 0))(field, alpha)  # type: ignore[no-any-return]
 
 
 class Made(NamedTuple):
@@ -127,11 +128,11 @@ def objective(
     maps_c, maps_s = network.encode(model, content), network.encode(model, style)
     field = network.batch(params, model, content, style, (maps_c, maps_s))
     images = render(field, whole(content.shape[1]) if where is None else where, alpha)
-    if where is None:
-        photos, maps_p = content, maps_c
-    else:  # the photo at the same places, of its code
-        plain = jax.lax.stop_gradient(field).replace(shared=_silent(field.shared))
-        photos = jax.lax.stop_gradient(render(plain, where, jnp.zeros_like(alpha)))
+    photos, maps_p = content, maps_c
+    if where is not None:  # the photo at the same places, of its code
+        code = codes.analyse(content)
+        at = ((line + 1) * (content.shape[1] / 2) for line in where)
+        photos = jnp.matmul(jax.vmap(codes.on_grid, (0, None, None))(code, *at), codes.COLOURS)
         maps_p = network.encode(model, photos)
     maps_o = network.encode(model, images)
     before, wanted = network.statistics(maps_p), network.statistics(maps_s)
@@ -157,11 +158,6 @@ def objective(
         weights["target"] = options["target_weight"]
     loss = sum((weights[name] * term for name, term in terms.items()), jnp.zeros((), jnp.float32))
     return loss, (terms, Made(images, photos))
-
-
-def _silent(shared: Params) -> Params:
-    """The field's shared parameters with an MLP that adds nothing."""
-    return {**shared, "colours": jax.tree.map(jnp.zeros_like, shared["colours"])}
 
 
 def _between(photo: Mapping[str, Moments], painting: Mapping[str, Moments], alpha: Array) -> dict[str, Moments]:

@@ -24,8 +24,11 @@ from jaxstyle.methods import adain
 from jaxstyle.methods.adain import SMALLEST, STRIDE, STYLE_TAPS
 from jaxstyle.methods.generalizable_inr import code as codes
 from jaxstyle.methods.generalizable_inr import field as fields
+from jaxstyle.methods.generalizable_inr import whole
 from jaxstyle.methods.generalizable_inr.code import Code
 from jaxstyle.methods.generalizable_inr.field import Field, Spec, View
+from jaxstyle.methods.generalizable_inr.tokens import pooled
+from jaxstyle.methods.generalizable_inr.whole import Whole, WholeField
 from jaxstyle.methods.interface import reach
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import Moments, moments, with_moments
@@ -81,14 +84,14 @@ class Model:
     Attributes:
       encoder: normalised VGG parameters up to ``conv4_1`` (see `jaxstyle.vgg.normalise`).
       params: what is learned, by part: ``transformer``, ``aim``, ``painter``, and ``field``, of which ``base`` and
-        ``up`` are the shared parts of the features' matrix.
-      config, arch: static configuration.
+        ``up`` are the shared parts of the features' matrix; of the paper's configuration ``transformer`` and ``field``.
+      config, arch: static configuration; a `Whole` is the paper's.
       dtype: static, the type of the convolutions.
     """
 
     encoder: Params
     params: Params
-    config: Config = static(default=Config())
+    config: Config | Whole = static(default=Config())
     arch: vgg.Arch = static(default="vgg16")
     dtype: Any = static(default=jnp.float32)
 
@@ -120,6 +123,8 @@ def nets(config: Config, arch: vgg.Arch = "vgg16", dtype: Any = jnp.float32) -> 
 
 def init(key: Array, model: Model) -> Params:
     """Fresh parameters. AdaIN over coordinates changes nothing yet: what is shown are the latent grids."""
+    if isinstance(model.config, Whole):
+        return whole.init(key, model.config)
     config = model.config
     maps = {tap: jnp.zeros((1, 16 >> i, 16 >> i, vgg.WIDTHS[i]), jnp.float32) for i, tap in enumerate(STYLE_TAPS)}
     seen = {
@@ -167,6 +172,12 @@ def from_adain(key: Array, source: adain.Model, config: Config = Config()) -> Mo
     return dataclasses.replace(model, params=params)
 
 
+def local(model: Model) -> Config:
+    """The configuration of a model with latent grids."""
+    assert isinstance(model.config, Config)
+    return model.config
+
+
 # ---- the hypernetwork ----------------------------------------------------------------------------------------
 
 
@@ -190,11 +201,11 @@ def view(
       size: (2,), up to where they are mirrored, where the arrays are larger.
       extent: (2,), width and height of what is to be shown of them, pixels; by default all.
     """
-    config, count = model.config, len(pictures)
+    config, count = local(model), len(pictures)
     shape = jnp.asarray(pictures.shape[1:3], jnp.int32) if size is None else jnp.asarray(size)
     extent = shape[::-1] if extent is None else extent
     # the tokens lie over what is shown
-    tokens = _pooled(maps["relu4_1"].astype(jnp.float32), config.tokens, extent[::-1] / STRIDE)
+    tokens = pooled(maps["relu4_1"].astype(jnp.float32), config.tokens, extent[::-1] / STRIDE)
     net = nets(config, model.arch)["transformer"]
     vectors, context = net.apply({"params": params["transformer"]}, tokens.reshape(count, config.tokens**2, -1))
     context = context.reshape(count, config.tokens, config.tokens, config.context)
@@ -204,23 +215,10 @@ def view(
     return View(codes.analyse(pictures, size), context, matrix, extents)
 
 
-def _pooled(x: Features, cells: int, size: Array) -> Features:
-    """Means over ``cells`` x ``cells`` equal parts of the first ``size`` (2,) rows and columns of ``(N, H, W, C)``."""
-
-    def matrix(length: int, end: Array) -> Array:
-        edges = jnp.arange(cells + 1, dtype=jnp.float32)[:, None] * (end / cells)
-        at = jnp.arange(length, dtype=jnp.float32)[None]
-        shared = jnp.clip(jnp.minimum(edges[1:], at + 1) - jnp.maximum(edges[:-1], at), 0, None)
-        return shared * (cells / end)
-
-    down, across = matrix(x.shape[1], size[0]), matrix(x.shape[2], size[1])
-    return jnp.einsum("ih,nhwc,jw->nijc", down, x, across)
-
-
 def describe(params: Params, model: Model, maps: Maps, target: Moments, *, size: Array | None = None) -> Style:
     """What is kept of styles, of their features and the moments of F_s; ``size``: (2,), of the pictures, pixels."""
     found = statistics(maps, size)
-    net = nets(model.config, model.arch)["aim"]
+    net = nets(local(model), model.arch)["aim"]
     deepest = net.apply({"params": params["aim"]}, found)
     return Style({**found, STYLE_TAPS[-1]: deepest}, target)
 
@@ -237,7 +235,7 @@ def restyle(maps: Maps, style: Mapping[str, Moments], own: Mapping[str, Moments]
 
 def paint(params: Params, model: Model, restyled: Maps, *, size: Array | None = None) -> Image:
     """The stylized pictures of which the latent grids are made; ``size``: (2,), of the pictures, pixels."""
-    net = nets(model.config, model.arch, model.dtype)["painter"]
+    net = nets(local(model), model.arch, model.dtype)["painter"]
     size = None if size is None else size // STRIDE
     return net.apply({"params": params["painter"]}, restyled, size)  # type: ignore[no-any-return]
 
@@ -247,7 +245,9 @@ def shared(params: Params) -> Params:
     return {name: params["field"][name] for name in ("hidden", "colours")}
 
 
-def batch(params: Params, model: Model, content: Image, style: Image, maps: tuple[Maps, Maps] | None = None) -> Field:
+def batch(
+    params: Params, model: Model, content: Image, style: Image, maps: tuple[Maps, Maps] | None = None
+) -> Field | WholeField:
     """`condition` of N pairs of one size, for training: leaves ``(N, ...)`` but ``shared``.
 
     Args:
@@ -256,6 +256,8 @@ def batch(params: Params, model: Model, content: Image, style: Image, maps: tupl
       content, style: ``(N, H, W, 3)``, H and W multiples of 8, at least 16.
       maps: their features, if they are known.
     """
+    if isinstance(model.config, Whole):
+        return whole.batch(params, model.config, content, style)
     maps_c, maps_s = (encode(model, content), encode(model, style)) if maps is None else maps
     views = [view(params, model, *pair) for pair in ((content, maps_c), (style, maps_s))]
     spec = model.config.spec
@@ -269,7 +271,7 @@ def batch(params: Params, model: Model, content: Image, style: Image, maps: tupl
 # ---- one pair -------------------------------------------------------------------------------------------------
 
 
-def condition(model: Model, content: ArrayLike, style: ArrayLike) -> Field:
+def condition(model: Model, content: ArrayLike, style: ArrayLike) -> Field | WholeField:
     """A photo in a style as a function of place and degree of style, in one forward pass.
 
     Args:
@@ -300,8 +302,15 @@ def _mirrored(picture: ArrayLike, name: str) -> tuple[np.ndarray, tuple[int, int
 
 
 @jax.jit
-def _condition(model: Model, content: Array, style: Array, extent: Array, style_extent: Array) -> Field:
-    params, spec = model.params, model.config.spec
+def _condition(model: Model, content: Array, style: Array, extent: Array, style_extent: Array) -> Field | WholeField:
+    params = model.params
+    if isinstance(model.config, Whole):
+        common = whole.shared(params)
+        pairs = ((content, extent), (style, style_extent))
+        own, other = (whole.matrices(params, model.config, pixels, size[::-1])[0] for pixels, size in pairs)
+        moments_ = (whole.reference(common, matrix, model.config) for matrix in (own, other))
+        return WholeField(common, own, *moments_, model.config, (0, 0))
+    spec = model.config.spec
     maps_c, maps_s = encode(model, content), encode(model, style)
     photo = view(params, model, content, maps_c, extent=extent)
     painting = view(params, model, style, maps_s, extent=style_extent)

@@ -7,7 +7,7 @@ are not painted in tiles. Those larger than `LARGEST` are conditioned on at less
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -20,8 +20,9 @@ from jaxstyle.methods import adain
 from jaxstyle.methods.adain import SMALLEST, STRIDE, STYLE_TAPS
 from jaxstyle.methods.generalizable_inr import code as codes
 from jaxstyle.methods.generalizable_inr import field as fields
-from jaxstyle.methods.generalizable_inr import network
+from jaxstyle.methods.generalizable_inr import network, whole
 from jaxstyle.methods.generalizable_inr.network import Model, Style
+from jaxstyle.methods.generalizable_inr.whole import Whole
 from jaxstyle.methods.interface import Needs, Objective, Window, reach
 from jaxstyle.nets.stats import Moments
 from jaxstyle.runtime import programs
@@ -35,7 +36,8 @@ Survey = tuple[()]
 
 def needs(model: Model) -> Needs:
     """Facts for planning. Memory: AdaIN's, and features of all layers at once."""
-    channels = sum(m.mean.shape[-1] for m in _shapes().values()) + model.config.features
+    channels = sum(m.mean.shape[-1] for m in _shapes().values())
+    channels += model.config.hidden if isinstance(model.config, Whole) else model.config.features
     return Needs(
         stride=STRIDE,
         smallest=SMALLEST,
@@ -54,10 +56,14 @@ def _shapes() -> dict[str, Moments]:
 
 @jax.jit
 def _encode_style(model: Model, images: Array, extent: Array) -> Style:
+    if isinstance(model.config, Whole):
+        matrices = whole.matrices(model.params, model.config, images, extent.astype(jnp.float32))
+        common = whole.shared(model.params)
+        return Style({}, jax.vmap(lambda m: whole.reference(common, m, model.config))(matrices))
     size = reach(extent, STRIDE, SMALLEST)
     maps = network.encode(model, images, size=size)
     seen = network.view(model.params, model, images, maps, size=size, extent=extent[::-1])
-    target = jax.vmap(lambda v: fields.reference(v, model.config.spec))(seen)
+    target = jax.vmap(lambda v: fields.reference(v, network.local(model).spec))(seen)
     return network.describe(model.params, model, maps, target, size=size)
 
 
@@ -80,7 +86,7 @@ def encode_styles(model: Model, pictures: ArrayLike, extents: np.ndarray) -> Sty
 
 def style_of(leaves: Sequence[np.ndarray]) -> Style:
     """The style of its arrays."""
-    like = Style(_shapes(), Moments(*np.zeros((2, 1, 1), np.float32)))
+    like = Style(_shapes() if len(leaves) > 2 else {}, Moments(*np.zeros((2, 1, 1), np.float32)))
     return jax.tree.unflatten(jax.tree.structure(like), leaves)  # type: ignore[no-any-return]
 
 
@@ -119,6 +125,8 @@ def _seen(window: Window) -> _Seen:
 
 def encode_window(model: Model, window: Window) -> dict[str, Features]:
     """The features of the picture by tap, ``(1, h / s, w / s, C)``, of large ones those of a smaller one."""
+    if isinstance(model.config, Whole):
+        return {}  # it looks at pixels
     seen = _seen(window)
     return network.encode(model, seen.pixels, size=seen.size)
 
@@ -141,45 +149,76 @@ def paint(model: Model, features: dict[str, Features], style: Style, found: Surv
     The degree of style is the sum of the shares; what part of it each style has decides about the moments.
     """
     del found
-    params, spec, seen = model.params, model.config.spec, _seen(window)
     shares = jnp.asarray(window.shares)
     total = shares.sum(-1, keepdims=True)
     parts = jnp.where(total > 0, shares / jnp.where(total > 0, total, 1), 1 / shares.shape[-1])
-    restyled = {}
-    for tap, own in network.statistics(features, seen.size).items():
-        f = features[tap]
-        mean, std = (jnp.einsum("nhwk,kc->nhwc", _spread(parts, f.shape[1:3]), m) for m in style.moments[tap])
-        scale = std / own.std[:, None, None]
-        restyled[tap] = f * scale + (mean - own.mean[:, None, None] * scale)
-    painted = codes.analyse(network.paint(params, model, restyled, size=seen.size), seen.size)
-    photo = network.view(params, model, seen.pixels, features, size=seen.size, extent=seen.extent)
-    photo, styled = (jax.tree.map(lambda leaf: leaf[0], each) for each in (photo, painted))
-    own = fields.reference(photo, spec)
+    conditioned = _whole if isinstance(model.config, Whole) else _local
+    own, rendered = conditioned(model, features, style, parts, window)
     height, width = window.pixels.shape[1:3]
-    extent = jnp.asarray(window.extent).astype(jnp.float32)
-    x, y = (
-        (2 * jnp.arange(n, dtype=jnp.float32) + 1) / end - 1 for n, end in ((width, extent[1]), (height, extent[0]))
-    )
+    tall, wide = jnp.asarray(window.extent).astype(jnp.float32)
+    x, y = ((2 * jnp.arange(n, dtype=jnp.float32) + 1) / end - 1 for n, end in ((width, wide), (height, tall)))
     alpha, parts = (_spread(each, (height, width))[0] for each in (total, parts))
     rows = next(n for n in range(max(1, min(height, _CHUNK // width)), 0, -1) if height % n == 0)
 
     def some(first: Array) -> Array:
         """A few rows of the picture."""
-        line = lax.dynamic_slice_in_dim(y, first, rows)
         degree, share = (
             each if each.shape[:2] == (1, 1) else lax.dynamic_slice_in_dim(each, first, rows) for each in (alpha, parts)
         )
-        at = fields.pixels(photo, x, 0), fields.pixels(photo, line, 1)
-        content, wanted = (codes.on_grid(grid, *at) for grid in (photo.code, styled))
         mean, std = (jnp.einsum("hwk,kc->hwc", share, m) for m in style.target)
         scale = std / own.std[None, None]
         change = scale, mean - own.mean[None, None] * scale
-        shown = (1 - degree) * content + degree * wanted
-        found = fields.on_grid(photo, spec, x, line, content)
-        return fields.colours(network.shared(params), found, shown, degree[..., 0], change, jnp.float32)
+        return rendered(x, lax.dynamic_slice_in_dim(y, first, rows), degree, change)
 
     bands = lax.map(some, jnp.arange(0, height, rows, dtype=jnp.int32))
     return bands.reshape(1, height, width, 3)
+
+
+_Render = Callable[[Array, Array, Array, tuple[Array, Array]], Array]
+"""Columns, rows, degrees ``(h, w, 1)`` or ``(1, 1, 1)``, scale and shift of AdaIN, which broadcast to ``(h, w, C)`` ->
+colours ``(h, w, 3)``."""
+
+
+def _local(
+    model: Model, features: dict[str, Features], style: Style, parts: Array, window: Window
+) -> tuple[Moments, _Render]:
+    """The statistics of F_c, and what renders; with latent grids."""
+    params, spec, seen = model.params, network.local(model).spec, _seen(window)
+    restyled = {}
+    for tap, of_tap in network.statistics(features, seen.size).items():
+        f = features[tap]
+        mean, std = (jnp.einsum("nhwk,kc->nhwc", _spread(parts, f.shape[1:3]), m) for m in style.moments[tap])
+        scale = std / of_tap.std[:, None, None]
+        restyled[tap] = f * scale + (mean - of_tap.mean[:, None, None] * scale)
+    painted = codes.analyse(network.paint(params, model, restyled, size=seen.size), seen.size)
+    photo = network.view(params, model, seen.pixels, features, size=seen.size, extent=seen.extent)
+    photo, styled = (jax.tree.map(lambda leaf: leaf[0], each) for each in (photo, painted))
+
+    def rendered(x: Array, y: Array, degree: Array, change: tuple[Array, Array]) -> Array:
+        at = fields.pixels(photo, x, 0), fields.pixels(photo, y, 1)
+        content, wanted = (codes.on_grid(grid, *at) for grid in (photo.code, styled))
+        found = fields.on_grid(photo, spec, x, y, content)
+        shown = (1 - degree) * content + degree * wanted
+        return fields.colours(network.shared(params), found, shown, degree[..., 0], change, jnp.float32)
+
+    return fields.reference(photo, spec), rendered
+
+
+def _whole(
+    model: Model, features: dict[str, Features], style: Style, parts: Array, window: Window
+) -> tuple[Moments, _Render]:
+    """The same of the paper's configuration."""
+    del features, style, parts
+    config, common = model.config, whole.shared(model.params)
+    assert isinstance(config, Whole)
+    extent = jnp.asarray(window.extent).astype(jnp.float32)
+    matrix = whole.matrices(model.params, config, jnp.asarray(window.pixels), extent)[0]
+
+    def rendered(x: Array, y: Array, degree: Array, change: tuple[Array, Array]) -> Array:
+        found = whole.features(common, matrix, config, jnp.stack(jnp.meshgrid(x, y), axis=-1))
+        return whole.colours(common, config, found, degree[..., 0], change, jnp.float32)
+
+    return whole.reference(common, matrix, config), rendered
 
 
 def _spread(shares: Array, size: tuple[int, int]) -> Array:
