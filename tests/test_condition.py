@@ -37,7 +37,7 @@ def test_from_files_to_a_picture_of_any_size(pictures, weights_file, capsys):
     assert main([*line, "--weights-file", weights_file, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["width"], report["height"]) == (43, 32) and report["psnr"] > 30
-    assert report["numbers"] == 49 * 24 + 8 * 24 + 36 * 4 + inputs(ginr.Spec(), 4) * 8
+    assert report["numbers"] == 49 * 24 + 8 * 24 + 16 * 4 + inputs(ginr.Spec(), 4) * 8
     assert main(["render", "out.safetensors", "-o", "large.png", "--size", "90", "--alpha", "0.5"]) == 0
     assert image.read("large.png").pixels.shape == (90, 121, 3)
     model = ginr.load(weights_file)

@@ -207,7 +207,11 @@ def test_the_field_sees_places_in_the_order_of_its_matrix():
     plain = jax.jit(fields.at_points, static_argnums=1)(view, spec, coords, colour)
     np.testing.assert_allclose(found, plain, atol=1e-5)
     cell = np.asarray(jnp.stack([(x[4] + 1) * 12, (y[2] + 1) * 8])) * 2 * np.pi / 8
-    seen = [colour[2, 4], places.spline_values(context, coords[2, 4]), places.encode(coords[2, 4], 2, np.pi)]
+    seen = [
+        colour[2, 4],
+        places.spline_values(jnp.pad(context, ((1, 1), (1, 1), (0, 0)), mode="edge"), coords[2, 4]),
+        places.encode(coords[2, 4], 2, np.pi),
+    ]
     seen += [np.sin(cell), np.cos(cell), np.ones(1)]
     np.testing.assert_allclose(plain[2, 4], np.concatenate(seen) @ matrix, atol=1e-4)
 
@@ -246,13 +250,12 @@ def test_what_is_mirrored_is_not_shown(model):
     assert psnr(jaxstyle.render_image(silent, alpha=0.0), photo) > 27
 
 
-def test_budget(model):
-    field = ginr.condition(model, picture(), picture())
-    own = dataclasses.replace(field.content, matrix=None, extent=None)
-    per_pixel = sum(leaf.size for leaf in jax.tree.leaves(own.code)) / (40 * 48)
+def test_budget(conditioned):
+    """At 256 pixels; the code grows with the picture, the rest does not."""
+    assert ginr.numbers(conditioned) == 49 * 30 + 8 * 30 + 16 * 4 + fields.inputs(conditioned.spec, 4) * 8
     full = ginr.Config()
-    rest = (full.tokens + 2) ** 2 * full.context + full.weight_tokens * fields.inputs(full.spec, full.context)
-    assert per_pixel * 256**2 + rest <= 65_000
+    rest = full.tokens**2 * full.context + fields.inputs(full.spec, full.context) * full.features
+    assert (49 + 8) * 32 * 32 + rest == 64_896
 
 
 def test_parameters_of_the_shipped_configuration():

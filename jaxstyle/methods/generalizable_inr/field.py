@@ -51,7 +51,7 @@ class View:
 
     Attributes:
       code: its latent grids of colours.
-      context: ``(T + 2, T + 2, K)`` control points of a quadratic B-spline over the picture.
+      context: ``(T, T, K)`` control points of a quadratic B-spline over the picture, whose edges are repeated.
       matrix: ``(inputs, C)``, of its features.
       extent: ``(2,)`` its width and height in the code's pixels.
     """
@@ -187,6 +187,11 @@ def _blend(content: Array, styled: Array, alpha: Array) -> Array:
     return (1 - alpha[..., None]) * content + alpha[..., None] * styled
 
 
+def _edged(context: Array) -> Array:
+    """The control points with one more on every side, which a spline over as many cells has."""
+    return jnp.pad(context, ((1, 1), (1, 1), (0, 0)), mode="edge")
+
+
 def _parts(view: View, spec: Spec) -> tuple[Array, Array, Array, Array]:
     """The rows of a picture's matrix for colours, context, Fourier features, and place within a cell; the last is the
     bias."""
@@ -201,7 +206,7 @@ def at_points(view: View, spec: Spec, coords: Array, colour: Array) -> Array:
     colour_part, context_part, place_part, rest = _parts(view, spec)
     encoded = places.encode(coords, spec.octaves, jnp.pi)
     found = jnp.matmul(colour, colour_part, precision=_EXACT) + jnp.matmul(encoded, place_part, precision=_EXACT)
-    found += jnp.matmul(places.spline_values(view.context, coords), context_part, precision=_EXACT)
+    found += jnp.matmul(places.spline_values(_edged(view.context), coords), context_part, precision=_EXACT)
     if spec.within:
         phase = jnp.stack([pixels(view, coords[..., k], k) for k in (0, 1)], axis=-1) * (2 * jnp.pi / codes.CELL)
         found += jnp.matmul(jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], -1), rest[:4], precision=_EXACT)
@@ -211,8 +216,8 @@ def at_points(view: View, spec: Spec, coords: Array, colour: Array) -> Array:
 def on_grid(view: View, spec: Spec, x: Array, y: Array, colour: Array) -> Array:
     """F at all points of a grid, from the code's colours ``(H, W, 3)``: the places are a term per column and row."""
     colour_part, context_part, place_part, rest = _parts(view, spec)
-    cells = view.context.shape[0] - 2
-    context = jnp.matmul(view.context, context_part, precision=_EXACT)
+    cells = view.context.shape[0]
+    context = jnp.matmul(_edged(view.context), context_part, precision=_EXACT)
     down, across = places.spline_matrix(y, cells), places.spline_matrix(x, cells)
     rows = jnp.einsum("hi,ijc->hjc", down, context, precision=_EXACT)
     found = jnp.einsum("wj,hjc->hwc", across, rows, precision=_EXACT)

@@ -209,7 +209,6 @@ def view(
     net = nets(config, model.arch)["transformer"]
     vectors, context = net.apply({"params": params["transformer"]}, tokens.reshape(count, config.tokens**2, -1))
     context = context.reshape(count, config.tokens, config.tokens, config.context)
-    context = jnp.pad(context, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     matrix = params["field"]["base"][None] + jnp.einsum("nri,rc->nic", vectors, params["field"]["up"])
     extents = jnp.broadcast_to(jnp.asarray(extent, jnp.float32), (count, 2))
     return View(codes.analyse(pictures, size), context, matrix, extents)
