@@ -58,7 +58,7 @@ def test_from_files_to_a_picture_of_any_size(pictures, weights_file, capsys):
         ("photo.png --style painting.png -o out.safetensors --size 0", "--size"),
         (
             "photo.png --style painting.png -o out.safetensors --weights-file adain_vgg16",
-            "adain_vgg16: a model of another method; needed is one of generalizable_inr",
+            "adain_vgg16: needed is a model of generalizable_inr with latent grids",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, cast
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def condition(
     _check_size(size)
     model = _model(weights_file)
     photo, painting = (_shrunk(image.read(source).pixels, size) for source in (content, style))
-    return generalizable_inr.condition(model, photo, painting)
+    return cast(Field, generalizable_inr.condition(model, photo, painting))
 
 
 def condition_file(
@@ -120,7 +120,7 @@ def condition_file(
     read = [image.read(image.source_of(path), max_pixels=most) for path in paths]
     model = _model(name)
     photo, painting = (_shrunk(found.pixels, size) for found in read)
-    field = generalizable_inr.condition(model, photo, painting)
+    field = cast(Field, generalizable_inr.condition(model, photo, painting))
     generalizable_inr.save_picture(output, field)
     return Conditioning(
         output=os.fspath(output),
@@ -145,8 +145,8 @@ def _check_size(size: int) -> None:
 
 def _model(name: PathLike) -> generalizable_inr.Model:
     model = methods.load(name).model
-    if not isinstance(model, generalizable_inr.Model):
-        raise WeightsError(f"{os.fspath(name)}: a model of another method; needed is one of generalizable_inr")
+    if not isinstance(model, generalizable_inr.Model) or isinstance(model.config, generalizable_inr.Whole):
+        raise WeightsError(f"{os.fspath(name)}: needed is a model of generalizable_inr with latent grids")
     return model
 
 

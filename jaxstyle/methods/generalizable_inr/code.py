@@ -27,7 +27,7 @@ LUMA, CHROMA = 7, 2
 """Control points along a side of it."""
 REACH = 32
 """So many pixels beyond a cell have an influence on its control points that is worth computing."""
-COLOURS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float32) / np.sqrt(np.float32([[3], [2], [6]]))
+COLOURS = (np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])).astype(np.float32)
 """Orthonormal rows: brightness and two differences of red, green and blue."""
 _FEW = 256  # control points, up to which a product with a matrix is cheaper than picking them
 _EXACT = lax.Precision.HIGHEST
@@ -81,8 +81,8 @@ def analysis(length: int, size: int | Array, points: int) -> Array:
     filters = _filters(points)
     cells = length // CELL
     at = np.arange(cells)[:, None] * CELL + np.arange(filters.shape[1])[None] - REACH  # (cells, taps)
-    at = jnp.asarray(at, jnp.int32) % (2 * size)
-    mirrored = jnp.where(at < size, at, 2 * size - 1 - at)
+    turned = jnp.asarray(at, jnp.int32) % (2 * size)
+    mirrored = jnp.where(turned < size, turned, 2 * size - 1 - turned)
     rows = np.arange(cells * points).reshape(cells, points, 1)
     taps = jnp.broadcast_to(jnp.asarray(filters)[None], (cells, *filters.shape))
     found = jnp.zeros((cells * points, length), jnp.float32)

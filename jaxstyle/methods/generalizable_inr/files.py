@@ -187,8 +187,8 @@ def load_picture(path: str | os.PathLike[str]) -> Field:
     file = weights.load(Path(path), kind=PICTURE)  # never shipped weights
     size = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", file.metadata.get("size", ""))
     if size is None:
-        found = file.metadata.get("size", "")[:40]
-        raise weights.WeightsError(f"{path}: expected WIDTHxHEIGHT as its metadata 'size', found {found!r}")
+        named = file.metadata.get("size", "")[:40]
+        raise weights.WeightsError(f"{path}: expected WIDTHxHEIGHT as its metadata 'size', found {named!r}")
     try:
         spec = Spec(**json.loads(file.metadata.get("spec", "")))
         fits = {name: array.shape for name, array in file.arrays.items()} == _shapes(file.arrays, spec)

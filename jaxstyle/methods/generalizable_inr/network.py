@@ -285,7 +285,7 @@ def condition(model: Model, content: ArrayLike, style: ArrayLike) -> Field | Who
     """
     found = [_mirrored(picture, name) for picture, name in ((content, "content"), (style, "style"))]
     (content_pixels, extent), (style_pixels, style_extent) = found
-    made = _condition(model, content_pixels, style_pixels, np.float32(extent), np.float32(style_extent))
+    made = _condition(model, content_pixels, style_pixels, *(np.asarray(e, np.float32) for e in (extent, style_extent)))
     return dataclasses.replace(made, size=extent)
 
 
@@ -306,9 +306,9 @@ def _condition(model: Model, content: Array, style: Array, extent: Array, style_
     if isinstance(model.config, Whole):
         common = whole.shared(params)
         pairs = ((content, extent), (style, style_extent))
-        own, other = (whole.matrices(params, model.config, pixels, size[::-1])[0] for pixels, size in pairs)
-        moments_ = (whole.reference(common, matrix, model.config) for matrix in (own, other))
-        return WholeField(common, own, *moments_, model.config, (0, 0))
+        matrices = [whole.matrices(params, model.config, pixels, size[::-1])[0] for pixels, size in pairs]
+        own, target = (whole.reference(common, matrix, model.config) for matrix in matrices)
+        return WholeField(common, matrices[0], own, target, model.config, (0, 0))
     spec = model.config.spec
     maps_c, maps_s = encode(model, content), encode(model, style)
     photo = view(params, model, content, maps_c, extent=extent)

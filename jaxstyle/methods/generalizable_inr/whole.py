@@ -186,6 +186,6 @@ def matrices(params: Params, config: Whole, pictures: Image, size: Array | None 
 def batch(params: Params, config: Whole, content: Image, style: Image) -> WholeField:
     """A `WholeField` of N pairs, leaves ``(N, ...)`` but ``shared``."""
     common = shared(params)
-    own, target = (matrices(params, config, pictures) for pictures in (content, style))
-    moments = (jax.vmap(lambda matrix: reference(common, matrix, config))(each) for each in (own, target))
-    return WholeField(common, own, *moments, config, (content.shape[2], content.shape[1]))
+    photo, painting = (matrices(params, config, pictures) for pictures in (content, style))
+    own, target = (jax.vmap(lambda matrix: reference(common, matrix, config))(each) for each in (photo, painting))
+    return WholeField(common, photo, own, target, config, (content.shape[2], content.shape[1]))

@@ -56,10 +56,10 @@ def _shapes() -> dict[str, Moments]:
 
 @jax.jit
 def _encode_style(model: Model, images: Array, extent: Array) -> Style:
-    if isinstance(model.config, Whole):
-        matrices = whole.matrices(model.params, model.config, images, extent.astype(jnp.float32))
+    if isinstance(config := model.config, Whole):
+        matrices = whole.matrices(model.params, config, images, extent.astype(jnp.float32))
         common = whole.shared(model.params)
-        return Style({}, jax.vmap(lambda m: whole.reference(common, m, model.config))(matrices))
+        return Style({}, jax.vmap(lambda m: whole.reference(common, m, config))(matrices))
     size = reach(extent, STRIDE, SMALLEST)
     maps = network.encode(model, images, size=size)
     seen = network.view(model.params, model, images, maps, size=size, extent=extent[::-1])
@@ -187,7 +187,9 @@ def _local(
     restyled = {}
     for tap, of_tap in network.statistics(features, seen.size).items():
         f = features[tap]
-        mean, std = (jnp.einsum("nhwk,kc->nhwc", _spread(parts, f.shape[1:3]), m) for m in style.moments[tap])
+        mean, std = (
+            jnp.einsum("nhwk,kc->nhwc", _spread(parts, (f.shape[1], f.shape[2])), m) for m in style.moments[tap]
+        )
         scale = std / of_tap.std[:, None, None]
         restyled[tap] = f * scale + (mean - of_tap.mean[:, None, None] * scale)
     painted = codes.analyse(network.paint(params, model, restyled, size=seen.size), seen.size)

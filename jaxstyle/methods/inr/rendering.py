@@ -183,7 +183,7 @@ def _render_points(params: Picture, points: Array, alpha: Array, *, chunk: int, 
         return jnp.pad(values, padding).reshape(chunks, each, *values.shape[1:])
 
     if alpha.shape:
-        colours = lax.map(lambda part: params.at_points(*part, dtype), (cut(points), cut(alpha)))
+        colours = lax.map(lambda part: params.at_points(part[0], part[1], dtype), (cut(points), cut(alpha)))
     else:
         colours = lax.map(lambda part: params.at_points(part, alpha, dtype), cut(points))
     return colours.reshape(-1, 3)[:count]
