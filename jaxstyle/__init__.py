@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from jaxstyle.folders.folder import BatchReport, stylize_folder
     from jaxstyle.folders.transform import StyleTransform
     from jaxstyle.image import ImageError, Picture
-    from jaxstyle.methods import adain, inr, style_kernel
+    from jaxstyle.methods import adain, generalizable_inr, inr, style_kernel
     from jaxstyle.methods.inr import InrParams, render, render_image
     from jaxstyle.nets import losses, stats, vgg
+    from jaxstyle.painting.condition import Conditioning, condition, condition_file
     from jaxstyle.painting.file import Report, stylize_file
     from jaxstyle.painting.fit import fit
     from jaxstyle.painting.fit_file import Fitting, fit_file
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BatchReport",
+    "Conditioning",
     "Controls",
     "DatasetReport",
     "FittedStyle",
@@ -51,10 +53,13 @@ __all__ = [
     "WeightsError",
     "adain",
     "cache",
+    "condition",
+    "condition_file",
     "fit",
     "fit_file",
     "fit_style",
     "fit_style_file",
+    "generalizable_inr",
     "image",
     "inr",
     "losses",
@@ -77,6 +82,7 @@ __all__ = [
 _MODULES = {
     "adain": "methods.adain",
     "cache": "runtime.cache",
+    "generalizable_inr": "methods.generalizable_inr",
     "image": "image",
     "inr": "methods.inr",
     "losses": "nets.losses",
@@ -90,6 +96,7 @@ _MODULES = {
 
 _HOMES = {
     "BatchReport": "folders.folder",
+    "Conditioning": "painting.condition",
     "Controls": "controls.controls",
     "DatasetReport": "folders.dataset",
     "FittedStyle": "painting.fit_style",
@@ -102,6 +109,8 @@ _HOMES = {
     "StyleTransform": "folders.transform",
     "VideoReport": "video.file",
     "WeightsError": "weights",
+    "condition": "painting.condition",
+    "condition_file": "painting.condition",
     "fit": "painting.fit",
     "fit_file": "painting.fit_file",
     "fit_style": "painting.fit_style",

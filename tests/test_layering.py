@@ -26,8 +26,8 @@ TRAINING = (
     ("__init__", "augment", "config", "devices", "entry", "sources", "updates"),
     ("checkpoints", "crops", "logs"),
     ("loader", "pairs", "run"),
-    ("adain", "inr_pairs", "style_kernel_config"),
-    ("inr_report", "style_kernel"),
+    ("adain", "generalizable_inr_config", "inr_pairs", "style_kernel_config"),
+    ("generalizable_inr", "inr_report", "style_kernel"),
     ("inr_fit", "evaluate"),
     ("evaluate_inr", "evaluate_video"),
 )

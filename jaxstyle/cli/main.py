@@ -17,6 +17,7 @@ from typing import Any, NoReturn, Protocol
 from jaxstyle import __version__
 from jaxstyle.cli import (
     completion,
+    condition,
     convert_vgg,
     fit,
     fit_style,
@@ -74,6 +75,7 @@ VERBS: dict[str, Verb] = {
     "sheet": sheet,
     "studio": studio,
     "focus": focus,
+    "condition": condition,
     "fit": fit,
     "fit-style": fit_style,
     "render": render,

@@ -30,7 +30,7 @@ from flax import struct
 from jax import lax
 
 from jaxstyle.arrays import Array, Params
-from jaxstyle.methods.inr.grids import spline
+from jaxstyle.nets import coords as places
 
 NAMES = ("detail0", "detail1", "detail")
 """The layers, among a network's parameters."""
@@ -200,7 +200,7 @@ def added(network: Params, hidden: Array, coords: Array, seen: View, dtype: Any)
     """
     zoom = jnp.clip(seen.zoom, 1, FINEST)
     level = jnp.log2(zoom)
-    flow = spline(network[FLOW]["points"], coords)
+    flow = places.spline_values(network[FLOW]["points"], coords)
     fields = lax.stop_gradient(noise((coords + 1) * (seen.fitted / 2)[None], flow, zoom))
     x = jnp.concatenate([hidden, fields.astype(dtype)], axis=-1)
     for number, name in enumerate(NAMES):

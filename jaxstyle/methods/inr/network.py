@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax import struct
 from jax import lax
@@ -110,6 +111,27 @@ class InrParams:
     z_s: Array
     spec: Spec = struct.field(pytree_node=False, default=Spec())
     size: tuple[int, int] = struct.field(pytree_node=False, default=(256, 256))
+
+    @property
+    def several(self) -> str:
+        """What shows that these are the parameters of several pictures; empty for those of one."""
+        return "" if np.shape(self.z_c) == (self.spec.latent,) else f"latents of shape {np.shape(self.z_c)}"
+
+    def view(self, zoom: float | Array | None) -> inr_detail.View | None:
+        """How it is looked at where so many points lie along a pixel of the photo; None: it has no detail."""
+        return inr_detail.view(self.size, inr_detail.FINEST if zoom is None else zoom) if self.spec.detail else None
+
+    def at_points(
+        self, coords: Array, alpha: Array, dtype: Any = jnp.float32, seen: inr_detail.View | None = None
+    ) -> Array:
+        """See `evaluate`."""
+        return evaluate(self, coords, alpha, seen=seen, dtype=dtype)
+
+    def on_grid(
+        self, x: Array, y: Array, alpha: Array, dtype: Any = jnp.float32, seen: inr_detail.View | None = None
+    ) -> Array:
+        """See `evaluate_grid`."""
+        return evaluate_grid(self, x, y, alpha, seen=seen, dtype=dtype)
 
 
 class Network(nn.Module):
