@@ -21,6 +21,7 @@ extensions = [
     "reference",
     "mathml",
     "offline",
+    "snippets",
 ]
 exclude_patterns = ["_build", "sphinx"]
 

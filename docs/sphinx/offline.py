@@ -25,7 +25,8 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
-            if tag in LOADED.get(name, ()) and any(REMOTE.match(part) for part in (value or "").split(",")):
+            addresses = (value or "").split(",") if name == "srcset" else [value or ""]
+            if tag in LOADED.get(name, ()) and any(map(REMOTE.match, addresses)):
                 self.found.append(f"<{tag} {name}={value}>")
             if name == "style":
                 self.found += in_style(value or "")
