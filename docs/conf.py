@@ -1,4 +1,4 @@
-"""How Sphinx makes the site of these pages: ``make docs``. Nothing is downloaded, and nothing that is built loads anything."""
+"""How Sphinx makes the site of these pages: ``make docs``. Nothing is downloaded, and no page loads anything."""
 
 import sys
 from pathlib import Path

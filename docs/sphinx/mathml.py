@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw by themselves, by docutils' own translator: no script, no font, no picture."""
+"""Formulas as MathML, which browsers draw by themselves, by docutils' own translator: no script, no font."""
 
 from docutils import nodes
 from docutils.utils.math import latex2mathml

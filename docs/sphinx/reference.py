@@ -37,25 +37,33 @@ def modules() -> dict[str, ModuleType]:
 
 
 def members(module: ModuleType) -> list[str]:
-    """What a module has for others: ``__all__``, or the functions and classes that it defines."""
+    """What a module has for others: ``__all__``, or the functions, classes and described constants that it defines."""
     if hasattr(module, "__all__"):
         return list(module.__all__)
+    described = {name for owner, name in attribute_docs(module) if not owner}
     return [
         name
         for name, value in vars(module).items()
-        if not name.startswith("_") and callable(value) and getattr(value, "__module__", None) == module.__name__
+        if not name.startswith("_")
+        and (name in described or (callable(value) and getattr(value, "__module__", None) == module.__name__))
     ]
 
 
+def attribute_docs(module: ModuleType) -> dict[tuple[str, str], list[str]]:
+    """Strings below assignments in a module's source, by (class or nothing, name)."""
+    return ModuleAnalyzer.for_module(module.__name__).find_attr_docs()
+
+
 def documented(name: str, module: ModuleType) -> str:
-    """What stands below a constant in the module that defines it, or its value where nothing does."""
+    """What stands below a constant in the module that defines it; else its value, or the type of that."""
     inside = (home for key, home in list(sys.modules.items()) if key.startswith(module.__name__) and home is not None)
     for home in (module, *inside):
         if vars(home).get(name) is getattr(module, name) and getattr(home, "__file__", None):
-            found = ModuleAnalyzer.for_module(home.__name__).find_attr_docs().get(("", name))
+            found = attribute_docs(home).get(("", name))
             if found:
                 return inspect.cleandoc("\n".join(found))
-    return f"``{getattr(module, name)!r}``"
+    value = getattr(module, name)
+    return f"A `{type(value).__module__}.{type(value).__name__}`." if " at 0x" in repr(value) else f"``{value!r}``"
 
 
 def entry(path: str, module: ModuleType, seen: set[int]) -> str:
