@@ -59,7 +59,7 @@ lock: | $(BIN)/python
 
 # Warnings are errors; docs/sphinx checks that no page loads anything from another host, and runs the snippets.
 docs: $(VENV)/docs.stamp
-	@JAX_PLATFORMS=cpu $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@JAX_PLATFORMS=cpu $(BIN)/python -m sphinx -W --keep-going -q -d docs/_build/doctrees -b html docs docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
 
 # The stages of the shipped decoder, docs/adain_vgg16.md. Stopped, the same command goes on where it was.
