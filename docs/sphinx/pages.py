@@ -22,10 +22,19 @@ SECTIONS = {
     "Use": ["start", "controls", "styles*", "folders", "large", "video", "studio", "compare*", "cli"],
     "Methods": ["adain", "adain_vgg16", "style_kernel", "inr", "inr_*", "generalizable_inr*", "refine", "fit_style"],
     "Program": ["python", "_made/api/index"],
-    "Train and measure": ["training", "weights", "_made/weights/*", "performance", "results/*"],
+    "Train and measure": ["training", "weights", "performance"],
+    "Cards and results": ["_made/weights/*", "results/*"],
     "The project": ["design", "_made/CONTRIBUTING", "_made/CHANGELOG", "_made/examples/*"],
 }
 """Of the table of contents: captions, and patterns of pages. What no pattern fits comes last, under "More"."""
+
+SHORT = {
+    r"cli": "The command",
+    r"large": "Large pictures",
+    r"_made/weights/(\w+)": r"Card of \1",
+    r"results/(\w+)/(\w+)": r"\1: \2",
+}
+"""Names in the table of contents of pages whose own titles say too little there: patterns of pages, and the names."""
 
 _LINK = re.compile(r"(?P<before>!?\[(?P<text>[^\]]*)\])\((?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
@@ -70,8 +79,16 @@ def contents(pages: Iterable[str]) -> str:
             chosen += [page for page in left if fnmatch.fnmatch(page, pattern) and page not in chosen]
         left = [page for page in left if page not in chosen]
         if chosen:
-            lines += ["```{toctree}", f":caption: {caption}", ":hidden:", "", *chosen, "```", ""]
+            lines += ["```{toctree}", f":caption: {caption}", ":hidden:", "", *map(listed, chosen), "```", ""]
     return "\n".join(lines)
+
+
+def listed(page: str) -> str:
+    """A page as a line of a table of contents."""
+    for pattern, name in SHORT.items():
+        if match := re.fullmatch(pattern, page):
+            return f"{match.expand(name)} <{page}>"
+    return page
 
 
 def _write(app: Sphinx) -> None:

@@ -5,6 +5,7 @@ They are made of `jaxstyle.__all__`, so that a new name is found there. What is 
 
 import importlib
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
@@ -135,8 +137,31 @@ def _skip(app: Sphinx, what: str, name: str, value: Any, skip: bool, options: An
     return True if str(getattr(value, "__doc__", "")).startswith("Alias for field number") else None
 
 
+def _signature(
+    app: Sphinx, what: str, name: str, value: Any, options: Any, said: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Defaults that are types as their names, and others that Python cannot write as dots."""
+    if said is not None:
+        said = re.sub(r"<class '([\w.]+)'>", r"\1", said)
+        said = re.sub(r"<[\w.]+ object[^>]*>|<function [^>]*>", "...", said)
+    return said, returned
+
+
+def _link(app: Sphinx, tree: nodes.document, page: str) -> None:
+    """Names in code, such as `jaxstyle.stats.moments`, lead to their entries from Markdown too."""
+    domain = app.env.domains.python_domain
+    for node in list(tree.findall(nodes.literal)):
+        text = node.astext().removesuffix("()")
+        found = domain.objects.get(text) if text.startswith("jaxstyle.") else None
+        if found is not None and not isinstance(node.parent, nodes.reference) and found.docname != page:
+            address = f"{app.builder.get_relative_uri(page, found.docname)}#{found.node_id}"
+            node.replace_self(nodes.reference("", "", node.deepcopy(), internal=True, refuri=address))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Writes the pages before any is read."""
     app.connect("config-inited", lambda app, config: _write(app))
     app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("doctree-resolved", _link)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
