@@ -133,8 +133,10 @@ def _write(app: Sphinx) -> None:
 
 
 def _skip(app: Sphinx, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
-    """Fields of a NamedTuple, which say only their number, are told of by the class's docstring."""
-    return True if str(getattr(value, "__doc__", "")).startswith("Alias for field number") else None
+    """Fields are told of by the docstring of their class; what Python writes about them and `replace` says nothing."""
+    written = str(getattr(value, "__doc__", "")).startswith(("Alias for field number", "Return a new object replacing"))
+    default = inspect.isclass(value) and not value.__module__.startswith("jaxstyle")
+    return True if written or default else None
 
 
 def _signature(
