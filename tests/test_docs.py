@@ -150,3 +150,4 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     assert {f"jaxstyle.{name}" for name in jaxstyle.__all__} <= names
     page = (tmp_path / "html" / "adain.html").read_text(encoding="utf-8")
     assert page.count("<math") > 5 and not re.search("<script[^>]*mathjax", page, re.I)
+    assert 'href="_made/api/jaxstyle.stats.html#jaxstyle.stats.moments"' in page
