@@ -1,7 +1,8 @@
 """jaxstyle: neural style transfer in JAX.
 
-``jaxstyle.stylize(photo, painting)`` gives a picture; `jaxstyle.adain` and `jaxstyle.style_kernel` are methods on
-arrays, `jaxstyle.vgg` the features, `jaxstyle.image` the picture files, `jaxstyle.weights` the shipped weights.
+``jaxstyle.stylize(photo, painting)`` gives a picture; `jaxstyle.styles` has built-in paintings. `jaxstyle.adain` and
+`jaxstyle.style_kernel` are methods on arrays, `jaxstyle.vgg` the features, `jaxstyle.image` the picture files,
+`jaxstyle.weights` the shipped weights.
 ``jaxstyle.fit(photo, painting)`` gives a picture without resolution: ``jaxstyle.render_image`` and ``jaxstyle.render``
 turn it into pixels, and `jaxstyle.inr` is that method.
 """
@@ -12,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxstyle import image, weights
+    from jaxstyle import image, styles, weights
     from jaxstyle.controls.controls import Controls
     from jaxstyle.folders import ray as on_ray
     from jaxstyle.folders.dataset import DatasetReport, stylize_dataset
@@ -69,6 +70,7 @@ __all__ = [
     "render_image",
     "stats",
     "style_kernel",
+    "styles",
     "stylize",
     "stylize_dataset",
     "stylize_file",
@@ -89,6 +91,7 @@ _MODULES = {
     "on_ray": "folders.ray",
     "stats": "nets.stats",
     "style_kernel": "methods.style_kernel",
+    "styles": "styles",
     "vgg": "nets.vgg",
     "weights": "weights",
 }

@@ -35,7 +35,7 @@ bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["sty"], {"stylize", "stylize-dataset"}),
+        (["sty"], {"styles", "stylize", "stylize-dataset"}),
         (["stylize", "--alpha"], {"--alpha", "--alpha-blend", "--alpha-map"}),
         (["stylize", "ph"], {"photo.jpg", "phones"}),
         (["stylize", "photo.jpg", "--style", "phones/"], {"phones/painting.jpg"}),

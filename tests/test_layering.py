@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # A package imports only packages of an earlier line, and its own files.
 LIBRARY = (
     ("arrays", "runtime"),
-    ("image", "weights"),
+    ("image", "styles", "weights"),
     ("controls", "nets"),
     ("metrics",),
     ("methods",),
@@ -24,7 +24,7 @@ LIBRARY = (
 )
 TRAINING = (
     ("__init__", "augment", "config", "devices", "entry", "sources", "updates"),
-    ("checkpoints", "crops", "logs"),
+    ("checkpoints", "crops", "draw", "logs"),
     ("loader", "pairs", "run"),
     ("adain", "generalizable_inr_config", "inr_pairs", "style_kernel_config"),
     ("generalizable_inr", "inr_report", "style_kernel"),

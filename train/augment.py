@@ -33,10 +33,10 @@ def augment_style(
         ``(H, W, 3)`` uint8.
     """
     if rng.random() < patterns:
-        return _to_uint8(pattern(pixels.shape[:2], rng))
-    x = _to_float(pixels)
+        return to_uint8(pattern(pixels.shape[:2], rng))
+    x = to_float(pixels)
     if rng.random() < 0.2:
-        x = mix(x, _to_float(other()), rng)
+        x = mix(x, to_float(other()), rng)
     if rng.random() < 0.25:
         graphic = (mosaic, outline, woodcut, flatten)[rng.integers(4)]
         x = graphic(x, rng)
@@ -45,7 +45,7 @@ def augment_style(
     if rng.random() < 0.2:
         x = posterize(x, int(rng.integers(2, 5)))
     x = in_palette(x, rng) if rng.random() < 0.15 else recolour(x, rng)
-    return _to_uint8(x)
+    return to_uint8(x)
 
 
 # ---- colours -------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def mosaic(x: Picture, rng: np.random.Generator) -> Picture:
 
 def outline(x: Picture, rng: np.random.Generator) -> Picture:
     """Dark, or light, lines where the luminance changes; half of the time on flattened colours."""
-    soft = _blur(x, rng.uniform(0.7, 2))
+    soft = blur(x, rng.uniform(0.7, 2))
     dy, dx = np.gradient(luminance(soft))
     slope = np.hypot(dy, dx)
     line = slope > np.quantile(slope, rng.uniform(0.75, 0.93))
@@ -147,14 +147,14 @@ def woodcut(x: Picture, rng: np.random.Generator) -> Picture:
     """Lines of one colour on another, wide where the painting is dark."""
     phase = _along(x.shape[:2], rng, rng.uniform(3, 9), bend=1.5)
     line = 0.5 + 0.5 * np.sin(2 * np.pi * phase)
-    ink = line > spread(luminance(_blur(x, 1.0)))
+    ink = line > spread(luminance(blur(x, 1.0)))
     colours = palette(rng)
     return np.where(ink[..., None], colours[0], colours[-1])
 
 
 def flatten(x: Picture, rng: np.random.Generator) -> Picture:
     """Flat regions: blurred, then posterized."""
-    return posterize(_blur(x, rng.uniform(1, 4)), int(rng.integers(2, 5)))
+    return posterize(blur(x, rng.uniform(1, 4)), int(rng.integers(2, 5)))
 
 
 # ---- patterns ----------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def stripes(size: tuple[int, int], rng: np.random.Generator) -> Field:
 
 def rings(size: tuple[int, int], rng: np.random.Generator) -> Field:
     """Rings about a point."""
-    y, x = _grid(size)
+    y, x = grid(size)
     cy, cx = rng.uniform(-0.2, 1.2, 2) * size
     wobble = rng.uniform(0, 1.5) * waves(size, rng, 3.0)
     return ((np.hypot(y - cy, x - cx) / rng.uniform(6, 30) + wobble) % 1).astype(np.float32)
@@ -241,14 +241,14 @@ def waves(size: tuple[int, int], rng: np.random.Generator, cells: float) -> Fiel
 # ---- pieces --------------------------------------------------------------------------------------------------------
 
 
-def _grid(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def grid(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     return y, x
 
 
 def _turned(size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates in pixels along two axes at right angles in a drawn direction."""
-    y, x = _grid(size)
+    y, x = grid(size)
     angle = rng.uniform(0, 2 * np.pi)
     return y * np.cos(angle) + x * np.sin(angle), x * np.cos(angle) - y * np.sin(angle)
 
@@ -262,19 +262,19 @@ def _cells(size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray,
     """Squared distances to the nearest and second point, the nearest's index, each (H, W), and the points (n, 2)."""
     count = int(np.exp(rng.uniform(np.log(10), np.log(220))))
     points = np.stack([rng.integers(0, side, count) for side in size], -1)
-    y, x = _grid(size)
+    y, x = grid(size)
     away = (y[..., None] - points[:, 0]) ** 2 + (x[..., None] - points[:, 1]) ** 2  # (H, W, n)
     first, second = np.moveaxis(np.partition(away, 1, axis=-1)[..., :2], -1, 0)
     return first, second, away.argmin(-1), points
 
 
-def _blur(x: Picture, radius: float) -> Picture:
-    return _to_float(np.asarray(Image.fromarray(_to_uint8(x)).filter(ImageFilter.GaussianBlur(radius))))
+def blur(x: Picture, radius: float) -> Picture:
+    return to_float(np.asarray(Image.fromarray(to_uint8(x)).filter(ImageFilter.GaussianBlur(radius))))
 
 
-def _to_float(pixels: np.ndarray) -> Picture:
+def to_float(pixels: np.ndarray) -> Picture:
     return pixels.astype(np.float32) / np.float32(255)
 
 
-def _to_uint8(x: Picture) -> np.ndarray:
+def to_uint8(x: Picture) -> np.ndarray:
     return (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -269,7 +269,7 @@ def add_styles(parser: argparse.ArgumentParser, what: str) -> None:
         action="extend",
         required=True,
         metavar="STYLE",
-        help=f"the paintings: {what}",
+        help=f"the paintings: {what}, @NAME of built-in ones ('@*': all of them)",
     )
 
 

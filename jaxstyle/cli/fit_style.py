@@ -29,7 +29,9 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
-    parser.add_argument("style", metavar="PAINTING", help="the painting; - is standard input")
+    parser.add_argument(
+        "style", metavar="PAINTING", help="the painting, or @NAME of a built-in one; - is standard input"
+    )
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, .safetensors: the style")
     parser.add_argument(
         "--photos",

@@ -20,7 +20,7 @@ EPILOG = """example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     parser.add_argument("content", metavar="PHOTO", help="the photo")
-    parser.add_argument("--style", required=True, metavar="PAINTING", help="the painting")
+    parser.add_argument("--style", required=True, metavar="PAINTING", help="the painting, or @NAME of a built-in one")
     parser.add_argument(
         "--at",
         type=arguments.point,

@@ -27,6 +27,7 @@ from jaxstyle.cli import (
     render,
     sheet,
     studio,
+    styles,
     stylize,
     stylize_dataset,
     video,
@@ -39,6 +40,7 @@ DESCRIPTION = "Repaints photos in the style of paintings: neural style transfer 
 EPILOG = """\
 examples:
   jaxstyle stylize photo.jpg --style painting.jpg -o out.png
+  jaxstyle stylize photo.jpg --style @starry-night -o out.png
   jaxstyle sheet photo.jpg --styles paintings/ -o sheet.png
   jaxstyle stylize --help
 
@@ -64,7 +66,7 @@ class Verb(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Adds the verb's arguments, among them ``json``."""
 
-    def run(self, args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    def run(self, args: argparse.Namespace) -> tuple[Any, int]:
         """Does what the flags say; returns what ``--json`` prints, and the exit code."""
 
 
@@ -73,6 +75,7 @@ VERBS: dict[str, Verb] = {
     "stylize-dataset": stylize_dataset,
     "video": video,
     "sheet": sheet,
+    "styles": styles,
     "studio": studio,
     "focus": focus,
     "condition": condition,

@@ -23,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     parser.add_argument("outputs", nargs="+", metavar="OUTPUT", help="the results to be measured")
     parser.add_argument("--content", required=True, metavar="PHOTO", help="the photo that they were made of")
-    parser.add_argument("--style", required=True, metavar="PAINTING", help="the painting whose style they have")
+    parser.add_argument(
+        "--style",
+        required=True,
+        metavar="PAINTING",
+        help="the painting whose style they have, or @NAME of a built-in one",
+    )
     parser.add_argument(
         "--size",
         type=arguments.size,

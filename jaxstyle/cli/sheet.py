@@ -13,6 +13,7 @@ DESCRIPTION = "Paints photos in many styles and lays the results out on one page
 EPILOG = """\
 examples:
   jaxstyle sheet photo.jpg --styles paintings/ -o sheet.png
+  jaxstyle sheet photo.jpg --styles '@*' -o sheet.png
   jaxstyle sheet photos/ --styles paintings/ --cell 128 --preserve-color match"""
 
 

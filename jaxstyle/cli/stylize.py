@@ -17,6 +17,7 @@ not replaced, unless by --overwrite.
 
 examples:
   jaxstyle stylize photo.jpg --style painting.jpg -o out.png --alpha 0.8
+  jaxstyle stylize photo.jpg --style @starry-night
   jaxstyle stylize photo.jpg --style one.jpg two.jpg --weights 2,1
   jaxstyle stylize photos/ --style painting.jpg -o out/
   jaxstyle stylize photos/ --recursive --style paintings/ --pair random --seed 1 -o out/"""
@@ -37,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="STYLE",
-        help="the painting; several files are mixed, the pictures of folders and patterns are taken one by one",
+        help="the painting, or @NAME of a built-in one (jaxstyle styles lists them); several files are mixed, the "
+        "pictures of folders and patterns are taken one by one",
     )
     parser.add_argument(
         "-o",
@@ -101,7 +103,9 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     cache.enable()
     if args.seed is not None and args.pair != "random":
         raise ValueError("seed: nothing is drawn at random but by --pair random")
-    mixed = len(args.style) > 1 and not (args.pair or args.weights or args.mask or any(map(find.is_group, args.style)))
+    mixed = len(args.style) > 1 and not (
+        args.pair or args.weights or args.mask or any(find.is_group(style, style=True) for style in args.style)
+    )
     if mixed:
         messages.note("the styles are mixed in equal parts; --pair product takes them one by one")
     if folder.is_batch(args.content, args.style, args.pair):

@@ -99,7 +99,9 @@ def plan(
     if Path(os.path.realpath(target)).is_relative_to(os.path.realpath(root)):
         raise BatchError(f"{target}: lies in {root}, results would be among its pictures; choose a folder beside it")
     contents = find.find([root], "folder", recursive=True)
-    looks = find.find([styles] if isinstance(styles, str | os.PathLike) else styles, "styles", recursive=True)
+    looks = find.find(
+        [styles] if isinstance(styles, str | os.PathLike) else styles, "styles", recursive=True, style=True
+    )
     most, k = len(looks.pictures), recipe.styles_per_image
     if not 1 <= k <= most:
         raise ValueError(f"styles_per_image: expected 1 to {most}, as many as there are styles, got {k}")

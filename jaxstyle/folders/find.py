@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxstyle import image
+from jaxstyle import image, styles
 from jaxstyle.folders import manifest
 from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.unfinished import SUFFIX
@@ -30,7 +30,7 @@ class Found:
     """A file.
 
     Attributes:
-      path: by which it is opened.
+      path: by which it is opened; of a built-in style its name with the ``@``.
       name: relative to the folder or the pattern that it was found by, with ``/``; of a file named itself, its own.
       picture: False for a file in a folder whose suffix is not that of a picture.
     """
@@ -59,9 +59,16 @@ class Listing:
     notices: tuple[str, ...] = ()
 
 
-def is_group(source: PathLike) -> bool:
-    """Whether an argument stands for any number of pictures: a folder, or a pattern such as ``photos/*.jpg``."""
+def is_group(source: PathLike, *, style: bool = False) -> bool:
+    """Whether an argument stands for any number of pictures: a folder, or a pattern such as ``photos/*.jpg``.
+
+    Args:
+      source: the argument.
+      style: whether it is that of a style, where ``@*`` is a pattern of built-in ones.
+    """
     path = os.fspath(source)
+    if style and styles.is_builtin(path):
+        return _has_sign(path)
     if os.path.isdir(path) or os.path.lexists(path):
         return os.path.isdir(path)
     return any(map(_has_sign, Path(path).parts[len(_literal(path).parts) :]))
@@ -81,7 +88,14 @@ def _literal(pattern: str) -> Path:
     return found
 
 
-def find(sources: Sequence[PathLike], name: str, *, recursive: bool = False, results: Collection[str] = ()) -> Listing:
+def find(
+    sources: Sequence[PathLike],
+    name: str,
+    *,
+    recursive: bool = False,
+    results: Collection[str] = (),
+    style: bool = False,
+) -> Listing:
     """The pictures that arguments stand for.
 
     In folders and patterns those files count whose suffix is that of a picture; hidden ones do not. Results of
@@ -93,21 +107,25 @@ def find(sources: Sequence[PathLike], name: str, *, recursive: bool = False, res
       name: of the argument, for messages.
       recursive: descend into the folders in folders.
       results: real paths of files to be left out, see `jaxstyle.folders.manifest.results`.
+      style: whether these are styles, where ``@name`` and ``@*`` are built-in ones (`jaxstyle.styles`).
 
     Returns:
       A `Listing` with at least one picture.
 
     Raises:
       PairError: an argument stands for no picture, or a folder cannot be listed.
+      StyleNameError: there is no built-in style of that name.
     """
-    groups = [is_group(source) for source in sources]
+    groups = [is_group(source, style=style) for source in sources]
     found: list[Found] = []
     others: list[Found] = []
     notices: list[str] = []
     ignored, made = 0, set(results)
     for source, group in zip(sources, groups, strict=True):
         path = os.fspath(source)
-        if os.path.isdir(path):
+        if style and styles.is_builtin(path):
+            pictures: list[Found | None] = [Found(f"{styles.MARK}{known}", known) for known in styles.named(path)]
+        elif os.path.isdir(path):
             pictures = list(_folder(path, "", recursive, made))
         else:
             pictures = list(_pattern(path, recursive, made) if group else _file(path, made))

@@ -77,7 +77,8 @@ def is_batch(content: Sequence[PathLike], style: Sequence[PathLike], pair: str |
 
     They do with several contents, with folders or patterns, and with a pairing: also if that comes to one picture.
     """
-    return len(content) != 1 or pair is not None or any(map(find.is_group, (*content, *style)))
+    groups = [*map(find.is_group, content), *(find.is_group(source, style=True) for source in style)]
+    return len(content) != 1 or pair is not None or any(groups)
 
 
 def stylize_folder(
@@ -127,11 +128,15 @@ def stylize_folder(
     else:
         pairing.check_no_seed(seed)
     sources, looks = _several(content), _several(style)
-    if recursive and not any(map(find.is_group, (*sources, *looks))):
+    if (
+        recursive
+        and not any(map(find.is_group, sources))
+        and not any(find.is_group(look, style=True) for look in looks)
+    ):
         raise BatchError("recursive: there is no folder to descend into")
     made = manifest.results(output)
     contents = find.find(sources, "content", recursive=recursive, results=made)
-    styles = find.find(looks, "style", recursive=recursive, results=made)
+    styles = find.find(looks, "style", recursive=recursive, results=made, style=True)
     jobs = pairing.make_jobs(contents, styles, given.controls, pair=pair, seed=seed or 0, format=given.output.format)
     report = run(
         jobs,

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxstyle import image
+from jaxstyle import image, styles
 from jaxstyle.folders.manifest import History, beside
 from jaxstyle.folders.pairing import Job
 from jaxstyle.painting.options import PathLike
@@ -83,7 +83,7 @@ class Facts:
             self._controls[id(job.controls)] = job.controls.as_dict()
         return {
             "source": os.path.abspath(job.content),
-            "style": [os.path.abspath(style) for style in job.styles],
+            "style": [styles.absolute(style) for style in job.styles],
             "controls": self._controls[id(job.controls)],
             "seed": self.seed,
             "weights": self.weights_file,
@@ -91,7 +91,8 @@ class Facts:
         }
 
     def inputs(self, job: Job) -> list[list[int]]:
-        """Size and time of every file that is read, those that many pictures share looked at once."""
+        """Size and time of every file that is read, those that many pictures share looked at once; of a built-in style,
+        which a new installation brings anew, size and CRC-32."""
         shared = (*job.styles, *job.controls.files())
         for path in shared:
             if path not in self._styles:
@@ -100,6 +101,9 @@ class Facts:
 
 
 def _stamp(path: str) -> list[int]:
+    if styles.is_builtin(path):
+        data = Path(styles.path_of(path)).read_bytes()
+        return [len(data), zlib.crc32(data)]
     try:
         about = os.stat(path)
     except OSError:

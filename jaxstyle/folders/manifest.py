@@ -4,7 +4,7 @@ A manifest is a `jaxstyle.runtime.journal.Journal`. Its records are about result
 with ``/``, as ``output``. ``status`` is ``"writing"`` before a file of that name is begun, then ``"done"`` or
 ``"failed"``; these have more:
 
-* ``source``, ``style``: absolute paths of the files that it was made of.
+* ``source``, ``style``: absolute paths of the files that it was made of; of built-in styles the names with the ``@``.
 * ``controls``, ``seed``, ``weights``, ``weights_sha256``: how; ``seed`` is that by which styles were drawn, or None.
 * done: ``width``, ``height``, ``seconds``, ``notices``; ``inputs``: size and time of every file that was read;
   ``result``: size, time and CRC-32 of the file that was made, which earlier versions did not write.

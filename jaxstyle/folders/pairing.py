@@ -15,6 +15,7 @@ from typing import Any, Literal
 from jaxstyle.controls.controls import Controls
 from jaxstyle.folders.find import Found, Listing, PairError
 from jaxstyle.painting import names
+from jaxstyle.styles import absolute
 
 Pair = Literal["product", "zip", "random"]
 PAIRS: tuple[Pair, ...] = ("product", "zip", "random")
@@ -112,7 +113,7 @@ def pair_up(
         pairs = [(c, (every[i],)) for c in contents.pictures for i in choose(seed, c.name, len(every), k)]
     else:
         raise PairError(f"pair: expected one of {', '.join(PAIRS)}, got {pair!r}")
-    once = {(os.path.abspath(c.path), *(os.path.abspath(s.path) for s in looks)): (c, looks) for c, looks in pairs}
+    once = {(os.path.abspath(c.path), *(absolute(s.path) for s in looks)): (c, looks) for c, looks in pairs}
     return list(once.values())
 
 
@@ -154,7 +155,7 @@ def make_jobs(
     for (content, looks), name in zip(pairs, called, strict=True):
         paths = (content.path, *(style.path for style in looks))
         if often[names.comparable(name)] > 1 and not keep_names:
-            mark = names.digest(map(os.path.abspath, paths))
+            mark = names.digest(map(absolute, paths))
             name = names.result_name(content.name, [style.name for style in looks], mark, format)
         if names.comparable(name) in taken:
             raise PairError(

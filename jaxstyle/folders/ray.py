@@ -24,6 +24,7 @@ from jaxstyle.folders.options import RayOptions
 from jaxstyle.painting.options import PathLike, sort
 from jaxstyle.runtime import cache
 from jaxstyle.runtime.progress import Progress
+from jaxstyle.styles import absolute
 
 
 def stylize_dataset(
@@ -72,7 +73,7 @@ def stylize_dataset(
     whole = dataset_plan.plan(
         os.path.abspath(folder),
         os.path.abspath(output),
-        [os.path.abspath(place) for place in places],
+        [absolute(place) for place in places],
         _absolute(given.controls),
         Recipe(**given.rest),
         given.output,

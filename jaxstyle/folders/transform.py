@@ -32,6 +32,7 @@ from jaxstyle.painting.picture import (
     style_side,
 )
 from jaxstyle.painting.style_file import read_style, weights_for
+from jaxstyle.styles import absolute
 
 Key = int | str | bytes | np.generic | np.ndarray | tuple[Any, ...]
 
@@ -203,8 +204,8 @@ def _listed(styles: image.Source | Sequence[image.Source]) -> tuple[image.Source
     several = tuple(styles) if isinstance(styles, list | tuple) else (styles,)
     if not all(isinstance(style, str | os.PathLike) for style in several):
         return several
-    found = find.find(several, "styles", recursive=True).pictures
-    return tuple(os.path.abspath(style.path) for style in sorted(found, key=lambda style: (style.name, style.path)))
+    found = find.find(several, "styles", recursive=True, style=True).pictures
+    return tuple(absolute(style.path) for style in sorted(found, key=lambda style: (style.name, style.path)))
 
 
 def _several(key: Any) -> list[Any]:

@@ -22,7 +22,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import jax
 
-from jaxstyle import image
+from jaxstyle import image, styles
 from jaxstyle.controls.degree import Maps
 from jaxstyle.folders.kept import Facts, written
 from jaxstyle.folders.pairing import Job
@@ -268,7 +268,7 @@ class Workers:
                 job.controls,
                 loaded=loaded,
                 limits=self._limits,
-                saving=Output(overwrite=True, keep=(*job.styles, *job.controls.files())),
+                saving=Output(overwrite=True, keep=(*map(styles.path_of, job.styles), *job.controls.files())),
             )
         return _Made(None, found.width, found.height, found.notices, waited)
 
@@ -342,7 +342,7 @@ class Workers:
         """Reads styles, and encodes them unless they take on the content's colours; the key ends with their side."""
         paths, controls, side = key[0], self._controls[key[1]], key[2]
         for path in paths:
-            image.check_file(path)
+            image.check_file(styles.path_of(path))
         pictures = [read_style(path, max_pixels=self._limits.max_pixels) for path in paths]
         notices = tuple(f"{path}: {note}" for path, look in zip(paths, pictures, strict=True) for note in look.notices)
         if self._recolour[key[1]]:

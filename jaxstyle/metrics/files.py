@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxstyle import image
+from jaxstyle import image, styles
 from jaxstyle.metrics import metrics
 from jaxstyle.runtime import memory
 
@@ -40,7 +40,7 @@ def measure_files(
 
     Args:
       content: file of the photo; this and the others may also be pipes.
-      style: file of the painting.
+      style: file of the painting, or the ``"@name"`` of a built-in style.
       outputs: files of stylized pictures.
       size: bring all pictures to this first: the short side, or (width, height) whatever their shape. By default
         they are compared as they are, and the stylized ones must have the photo's size.
@@ -53,7 +53,8 @@ def measure_files(
       ImageError: a picture cannot be read.
       MetricsError: a picture is too small or too large, or an output has another size than the photo.
     """
-    sources = {file: image.source_of(file) for file in dict.fromkeys((content, style, *outputs))}
+    painted = styles.path_of(style)
+    sources = {file: image.source_of(painted if file == style else file) for file in (content, style, *outputs)}
     shapes = {file: _shape(file, source, size) for file, source in sources.items()}  # of all, before hours of measuring
     for name in outputs:
         if shapes[name] != shapes[content]:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from jaxstyle import image
+from jaxstyle import image, styles
 from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import open_maps, read_maps
 from jaxstyle.image import stream, windows
@@ -141,7 +141,8 @@ def stylize_file(
     (chosen, limits, saving, weights_file, _), sources = sort(Options, controls, options), several(style)
     check(chosen, len(sources))
     target = _target(content, sources, output, saving.format)
-    files = tuple(path for path in (content, *sources, *chosen.files()) if not image.is_standard(path))
+    read = (content, *map(styles.path_of, sources), *chosen.files())
+    files = tuple(path for path in read if not image.is_standard(path))
     overwrite = saving.overwrite or unfinished.half_placed(target)
     stream.check_target(target, format=saving.format, overwrite=overwrite, keep=files)
     weights_file = weights_for(sources, weights_file)

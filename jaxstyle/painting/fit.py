@@ -16,7 +16,7 @@ from typing import TypedDict, Unpack
 import jax
 import numpy as np
 
-from jaxstyle import image
+from jaxstyle import image, styles
 from jaxstyle.arrays import Params
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import schedule as inr_schedule
@@ -53,7 +53,8 @@ def fit(
     pictures of any size and any degree of style, `jaxstyle.render` any points, and `jaxstyle.inr.save` keeps it.
 
     Args:
-      content, style: path, PIL image, bytes or array; see `jaxstyle.image.read`. Transparency is not looked at.
+      content, style: path, PIL image, bytes or array; see `jaxstyle.image.read`. Transparency is not looked at. The
+        style may be the ``"@name"`` of a built-in one.
       preset: ``"fast"``, ``"zoom"``, ``"preview"`` or ``"paper"``, see `jaxstyle.methods.inr.schedule.PRESETS`,
         or a schedule of your own.
       size: both pictures are brought to about ``size * size`` pixels, their shapes kept; by default to the schedule's
@@ -80,7 +81,7 @@ def fit(
     schedule = schedule_of(preset, size, steps)
     key = key_of(seed)
     schedule, encoder = with_encoder(schedule, vgg)
-    photo, painting = (image.read(source).pixels for source in (content, style))
+    photo, painting = (image.read(source).pixels for source in (content, styles.path_of(style)))
     target = None if stylized is None else image.read(stylized).pixels
     if target is None and any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
         target = repainted(photo, painting, schedule.size)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle import image, weights
+from jaxstyle import image, styles, weights
 from jaxstyle.image.grid import grid
 from jaxstyle.image.source import MAX_PIXELS, ImageError, label_of, os_problem
 from jaxstyle.methods import inr
@@ -90,7 +90,7 @@ def fit_file(
     """Like `jaxstyle.fit`, from files to a file; killed half-way, the same call finishes it, bit for bit.
 
     Args:
-      content, style: the photo and the painting; ``"-"`` for standard input.
+      content, style: the photo and the painting, or the ``"@name"`` of a built-in style; ``"-"`` for standard input.
       output: the file to write, which `jaxstyle.render_file` renders; it ends in ``.safetensors``.
       preset: ``"fast"``, ``"zoom"``, ``"preview"`` or ``"paper"``.
       progress: called with the steps done.
@@ -119,10 +119,11 @@ def fit_file(
     overwrite, vgg = options.get("overwrite", False), options.get("vgg", "vgg16")
     schedule = schedule_of(preset, options.get("size"), options.get("steps"))
     first_key, key = jax.random.split(key_of(seed))
-    keep = [path for path in (content, style) if not image.is_standard(path)]
+    names = {"content": content, "style": styles.path_of(style)}
+    keep = [path for path in names.values() if not image.is_standard(path)]
     _check_targets(output, strip, overwrite, keep)
     schedule, encoder = with_encoder(schedule, vgg)
-    names, most = {"content": content, "style": style}, options.get("max_pixels", MAX_PIXELS)
+    most = options.get("max_pixels", MAX_PIXELS)
     read = {name: image.read(image.source_of(path), max_pixels=most) for name, path in names.items()}
     pictures = {name: step.resized(found.pixels, name, schedule.size) for name, found in read.items()}
     check_sizes(schedule, encoder, **pictures)

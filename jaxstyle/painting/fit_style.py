@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle import image, methods
+from jaxstyle import image, methods, styles
 from jaxstyle.controls.controls import Controls
 from jaxstyle.image.source import MAX_PIXELS, ImageError, label_of
 from jaxstyle.methods import fit_style as steps_of
@@ -65,7 +65,7 @@ def fit_style(
     painting, in the same time. Photos like those that are to be painted are the best ones to fit with.
 
     Args:
-      style: see `jaxstyle.image.read`.
+      style: see `jaxstyle.image.read`; or the ``"@name"`` of a built-in one.
       photos: at least one; by default five that are shipped.
       progress: called with the number of steps done and their total.
       options: ``model``: the model to begin with, by default the shipped one. ``steps``: of optimisation, each of three
@@ -85,7 +85,7 @@ def fit_style(
     if unknown := sorted(set(options) - FitStyleOptions.__optional_keys__):
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
     most = options.get("max_pixels", MAX_PIXELS)
-    look = image.read(style, max_pixels=most)
+    look = image.read(styles.path_of(style), max_pixels=most)
     return _fitted(look.pixels, _photos(photos, most), options, progress)[0]
 
 
@@ -203,11 +203,12 @@ def fit_style_file(
     if not os.fspath(output).lower().endswith(SUFFIX):
         raise ImageError(label_of(output), f"expected a name that ends in {SUFFIX}, for the fitted style")
     weights_file = os.fspath(options.get("weights_file", DEFAULT_WEIGHTS))
-    read = [path for path in (style, *(photos or ())) if not image.is_standard(path)]
+    painting = styles.path_of(style)
+    read = [path for path in (painting, *(photos or ())) if not image.is_standard(path)]
     keep = (*read, *((weights_file,) if os.path.exists(weights_file) else ()))
     image.check_target(output, format="png", overwrite=options.get("overwrite", False), keep=keep)  # for the path
     most = options.get("max_pixels", MAX_PIXELS)
-    look = image.read(image.source_of(style), max_pixels=most)
+    look = image.read(image.source_of(painting), max_pixels=most)
     pixels, pool = image.resize_short_side(look.pixels, min(_KEPT, *look.pixels.shape[:2])), _photos(photos, most)
     own: FitStyleOptions = {name: options[name] for name in ("steps", "seed") if name in options}  # type: ignore[literal-required, assignment, misc]
     fitted, curve = _fitted(pixels, pool, {**own, "model": load_model(weights_file)}, progress)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jaxstyle import image
 from jaxstyle.painting.options import PathLike
+from jaxstyle.styles import is_builtin, named
 
 SUFFIXES = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
 """Of results whose format was asked for by name."""
@@ -54,7 +55,8 @@ def result_name(content: str, styles: Sequence[str], mark: str = "", format: str
 def default_output(content: PathLike, style: PathLike | Sequence[PathLike], format: str | None = None) -> Path:
     """`result_name` for paths, in the current folder."""
     several = [style] if isinstance(style, str | os.PathLike) else style
-    return Path(result_name(Path(content).name, [Path(path).name for path in several], format=format))
+    looks = [named(path)[0] if is_builtin(path) else Path(path).name for path in several]
+    return Path(result_name(Path(content).name, looks, format=format))
 
 
 def _allowed(text: str) -> str:

@@ -59,8 +59,8 @@ def stylize(
 
     Args:
       content: path, PIL image, bytes or array; see `jaxstyle.image.read`.
-      style: the same, or a list of them; or the path of a fitted style (`jaxstyle.fit_style_file`), which brings its
-        model.
+      style: the same, or a list of them; ``"@name"`` of a built-in style (`jaxstyle.styles`); or the path of a fitted
+        style (`jaxstyle.fit_style_file`), which brings its model.
       controls: how; by default ``Controls()``.
       model: from `jaxstyle.methods.load`, or a method's own model, such as `jaxstyle.adain.load` gives; by default the
         shipped one, loaded once. The styles of one that was made in memory are encoded at every call, those of others
@@ -73,6 +73,7 @@ def stylize(
 
     Raises:
       ImageError: a picture cannot be read.
+      StyleNameError: there is no built-in style of that name.
       TypeError: there is no such field, or ``model`` is none.
       ValueError: a control is out of range or does not fit the styles, or the model cannot mix them.
     """

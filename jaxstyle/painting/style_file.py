@@ -1,7 +1,8 @@
-"""Fitted styles: a painting with a model that was fitted to it, in one file, used wherever a style is.
+"""What a style is, wherever one is given: a picture, a built-in one by its name, or a fitted style.
 
-It is a weight file of a method, with the painting in its metadata: `jaxstyle.painting.fit_style` writes it. As a style
-it has a picture, which `read_style` gives, and the model that goes with it, which `weights_for` names.
+A built-in style (`jaxstyle.styles`) is a picture by name. A fitted style is a weight file of a method, with the
+painting in its metadata: `jaxstyle.painting.fit_style` writes it. As a style it has a picture, which `read_style`
+gives, and the model that goes with it, which `weights_for` names.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, TypeGuard
 from jaxstyle import image, weights
 from jaxstyle.image.source import MAX_PIXELS, ImageError
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
+from jaxstyle.styles import is_builtin, path_of
 
 SUFFIX = ".safetensors"
 PAINTING = "painting"
@@ -23,22 +25,24 @@ PAINTING = "painting"
 
 def is_fitted(source: Any) -> TypeGuard[PathLike]:
     """Whether a style is a fitted one: the path of a file whose name ends in ``.safetensors``."""
-    return isinstance(source, str | os.PathLike) and os.fspath(source).lower().endswith(SUFFIX)
+    named = isinstance(source, str | os.PathLike) and not is_builtin(source)
+    return named and os.fspath(source).lower().endswith(SUFFIX)
 
 
 def read_style(source: image.Source, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None) -> image.Picture:
-    """The picture of a style: that of a picture file, or the painting of a fitted style.
+    """The picture of a style: that of a picture file, of a built-in style, or the painting of a fitted one.
 
     Args:
-      source: what `jaxstyle.image.read` takes, or the path of a fitted style.
+      source: what `jaxstyle.image.read` takes, ``"@name"`` of a built-in style, or the path of a fitted one.
       max_pixels, short_side: see `jaxstyle.image.read`.
 
     Raises:
       ImageError: it is no picture.
       WeightsError: it is no fitted style.
+      StyleNameError: there is no built-in style of that name.
     """
     if not is_fitted(source):
-        return image.read(source, max_pixels=max_pixels, short_side=short_side)
+        return image.read(path_of(source), max_pixels=max_pixels, short_side=short_side)
     text = weights.header(source).get(PAINTING)
     if text is None:
         raise weights.WeightsError(f"{source}: weights without a painting are no style; jaxstyle fit-style makes one")

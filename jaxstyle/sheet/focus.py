@@ -14,7 +14,7 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
-from jaxstyle import image, methods
+from jaxstyle import image, methods, styles
 from jaxstyle.methods import style_kernel
 from jaxstyle.methods.interface import Loaded, Method
 from jaxstyle.painting.options import PathLike
@@ -66,7 +66,7 @@ def focus_file(
     """Looks points up, and writes the page.
 
     Args:
-      content, style: picture files; the style may be a fitted one.
+      content, style: picture files; the style may be a fitted one, or the ``"@name"`` of a built-in one.
       output: the file to write, whose suffix gives the format; ``"-"`` is standard output.
       at: column and row of each point, pixels of the photo.
       options: ``weights_file``: name of shipped weights or the path of a file, of a model with attention;
@@ -82,7 +82,7 @@ def focus_file(
     start = time.perf_counter()
     name = weights_for([style], os.fspath(options.get("weights_file", _USUAL)), usual=_USUAL)
     shape, overwrite = options.get("format"), options.get("overwrite", False)
-    image.check_target(output, format=shape, overwrite=overwrite, keep=[content, style])
+    image.check_target(output, format=shape, overwrite=overwrite, keep=[content, styles.path_of(style)])
     most = options.get("max_pixels", image.MAX_PIXELS)
     photo, painting = (
         read(file, max_pixels=most).pixels for read, file in ((image.read, content), (read_style, style))

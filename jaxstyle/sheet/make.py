@@ -281,7 +281,10 @@ def sheet_file(
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
     chosen, limits, written, weights_file, rest = sort(SheetOptions, controls, options)
     recursive = rest.pop("recursive", False)
-    found = [find.find(photos, "photos", recursive=recursive), find.find(styles, "styles", recursive=recursive)]
+    found = [
+        find.find(photos, "photos", recursive=recursive),
+        find.find(styles, "styles", recursive=recursive, style=True),
+    ]
     files, looks = (tuple(picture.path for picture in listing.pictures) for listing in found)
     keep = [*files, *looks, *chosen.files()]
     image.check_target(output, format=written.format, overwrite=written.overwrite, keep=keep)

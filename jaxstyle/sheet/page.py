@@ -96,6 +96,24 @@ class Grid(_Page):
             _put(canvas, picture, *self._corner(column + 1), self.cell, self.cell)
 
 
+class Gallery(_Page):
+    """Pictures in a grid, each with its name below."""
+
+    def __init__(self, cell: int, columns: int, count: int) -> None:
+        super().__init__(cell)
+        self.columns = columns
+        self.height = self.gap + (cell + self.label + self.gap) * -(-count // columns)
+        self.width = self.gap + (cell + self.gap) * columns
+
+    def picture(self, canvas: np.ndarray, number: int, entry: Entry) -> None:
+        """A picture and its name."""
+        row, column = divmod(number, self.columns)
+        top, left = self.gap + row * (self.cell + self.label + self.gap), self.gap + column * (self.cell + self.gap)
+        if entry.picture is not None:
+            _put(canvas, entry.picture, top, left, self.cell, self.cell)
+        _write(canvas, entry.name, top + self.cell, left, self.label, self.cell, self.letters)
+
+
 class Table(_Page):
     """Photos down the rows, styles along the top; in blocks below each other where there are fewer columns."""
 

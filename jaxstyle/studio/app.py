@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jaxstyle import image
+from jaxstyle import image, styles
 from jaxstyle.studio.answers import HANDLERS
 from jaxstyle.studio.asking import Studio
 from jaxstyle.studio.fits import Fits
@@ -83,10 +83,12 @@ def _asset(name: str, data: bytes, media: str) -> Route:
 def _examples(painter: Painter) -> dict[str, list[dict[str, Any]]]:
     """Puts the shipped pictures beside those that pages send; what a page must know of them."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for kind in ("photos", "paintings"):
+    photos = {str(path): path for path in sorted((_HERE / "examples").glob("photos/*.jpg"))}
+    paintings = {text: Path(styles.path_of(text)) for text in map(f"{styles.MARK}{{}}".format, styles.STYLES)}
+    for kind, shipped in (("photos", photos), ("paintings", paintings)):
         found[kind] = []
-        for path in sorted((_HERE / "examples" / kind).glob("*.jpg")):
+        for text, path in shipped.items():
             name = f"example-{path.stem}"
-            painter.examples[name] = uploaded(path.read_bytes(), path.name, image.MAX_PIXELS, str(path))
+            painter.examples[name] = uploaded(path.read_bytes(), path.name, image.MAX_PIXELS, text)
             found[kind].append(facts_of(name, painter.examples[name]))
     return found

@@ -25,7 +25,8 @@ def map_names(settings: Settings, photo: str) -> tuple[str | None, tuple[str, ..
 
 
 def command_of(settings: Settings, picture: Callable[[str], Upload]) -> str:
-    """A command line for a shell; files that were sent stand there by their names alone, shipped ones by their paths.
+    """A command line for a shell; files that were sent stand there by their names alone, shipped ones by their paths
+    or names.
 
     Args:
       settings: what it is to make.

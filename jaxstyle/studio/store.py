@@ -78,7 +78,7 @@ class Upload:
       name: what its file is called there; only ever text.
       data: the file.
       width, height: upright, pixels.
-      path: of a shipped one, for the command line; else None.
+      path: what stands for a shipped one in a command line, its path or ``@name``; else None.
     """
 
     name: str

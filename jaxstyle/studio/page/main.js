@@ -64,7 +64,7 @@ async function start() {
   maps.addEventListener("change", () => painting.changed());
 
   const first = (list, name) => list.find((one) => one.name.startsWith(name)) ?? list[0];
-  if (facts.examples.paintings.length) pictures.takePainting(first(facts.examples.paintings, "starry_night"), false);
+  if (facts.examples.paintings.length) pictures.takePainting(first(facts.examples.paintings, "starry-night"), false);
   if (facts.examples.photos.length) pictures.takePhoto(first(facts.examples.photos, "chelsea"));
   mode(modes.compare);
   Object.assign(window, { studio: { stage, pictures, maps, painting, zoom } }); // for tests, and for who is curious
