@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Protocol
 
 from jaxstyle import __version__
 from jaxstyle.cli import (
+    compare,
     completion,
     convert_vgg,
     fit,
@@ -70,6 +71,7 @@ VERBS: dict[str, Verb] = {
     "stylize": stylize,
     "stylize-dataset": stylize_dataset,
     "sheet": sheet,
+    "compare": compare,
     "studio": studio,
     "focus": focus,
     "fit": fit,

@@ -6,12 +6,10 @@ Degrees of style are jaxstyle's, 0 = content; the paper's alpha is 1 minus that.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
