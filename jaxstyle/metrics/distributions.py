@@ -22,6 +22,7 @@ POSITIONS = 1024
 PIXELS = 1 << 16
 """Most pixels that `histogram_distance` looks at, evenly spaced."""
 
+_SUMMED = 128 * 128  # positions of relu3_1 in a picture of 512 x 512 pixels
 _ROWS = 512  # positions of which the similarities to all others are in memory at once
 _BINS, _REACH, _WIDTH = 64, 3.0, 0.02  # of the histogram's axes: how many, from -3 to 3, width of the kernel
 _DARK = 1e-6  # added to a colour before its logarithm
@@ -31,8 +32,9 @@ def cfsd(networks: Networks, output: ArrayLike, content: ArrayLike) -> Array:
     """Content feature structural distance (Chung et al. 2024, *Style Injection in Diffusion*): is like still like like?
 
     Every position of relu3_1 has a distribution over all positions, the softmax of the products of its features with
-    theirs, features divided by their number. It is the mean over positions of the Kullback-Leibler divergence of the
-    output's distribution from the photo's, in nats. Plain network, zero padding. The time grows with the square of the
+    theirs, features divided by their number. The distance is the Kullback-Leibler divergence of the output's
+    distribution from the photo's, in nats, the mean over positions times 128 x 128: the sum that the authors' code takes
+    at their 512 x 512 pixels, whatever the size. Plain network, zero padding. The time grows with the square of the
     number of pixels.
 
     Args:
@@ -43,7 +45,7 @@ def cfsd(networks: Networks, output: ArrayLike, content: ArrayLike) -> Array:
     Raises:
       MetricsError: the sizes or numbers of pictures differ, or they are too small.
 
-    Differs from the paper: VGG-16 instead of VGG-19, so that numbers do not compare with those printed there.
+    Differs from the paper: VGG-16 instead of VGG-19, so that numbers are not those printed there.
     """
     batches, single = as_batches(output=output, content=content)
     f, g = (features(networks.plain, images, (CFSD_TAP,))[CFSD_TAP] for images in batches)
@@ -100,17 +102,19 @@ def _each(distance: jax.stages.Wrapped, f: Array, g: Array, single: bool) -> Arr
 
 @jax.jit
 def _divergence(f: Features, g: Features) -> Array:
-    """Mean divergence of the self-similarities of features (H, W, C) from those of others of the same shape."""
+    """Divergence of the self-similarities of features (H, W, C) from those of others of the same shape."""
     own, others = (x.reshape(-1, x.shape[-1]) / x.shape[-1] for x in (f, g))
 
     def row(pair: tuple[Array, Array]) -> Array:
         found, wanted = (
-            jax.nn.log_softmax(jnp.einsum("pc,c->p", x, v, precision=jax.lax.Precision.HIGHEST))
+            jnp.einsum("pc,c->p", x, v, precision=jax.lax.Precision.HIGHEST)
             for x, v in zip((own, others), pair, strict=True)
         )
-        return (jnp.exp(wanted) * (wanted - found)).sum()
+        likely, off = jax.nn.softmax(wanted), found - wanted
+        off -= (likely * off).sum()  # of mean 0: what is left is of second order, and not lost in rounding
+        return jnp.log1p((likely * (jnp.expm1(off) - off)).sum())
 
-    return jax.lax.map(row, (own, others), batch_size=_ROWS).mean()
+    return _SUMMED * jax.lax.map(row, (own, others), batch_size=_ROWS).mean()
 
 
 @jax.jit

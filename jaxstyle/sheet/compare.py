@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 import jax
 import numpy as np
@@ -102,9 +102,9 @@ def compare_file(
       photos, styles: files, folders, and patterns such as ``"photos/*.jpg"``.
       output: the page to write, whose suffix gives the format; ``"-"`` is standard output.
       progress: called with the number of pictures done and their total.
-      options: ``tables``: more files to write, ``.md`` or ``.json``. ``methods``: see `columns.columns`; by default all.
-        ``refine``: steps, for second columns of the methods that can be refined. ``size``: the photos' short side in
-        pixels, 256; they are never enlarged. ``cell``: width of a picture on the page. ``pair``: ``"product"``, the
+      options: ``tables``: more files to write, ``.md`` or ``.json``. ``methods``: see `columns.columns`; by default
+        all. ``refine``: steps, for second columns of the methods that can be refined. ``size``: the photos' short side
+        in pixels, 256; they are never enlarged. ``cell``: width of a picture on the page. ``pair``: ``"product"``, the
         default, ``"zip"`` or ``"random"``, see `jaxstyle.folders.pairing.pair_up`. ``seed``: of random pairs and of
         intervals, 0. ``recursive``: descend into the folders in folders. ``max_pixels``: the largest picture that is
         read, and the largest page. ``format``: instead of the suffix. ``overwrite``: replace files to write that are
