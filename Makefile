@@ -46,7 +46,7 @@ format: $(VENV)/test.stamp
 # is raised by hand: reference values were made with it.
 TORCH := torch==2.13.0
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-python-downloads --no-annotate --no-header \
-	--extra dev --extra train --extra large --extra heif --extra video --extra studio
+	--extra dev --extra train --extra large --extra heif --extra video --extra flow --extra studio
 
 lock: | $(BIN)/python
 	@$(PIP) uv

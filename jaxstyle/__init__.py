@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jaxstyle.painting.rendering import Rendering, render_file
     from jaxstyle.painting.sweep import sweep_file
     from jaxstyle.runtime import cache
+    from jaxstyle.video.file import VideoReport, stylize_video
     from jaxstyle.weights import WeightsError
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "Rendering",
     "Report",
     "StyleTransform",
+    "VideoReport",
     "WeightsError",
     "adain",
     "cache",
@@ -66,6 +68,7 @@ __all__ = [
     "stylize_dataset",
     "stylize_file",
     "stylize_folder",
+    "stylize_video",
     "sweep_file",
     "vgg",
     "weights",
@@ -97,6 +100,7 @@ _HOMES = {
     "Rendering": "painting.rendering",
     "Report": "painting.file",
     "StyleTransform": "folders.transform",
+    "VideoReport": "video.file",
     "WeightsError": "weights",
     "fit": "painting.fit",
     "fit_file": "painting.fit_file",
@@ -109,6 +113,7 @@ _HOMES = {
     "stylize_dataset": "folders.dataset",
     "stylize_file": "painting.file",
     "stylize_folder": "folders.folder",
+    "stylize_video": "video.file",
     "sweep_file": "painting.sweep",
 }
 """The other public names, and the modules that they are in."""

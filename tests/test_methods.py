@@ -347,12 +347,14 @@ def test_every_verb_serves_it(files, loaded, capsys):
         ["stylize", "photos", "--recursive", "--style", "paintings", "--mask", "mask.png", "-o", "many", "--json"],
         ["stylize-dataset", "photos", "set", "--styles", "paintings", "--preserve-color", "match", "--json"],
         ["sheet", "photos/a", "--styles", "paintings", "--cell", "40", "-o", "sheet.png", "--json"],
+        ["video", "photos/a", "--style", "paintings/0.png", "-o", "moving", "--json"],
     ):
         assert main([*line, *with_model]) == 0, capsys.readouterr().err
         report = json.loads(capsys.readouterr().out)
         assert report["weights_file"] == files and not report.get("failed")
     close(image.read("one.png").pixels, image.read("tiles.png").pixels, 1.01 / 255)
     assert image.read("many/a/0_stylized_1.png").pixels.shape == (45, 61, 3)
+    close(image.read("moving/000001.png").pixels, image.read("one.png").pixels, 1.01 / 255)
     transform = jaxstyle.StyleTransform("paintings", size=(24, 24), weights_file=files)
     assert transform((photo(45, 61) * 255).astype(np.uint8), 3).shape == (24, 24, 3)
 

@@ -29,6 +29,7 @@ from jaxstyle.cli import (
     studio,
     stylize,
     stylize_dataset,
+    video,
 )
 from jaxstyle.cli.arguments import join_region
 from jaxstyle.cli.messages import PROG, in_flags
@@ -70,6 +71,7 @@ class Verb(Protocol):
 VERBS: dict[str, Verb] = {
     "stylize": stylize,
     "stylize-dataset": stylize_dataset,
+    "video": video,
     "sheet": sheet,
     "compare": compare,
     "studio": studio,

@@ -25,7 +25,9 @@ from jaxstyle.metrics.networks import MetricsError as MetricsError
 from jaxstyle.metrics.networks import Networks as Networks
 from jaxstyle.metrics.networks import load_networks as load_networks
 from jaxstyle.metrics.networks import lpips as lpips
-from jaxstyle.metrics.networks import temporal_lpips as temporal_lpips
+from jaxstyle.metrics.temporal import lpips_by_lag as lpips_by_lag
+from jaxstyle.metrics.temporal import temporal_lpips as temporal_lpips
+from jaxstyle.metrics.temporal import warping_error as warping_error
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import EPS, gram, moments
 
