@@ -31,6 +31,13 @@ def files(pictures, monkeypatch):
     return pictures
 
 
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Instead of all measures the mean of the picture."""
+    names = (*compare_tables.CONTENT, *compare_tables.STYLE)
+    monkeypatch.setattr(module, "measured", lambda n, c, s, output: dict.fromkeys(names, float(output.mean())))
+
+
 QUICK = {"methods": ["recolour"], "cell": 96, "size": 40}
 
 
@@ -134,21 +141,19 @@ def test_one_pair(files):
     assert {line.count("|") for line in lines[:5]} == {len(compare_tables.HEADS) + 1}
 
 
-def test_pairs_have_intervals(files):
+def test_pairs_have_intervals(files, unmeasured):
     report = compare_file(["photos"], ["look.png"], "out.png", **QUICK)
     assert [pair.photo for pair in report.pairs] == ["photos/a.png", "photos/b.png"]
-    for row in report.rows[1:]:
-        mean, low, high = row.measures["lpips"]
-        assert low < mean < high
+    own, other, made = (row.measures["ssim"] for row in report.rows)
+    assert own.low < own.mean < own.high and other.low == other.high == pytest.approx(other.mean)
+    assert report.rows[2].seconds.low < report.rows[2].seconds.mean < report.rows[2].seconds.high
     alone = [compare_file([pair.photo], ["look.png"], "one.png", overwrite=True, **QUICK) for pair in report.pairs]
     values = [one.rows[2].measures["lpips"].mean for one in alone]
-    found = report.rows[2].measures["lpips"]
-    assert found == pytest.approx((np.mean(values), min(values), max(values)))
+    assert made == pytest.approx((np.mean(values), min(values), max(values)))
     assert "[" in compare_tables.markdown(report) and "Means of the pairs" in compare_tables.markdown(report)
 
 
-def test_pairing_rules(files, monkeypatch):
-    monkeypatch.setattr(module, "measured", lambda *pictures: dict.fromkeys(module.CONTENT | module.STYLE, 0.5))
+def test_pairing_rules(files, unmeasured, monkeypatch):
     both, paintings = ["photos/a.png", "photos/b.png"], ["look.png", "photos/a.png"]
 
     def pairs(**options):
@@ -164,7 +169,7 @@ def test_pairing_rules(files, monkeypatch):
     assert image.dimensions("few.png") == image.dimensions("one.png") and len(one.pairs) == 1
 
 
-def test_a_column_that_fails_leaves_its_words(files, monkeypatch):
+def test_a_column_that_fails_leaves_its_words(files, unmeasured, monkeypatch):
     def fails(run, column, *args):
         if column.method == "inr":
             raise isolated.IsolatedError("a term of the loss is NaN")

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from jaxstyle.runtime import memory
