@@ -82,7 +82,10 @@ def test_json(calls, capsys):
         ("photo.png --style painting.png --cell 9", "--cell: expected at least 96 pixels, got 9"),
         ("photo.png --style painting.png --size 9", "--size: expected at least 32 pixels, got 9"),
         ("photo.png --style painting.png --table a.txt", "--table: expected files that end in .md or .json"),
-        ("photo.png --style painting.png --table photo.png.md photo.png.md", "--table: photo.png.md is written already"),
+        (
+            "photo.png --style painting.png --table photo.png.md photo.png.md",
+            "--table: photo.png.md is written already",
+        ),
         ("photo.png --style painting.png --pair some", "--pair: invalid choice"),
         ("photo.png --style painting.png photo.png --pair zip", "zip needs as many styles as contents"),
         ("photo.png --style painting.png -o - --json", "--json: standard output is taken by the picture"),
