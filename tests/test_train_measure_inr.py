@@ -95,7 +95,7 @@ def test_bands_together_are_the_picture(monkeypatch: pytest.MonkeyPatch) -> None
 def test_peak_memory_that_is_unknown_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measure_inr.peak_bytes() > 1 << 24
     monkeypatch.setattr(measure_inr.memory, "peak_bytes", lambda: None)
-    with pytest.raises(measure_inr.MeasureError, match="^peak memory: unknown on this system$"):
+    with pytest.raises(measure_inr.MeasureError, match=r"^peak memory: unknown on this system$"):
         measure_inr.peak_bytes()
 
 
