@@ -19,7 +19,7 @@ with 95 % bootstrap intervals.
 
 examples:
   jaxstyle compare photo.jpg --style painting.jpg -o compare.png
-  jaxstyle compare photo.jpg --style painting.jpg --methods adain,style_kernel --refine 10
+  jaxstyle compare photo.jpg --style painting.jpg --methods style_kernel,inr --refine 10
   jaxstyle compare photos/ --style paintings/ --pair random --table compare.md compare.json"""
 
 

@@ -34,8 +34,8 @@ def cfsd(networks: Networks, output: ArrayLike, content: ArrayLike) -> Array:
     Every position of relu3_1 has a distribution over all positions, the softmax of the products of its features with
     theirs, features divided by their number. The distance is the Kullback-Leibler divergence of the output's
     distribution from the photo's, in nats, the mean over positions times 128 x 128: the sum that the authors' code
-    takes at their 512 x 512 pixels, whatever the size. Plain network, zero padding. The time grows with the square of the
-    number of pixels.
+    takes at their 512 x 512 pixels, whatever the size. Plain network, zero padding. The time grows with the square of
+    the number of pixels.
 
     Args:
       networks: see `jaxstyle.metrics.metrics.load_networks`.
