@@ -44,6 +44,8 @@ def test_results_larger_than_a_pipe():
         (ValueError("size:\n too small"), "size: too small"),
         (FloatingPointError("NaN"), "NaN"),
         (MemoryError(), "out of memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: 9 bytes"), "out of memory"),
+        (RuntimeError("a mistake"), "its process ended early: exit code 1"),
     ],
 )
 def test_errors_are_words(error, words):

@@ -25,8 +25,8 @@ def results(run: Callable[..., Iterator[Any]], *args: Any) -> Iterator[Any]:
       Its results, one by one.
 
     Raises:
-      IsolatedError: it raised ValueError, ArithmeticError or MemoryError, whose words are the message, or its process
-        ended early. What else it raises is printed by that process.
+      IsolatedError: it raised ValueError or ArithmeticError, whose words are the message, its memory ended, or its
+        process ended early. What else it raises is printed by that process.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -59,7 +59,13 @@ def _answer(sender: Connection, run: Callable[..., Iterator[Any]], args: tuple[A
     try:
         for result in run(*args):
             sender.send(("result", result))
-    except (ValueError, ArithmeticError, MemoryError) as error:
-        sender.send(("failed", " ".join(str(error).split()) or "out of memory"))
+    except (ValueError, ArithmeticError) as error:
+        sender.send(("failed", " ".join(str(error).split())))
+    except (MemoryError, RuntimeError) as error:
+        from jaxstyle.runtime import memory  # only now: it imports jax
+
+        if not memory.exhausted(error):
+            raise
+        sender.send(("failed", "out of memory"))
     else:
         sender.send(("done", None))
