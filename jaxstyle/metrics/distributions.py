@@ -90,7 +90,8 @@ def histogram_distance(output: ArrayLike, style: ArrayLike) -> Array:
     Differs from the paper: at most 65 536 evenly spaced pixels instead of a picture brought to 150 x 150.
     """
     batches, single = as_batches(same_size=False, least=1, output=output, style=style)
-    return _each(_hellinger, *(losses.sample_positions(None, images, PIXELS) for images in batches), single)
+    pixels, others = (losses.sample_positions(None, images, PIXELS) for images in batches)
+    return _each(_hellinger, pixels, others, single)
 
 
 def _each(distance: jax.stages.Wrapped, f: Array, g: Array, single: bool) -> Array:

@@ -161,7 +161,7 @@ def compare_file(
         notices.append(f"the page shows the first {SHOWN} of {len(pairs)} pairs; all of them are measured")
     report = CompareReport(
         output=os.fspath(output),
-        tables=tuple(map(os.fspath, tables)),
+        tables=tuple(os.fspath(table) for table in tables),
         pairs=tuple(pairs),
         size=size,
         device=f"{device.platform}: {device.device_kind}",
@@ -302,17 +302,17 @@ def _page(shown: Sequence[tuple[np.ndarray, np.ndarray]], made: int, cell: int) 
 def _filled(page: Columns, pairs: Sequence[Pair], done: Sequence[_Shown]) -> np.ndarray:
     """The page with its pictures and words: uint8 (H, W, 3)."""
     canvas = page.canvas()
-    for row, pair in enumerate(pairs[:SHOWN]):
-        page.row(canvas, row, " in ".join(Path(file).stem for file in pair))
+    for place, pair in enumerate(pairs[:SHOWN]):
+        page.row(canvas, place, " in ".join(Path(file).stem for file in pair))
     for column, (row, pictures) in enumerate(done):
         page.head(canvas, column, row.name)
         for place in range(min(len(pairs), SHOWN)):
-            picture = (
-                None if row.problem else Picture(quantise(pictures[place], np.dtype(np.uint8)) / np.float32(255), None)
-            )
-            entry = Entry(row.name, None if picture is None else fitted(picture, page.cell), row.problem)
+            entry = Entry(row.name, None, row.problem)
+            if not row.problem:
+                pixels = quantise(pictures[place], np.dtype(np.uint8)) / np.float32(255)
+                entry = Entry(row.name, fitted(Picture(pixels, None), page.cell))
             page.place(canvas, place, column, entry)
-    cells = [compare_tables.cells(row) for row in (one.row for one in done)]
+    cells = [compare_tables.cells(one.row) for one in done]
     for number, name in enumerate(compare_tables.HEADS[1:]):
         page.line(canvas, number, name, [words[number + 1] for words in cells])
     return canvas
