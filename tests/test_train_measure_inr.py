@@ -117,3 +117,14 @@ def test_long_calls_are_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path) 
     monkeypatch.setattr(measure_inr.time, "perf_counter", lambda: next(clock))
     row = measure_inr._render_cost("fit", 16, 5)
     assert row["calls"] == 2 and row["seconds"] == 35.0
+
+
+def test_an_enlargement_without_detail_is_a_smooth_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a picture alike everywhere: as far from the painting as its bicubic enlargement, and no other scaled down."""
+    monkeypatch.setattr(measure_inr, "WINDOW", 32)
+    painting = np.random.default_rng(0).random((40, 50, 3), np.float32)
+    row = measure_inr.enlargement(metrics.load_networks(), grey(), painting)
+    assert list(row["psnr"]) == ["2", "4", "8"] and min(row["psnr"].values()) > 60  # or infinite
+    for kind in ("windows", "together"):
+        assert row[kind]["fit"] == pytest.approx(row[kind]["bicubic"], rel=1e-3)
+        assert row[kind]["painting"] < 0.5 * row[kind]["fit"]

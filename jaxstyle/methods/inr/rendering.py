@@ -24,6 +24,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxstyle.arrays import Array, ArrayLike, Image, check_alpha
+from jaxstyle.methods.inr.detail import FINEST, View, view
 from jaxstyle.methods.inr.network import InrParams, evaluate, evaluate_grid
 from jaxstyle.nets import coords as places
 
@@ -37,6 +38,7 @@ def render(
     coords: ArrayLike | Sequence[Any],
     alpha: float | ArrayLike = 1.0,
     *,
+    zoom: float | Array | None = None,
     chunk: int | None = None,
     dtype: Any = jnp.float32,
 ) -> Array:
@@ -51,6 +53,9 @@ def render(
         `jaxstyle.nets.coords.grid`.
       alpha: degree of style, 0 = content, 1 = full style: a number, or an array that broadcasts to
         ``coords.shape[:-1]``.
+      zoom: how far points are from each other, for pictures that were fitted with detail
+        (`jaxstyle.methods.inr.detail`): so many lie along a pixel of the picture fitted to. 1 is the coarse picture; by
+        default all the detail there is.
       chunk: points computed at once; by default `CHUNK` of the device.
       dtype: type of the hidden layers; accelerators multiply float32 in their default precision, see
         `jax.default_matmul_precision`. What sees the coordinates is always exact. ``bfloat16`` is faster on
@@ -60,9 +65,12 @@ def render(
       ``coords.shape[:-1] + (3,)``, float32, sRGB in [0, 1].
 
     Raises:
-      ValueError: ``params``, ``coords``, ``alpha`` or ``chunk`` is not of that kind.
+      ValueError: ``params``, ``coords``, ``alpha``, ``zoom`` or ``chunk`` is not of that kind.
     """
-    params, points = _sizeless(params), _checked_coords(coords)
+    sizeless, points = _sizeless(params), _checked_coords(coords)
+    if zoom is not None and not isinstance(zoom, jax.Array) and not 0 < zoom < math.inf:
+        raise ValueError(f"zoom: expected a positive number, got {zoom!r}")
+    seen = view(params.size, FINEST if zoom is None else zoom) if params.spec.detail else None
     degree = _checked_degree(alpha)
     shape = points.shape[:-1]
     try:
@@ -73,7 +81,7 @@ def render(
         raise ValueError(f"alpha: expected a number or a shape that broadcasts to {shape}, got shape {degree.shape}")
     if degree.shape:
         degree = degree.reshape(()) if degree.size == 1 else jnp.broadcast_to(degree, shape).reshape(-1)
-    colours = _render_points(params, points.reshape(-1, 2), degree, chunk=_chunk(chunk), dtype=dtype)
+    colours = _render_points(sizeless, points.reshape(-1, 2), degree, seen, chunk=_chunk(chunk), dtype=dtype)
     return colours.reshape(*shape, 3)
 
 
@@ -90,7 +98,8 @@ def render_image(
 ) -> Image:
     """A picture of any size and shape from a fitted network.
 
-    Equal to `render` at the centres of the pixels, but on a grid the input costs next to nothing.
+    Equal to `render` at the centres of the pixels, but on a grid the input costs next to nothing. Detail that a picture
+    was fitted with is that of pixels of this size.
 
     Args:
       params: a fitted picture.
@@ -124,18 +133,34 @@ def render_image(
     else:
         degree = places.resample(degree, x, y)
     mesh = None if devices is None else Mesh(np.array(devices), ("chunks",))
-    arrays = (sizeless, np.float32(x), np.float32(y), degree)
+    seen = view_of(params, width, height, (x0, y0, x1, y1))
+    arrays = (sizeless, np.float32(x), np.float32(y), degree, seen)
     if mesh is not None:
         arrays = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))
-    return render_grid(*arrays, chunk=_chunk(chunk), mesh=mesh, dtype=dtype)
+    params, *grid, seen = arrays
+    return render_grid(params, *grid, chunk=_chunk(chunk), seen=seen, mesh=mesh, dtype=dtype)
+
+
+def view_of(params: InrParams, width: int, height: int, region: places.Box = places.WHOLE) -> View | None:
+    """How a render of ``width`` x ``height`` pixels of a region looks at a fitted picture; None: it has no detail.
+
+    Where a pixel is no square, its longer side counts.
+    """
+    if not params.spec.detail:
+        return None
+    wide, tall = (params.size[i] * (region[i + 2] - region[i]) / 2 for i in (0, 1))
+    return view(params.size, min(width / wide, height / tall))
 
 
 @partial(jax.jit, static_argnames=("chunk", "dtype"))
-def _render_points(params: InrParams, points: Array, alpha: Array, *, chunk: int, dtype: Any) -> Array:
+def _render_points(
+    params: InrParams, points: Array, alpha: Array, seen: View | None = None, *, chunk: int, dtype: Any
+) -> Array:
     """(n, 2) and () or (n,) -> (n, 3)."""
+    colours_of = partial(evaluate, params, seen=seen, dtype=dtype)
     count = points.shape[0]
     if count <= chunk:
-        return evaluate(params, points, alpha, dtype=dtype)
+        return colours_of(points, alpha)
     chunks = -(-count // chunk)
     each = -(-count // chunks)  # alike, so that the last is no smaller than the others
 
@@ -144,9 +169,9 @@ def _render_points(params: InrParams, points: Array, alpha: Array, *, chunk: int
         return jnp.pad(values, padding).reshape(chunks, each, *values.shape[1:])
 
     if alpha.shape:
-        colours = lax.map(lambda part: evaluate(params, *part, dtype=dtype), (cut(points), cut(alpha)))
+        colours = lax.map(lambda part: colours_of(*part), (cut(points), cut(alpha)))
     else:
-        colours = lax.map(lambda part: evaluate(params, part, alpha, dtype=dtype), cut(points))
+        colours = lax.map(lambda part: colours_of(part, alpha), cut(points))
     return colours.reshape(-1, 3)[:count]
 
 
@@ -158,6 +183,7 @@ def render_grid(
     alpha: Array,
     *,
     chunk: int,
+    seen: View | None = None,
     mesh: Mesh | None = None,
     dtype: Any = jnp.float32,
 ) -> Array:
@@ -168,6 +194,7 @@ def render_grid(
       x, y: ``(W,)`` and ``(H,)`` float32, the columns' and the rows' coordinates.
       alpha: degree of style, ``()`` or ``(H, W)``.
       chunk: points computed at once.
+      seen: how the picture is looked at; without it there is no detail.
       mesh: devices that share the chunks, one axis named ``chunks``.
       dtype: see `render`.
 
@@ -178,29 +205,29 @@ def render_grid(
     rows, columns = _tile(height, width, chunk)
     down, across = -(-height // rows), -(-width // columns)
     if down * across == 1 and mesh is None:
-        return evaluate_grid(params, x, y, alpha, dtype=dtype)
+        return evaluate_grid(params, x, y, alpha, seen=seen, dtype=dtype)
     grow = (0, down * rows - height), (0, across * columns - width)
     grid = jnp.pad(y, grow[0]), jnp.pad(x, grow[1]), jnp.pad(alpha, grow) if alpha.shape else alpha
 
     @jax.checkpoint  # a gradient computes a tile once more: cheaper than to keep all layers of all tiles
-    def tile(number: Array, params: InrParams, y: Array, x: Array, alpha: Array) -> Array:
+    def tile(number: Array, params: InrParams, seen: View | None, y: Array, x: Array, alpha: Array) -> Array:
         i, j = number // across * rows, number % across * columns
         if alpha.shape:
             alpha = lax.dynamic_slice(alpha, (i, j), (rows, columns))
         x, y = lax.dynamic_slice(x, (j,), (columns,)), lax.dynamic_slice(y, (i,), (rows,))
-        return evaluate_grid(params, x, y, alpha, dtype=dtype)
+        return evaluate_grid(params, x, y, alpha, seen=seen, dtype=dtype)
 
     def tiles(numbers: Array, *rest: Any) -> Array:
         return lax.map(lambda number: tile(number, *rest), numbers)
 
     if mesh is None:
-        found = tiles(jnp.arange(down * across, dtype=jnp.int32), params, *grid)
+        found = tiles(jnp.arange(down * across, dtype=jnp.int32), params, seen, *grid)
     else:
         share = -(-down * across // mesh.size)
         numbers = jnp.minimum(jnp.arange(share * mesh.size, dtype=jnp.int32), down * across - 1)
         one, all_ = PartitionSpec("chunks"), PartitionSpec()
-        spread = jax.shard_map(tiles, mesh=mesh, in_specs=(one, all_, all_, all_, all_), out_specs=one)
-        found = spread(numbers, params, *grid)[: down * across]
+        spread = jax.shard_map(tiles, mesh=mesh, in_specs=(one, all_, all_, all_, all_, all_), out_specs=one)
+        found = spread(numbers, params, seen, *grid)[: down * across]
     found = found.reshape(down, across, rows, columns, 3).transpose(0, 2, 1, 3, 4)
     return found.reshape(down * rows, across * columns, 3)[:height, :width]
 
