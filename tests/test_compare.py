@@ -209,16 +209,23 @@ def test_mistakes_come_before_the_work(files, monkeypatch, options, error, words
     assert sorted(path.name for path in files.glob("out*")) == []
 
 
-@pytest.mark.slow
-def test_the_real_methods(pictures):
-    """All that is shipped, in processes of their own, at 128 pixels."""
+@pytest.fixture
+def pair(pictures):
+    """``content.png``, smooth, and ``look.png``, blocks of colours."""
     rng = np.random.default_rng(0)
     image.write("look.png", rng.random((20, 24, 3), np.float32).repeat(8, 0).repeat(8, 1))
     image.write("content.png", smooth(128, 160))
-    report = compare_file(["content.png"], ["look.png"], "out.png", refine=2, size=128, tables=["out.json"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "options"), [(128, {}), (64, {"refine": 2, "methods": ["adain", "style_kernel"]})])
+def test_the_real_methods(pair, size, options):
+    """What is shipped, in processes of their own."""
+    report = compare_file(["content.png"], ["look.png"], "out.png", size=size, tables=["out.json"], **options)
     assert report.failed == ()
     own, _, *made = report.rows
-    assert [row.name for row in made] == [column.name for column in columns(refine=2)] and len(made) >= 6
+    expected = columns(options.get("methods"), options.get("refine", 0))
+    assert [row.name for row in made] == [column.name for column in expected] and len(made) >= 4
     for row in made:
         assert row.seconds.mean > 0 and row.peak_bytes > 1 << 27
         assert 0 < row.measures["style_ratio"].mean < 1 and row.measures["histogram"] < own.measures["histogram"]
