@@ -218,6 +218,7 @@ def pair(pictures):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # processes that compile, one after the other
 @pytest.mark.parametrize(("size", "options"), [(128, {}), (64, {"refine": 2, "methods": ["adain", "style_kernel"]})])
 def test_the_real_methods(pair, size, options):
     """What is shipped, in processes of their own."""
