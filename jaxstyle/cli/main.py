@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Protocol
 
 from jaxstyle import __version__
 from jaxstyle.cli import (
+    compare,
     completion,
     condition,
     convert_vgg,
@@ -75,6 +76,7 @@ VERBS: dict[str, Verb] = {
     "stylize-dataset": stylize_dataset,
     "video": video,
     "sheet": sheet,
+    "compare": compare,
     "styles": styles,
     "studio": studio,
     "focus": focus,

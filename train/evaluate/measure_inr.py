@@ -6,12 +6,10 @@ Degrees of style are jaxstyle's, 0 = content; the paper's alpha is 1 minus that.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +20,7 @@ from jaxstyle.methods import inr
 from jaxstyle.methods.inr import enlarge
 from jaxstyle.metrics import metrics
 from jaxstyle.nets.stats import gram
+from jaxstyle.runtime import memory
 from train.evaluate.results import Row, rounded
 
 BAND = 1 << 22
@@ -86,20 +85,15 @@ def _band(params: inr.InrParams, size: int, top: int, bottom: int) -> np.ndarray
 
 
 def peak_bytes() -> int:
-    """Most memory in use so far: of the device's own, or for a CPU of the whole process."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in stats:
-        return int(stats["peak_bytes_in_use"])
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        if os.name != "posix":
-            raise MeasureError("peak memory: unknown on this system") from None
-        import resource
+    """`jaxstyle.runtime.memory.peak_bytes`.
 
-        scale = 1 if os.uname().sysname == "Darwin" else 1024
-        return scale * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Raises:
+      MeasureError: it is unknown on this system.
+    """
+    peak = memory.peak_bytes()
+    if peak is None:
+        raise MeasureError("peak memory: unknown on this system")
+    return peak
 
 
 # ---- Tables 2 to 5: pictures -------------------------------------------------------------------------------
