@@ -2,6 +2,7 @@
 # make test       the quick tests        make test-slow   all tests
 # make lint       ruff and mypy          make format      rewrite files in ruff's format
 # make lock       write tests/constraints.txt, the versions that all of this installs, anew
+# make docs       build the documentation into docs/_build/html
 # make weights    how the shipped weights were trained; with CONTENT=FOLDER STYLE=FOLDER trains one the same way
 # make clean      remove what make made
 #
@@ -16,10 +17,10 @@ PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format lock weights clean
+.PHONY: help demo test test-slow lint format lock docs weights clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 6
+	@sed -n 's/^# //p' Makefile | head -n 7
 
 demo: $(VENV)/demo.stamp
 	@mkdir -p out
@@ -46,7 +47,8 @@ format: $(VENV)/test.stamp
 # is raised by hand: reference values were made with it.
 TORCH := torch==2.13.0
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-python-downloads --no-annotate --no-header \
-	--extra dev --extra train --extra large --extra heif --extra video --extra studio
+	--extra dev --extra train --extra large --extra heif --extra video --extra flow --extra studio \
+	--extra docs
 
 lock: | $(BIN)/python
 	@$(PIP) uv
@@ -54,6 +56,11 @@ lock: | $(BIN)/python
 	@echo "$(TORCH)" | $(LOCK) pyproject.toml - >> $(VENV)/lock.txt
 	@mv $(VENV)/lock.txt tests/constraints.txt
 	@echo "tests/constraints.txt: $$(grep -c == tests/constraints.txt) lines; make test-slow says whether they work"
+
+# Warnings are errors; docs/sphinx checks that no page loads anything from another host, and runs the snippets.
+docs: $(VENV)/docs.stamp
+	@JAX_PLATFORMS=cpu $(BIN)/python -m sphinx -W --keep-going -q -d docs/_build/doctrees -b html docs docs/_build/html
+	@echo "docs: docs/_build/html/index.html"
 
 # The stages of the shipped decoder, docs/adain_vgg16.md. Stopped, the same command goes on where it was.
 ADAIN := --batch-size 4 --crop 96 --largest-crop 256 --resize 256 --holdout 40 --seed 1
@@ -118,7 +125,7 @@ out/weights/%/style_kernel.safetensors: $(VENV)/test.stamp
 endif
 
 clean:
-	rm -rf $(VENV) out dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) out dist docs/_build docs/_made .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxstyle needs Python 3.11 or newer; call make PYTHON=...")'
@@ -133,4 +140,9 @@ $(VENV)/demo.stamp: pyproject.toml tests/constraints.txt | $(BIN)/python
 $(VENV)/test.stamp: pyproject.toml tests/constraints.txt | $(BIN)/python
 	@echo "installing jaxstyle and what its tests need into $(VENV) ..."
 	@$(PIP) -c tests/constraints.txt -e '.[dev,train]' $(TORCH)
+	@touch $(VENV)/demo.stamp $@
+
+$(VENV)/docs.stamp: pyproject.toml tests/constraints.txt | $(BIN)/python
+	@echo "installing jaxstyle and what its documentation needs into $(VENV) ..."
+	@$(PIP) -c tests/constraints.txt -e '.[docs]'
 	@touch $(VENV)/demo.stamp $@

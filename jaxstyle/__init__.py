@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from jaxstyle.folders.folder import BatchReport, stylize_folder
     from jaxstyle.folders.transform import StyleTransform
     from jaxstyle.image import ImageError, Picture
-    from jaxstyle.methods import adain, inr, style_kernel
+    from jaxstyle.methods import adain, generalizable_inr, inr, style_kernel
     from jaxstyle.methods.inr import InrParams, render, render_image
     from jaxstyle.nets import losses, stats, vgg
+    from jaxstyle.painting.condition import Conditioning, condition, condition_file
     from jaxstyle.painting.file import Report, stylize_file
     from jaxstyle.painting.fit import fit
     from jaxstyle.painting.fit_file import Fitting, fit_file
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from jaxstyle.painting.rendering import Rendering, render_file
     from jaxstyle.painting.sweep import sweep_file
     from jaxstyle.runtime import cache
+    from jaxstyle.video.file import VideoReport, stylize_video
     from jaxstyle.weights import WeightsError
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BatchReport",
+    "Conditioning",
     "Controls",
     "DatasetReport",
     "FittedStyle",
@@ -47,13 +50,17 @@ __all__ = [
     "Rendering",
     "Report",
     "StyleTransform",
+    "VideoReport",
     "WeightsError",
     "adain",
     "cache",
+    "condition",
+    "condition_file",
     "fit",
     "fit_file",
     "fit_style",
     "fit_style_file",
+    "generalizable_inr",
     "image",
     "inr",
     "losses",
@@ -68,6 +75,7 @@ __all__ = [
     "stylize_dataset",
     "stylize_file",
     "stylize_folder",
+    "stylize_video",
     "sweep_file",
     "vgg",
     "weights",
@@ -76,6 +84,7 @@ __all__ = [
 _MODULES = {
     "adain": "methods.adain",
     "cache": "runtime.cache",
+    "generalizable_inr": "methods.generalizable_inr",
     "image": "image",
     "inr": "methods.inr",
     "losses": "nets.losses",
@@ -90,6 +99,7 @@ _MODULES = {
 
 _HOMES = {
     "BatchReport": "folders.folder",
+    "Conditioning": "painting.condition",
     "Controls": "controls.controls",
     "DatasetReport": "folders.dataset",
     "FittedStyle": "painting.fit_style",
@@ -100,7 +110,10 @@ _HOMES = {
     "Rendering": "painting.rendering",
     "Report": "painting.file",
     "StyleTransform": "folders.transform",
+    "VideoReport": "video.file",
     "WeightsError": "weights",
+    "condition": "painting.condition",
+    "condition_file": "painting.condition",
     "fit": "painting.fit",
     "fit_file": "painting.fit_file",
     "fit_style": "painting.fit_style",
@@ -112,6 +125,7 @@ _HOMES = {
     "stylize_dataset": "folders.dataset",
     "stylize_file": "painting.file",
     "stylize_folder": "folders.folder",
+    "stylize_video": "video.file",
     "sweep_file": "painting.sweep",
 }
 """The other public names, and the modules that they are in."""

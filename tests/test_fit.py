@@ -82,7 +82,7 @@ def test_without_one_the_stylized_picture_is_adains():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"preset": "slow"}, "preset: expected one of paper, fast, preview, got 'slow'"),
+        ({"preset": "slow"}, "preset: expected one of paper, fast, zoom, preview, got 'slow'"),
         ({"size": 4}, "size: expected a whole number of at least 16, got 4"),
         ({"steps": 0}, "steps: expected a whole number of at least 1, got 0"),
         ({"seed": -1}, "seed: expected a whole number from 0 to 4294967295, got -1"),

@@ -1,5 +1,6 @@
 """Fitting from files to a file, and the verb: the same fit as in memory, resumed bit for bit, mistakes in a line."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from jaxstyle.cli import main
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import schedule as inr_schedule
 from jaxstyle.methods.inr import step as inr_step
-from jaxstyle.methods.inr.schedule import Regress, Schedule
+from jaxstyle.methods.inr.schedule import Enlarge, Regress, Schedule
 from jaxstyle.painting import fit_file as module
 from jaxstyle.painting import unfinished
 from jaxstyle.painting.fit import fit, render_command
@@ -83,6 +84,26 @@ def test_it_is_the_fit_in_memory():
         strip[4:20, 4 + 2 * 24 : 24 + 2 * 24], inr.render_image(found, None, 0.5), atol=0.51 / 255
     )
     assert names() == ["out.safetensors", "painting.png", "photo.png", "strip.png"]
+
+
+@pytest.fixture
+def enlarging(monkeypatch):
+    """A tiny preset that looks at the painting's own pixels."""
+    stage = Enlarge(3, windows=1, side=16, vectors=16)
+    schedule = Schedule((Regress(4, points=32), stage), dataclasses.replace(SPEC, detail=2), size=16)
+    monkeypatch.setitem(inr_schedule.PRESETS, "preview", schedule)
+
+
+def test_interrupted_while_it_enlarges_it_goes_on_to_the_same_bits(enlarging):
+    made("whole.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        made(progress=interrupt_after(5))
+    assert made().kept == 5
+    assert Path("out.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    found = inr.load("out.safetensors")
+    assert found.spec.detail == 2 and float(np.abs(found.network["detail"]["kernel"]).max()) > 0
+    wanted = fit("photo.png", "painting.png", "preview", stylized=half(image.read("photo.png").pixels, 16))
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 6])
@@ -243,7 +264,7 @@ def test_the_verb_tells_what_it_did_and_what_comes_next(capsys):
 def test_the_verb_has_every_preset_with_its_steps():
     assert set(verb.PRESETS) == set(inr_schedule.PRESETS)
     help_text = next(action.help for action in _actions() if action.dest == "steps")
-    assert "360, 570 and 20000" in help_text
+    assert "360, 570, 690 and 20000" in help_text and inr_schedule.PRESETS["zoom"].steps == 690
     assert inr_schedule.PRESETS["fast"].steps == 570 and inr_schedule.PRESETS["paper"].steps == 20000
     assert render_command("a b.safetensors", (10, 20)).startswith("jaxstyle render 'a b.safetensors' -o out.png")
 

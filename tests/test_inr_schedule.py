@@ -53,7 +53,7 @@ def test_a_preset_takes_size_and_steps():
     finest = {16: (8, 16), 100: (8, 16, 32, 64, 100), 512: (8, 16, 32, 64, 128, 256, 512)}  # one cell a pixel
     assert {size: preset("preview", size=size).spec.grids for size in finest} == finest
     assert preset("fast").with_steps(PRESETS["fast"].steps) == PRESETS["fast"]
-    with pytest.raises(ValueError, match=r"^preset: expected one of paper, fast, preview, got 'slow'"):
+    with pytest.raises(ValueError, match=r"^preset: expected one of paper, fast, zoom, preview, got 'slow'"):
         preset("slow")
 
 

@@ -16,7 +16,7 @@ LIBRARY = (
     ("methods",),
     ("painting",),
     ("folders",),
-    ("sheet",),
+    ("sheet", "video"),
     ("studio",),
     ("__init__",),
     ("cli",),
@@ -26,10 +26,10 @@ TRAINING = (
     ("__init__", "augment", "config", "devices", "entry", "sources", "updates"),
     ("checkpoints", "crops", "draw", "logs"),
     ("loader", "pairs", "run"),
-    ("adain", "inr_pairs", "style_kernel_config"),
-    ("inr_report", "style_kernel"),
+    ("adain", "generalizable_inr_config", "inr_pairs", "style_kernel_config"),
+    ("generalizable_inr", "inr_report", "style_kernel"),
     ("inr_fit", "evaluate"),
-    ("evaluate_inr",),
+    ("evaluate_inr", "evaluate_video"),
 )
 ONLY_IN = {"PIL": "image/", "torch": "nets/convert_vgg.py", "torchvision": "nets/convert_vgg.py"}
 """Packages of others that a part of the library alone may import."""

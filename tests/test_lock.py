@@ -14,7 +14,7 @@ LOCK = ROOT / "tests" / "constraints.txt"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-LOCKED_EXTRAS = ("dev", "train", "large", "heif", "video", "studio")
+LOCKED_EXTRAS = ("dev", "train", "large", "heif", "video", "flow", "studio", "docs")
 
 
 def locked(python: str) -> dict[str, Version]:

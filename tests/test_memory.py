@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from jaxstyle.runtime import memory
@@ -95,3 +96,14 @@ def test_the_device_that_was_chosen_counts():
         with jax.default_device(device):
             seen.append(memory._default_device())
     assert seen == [last, first] and memory._default_device() == first != last
+
+
+def test_peak_memory_is_that_of_now_or_more():
+    before = memory.peak_bytes()
+    block = np.ones(1 << 24)
+    assert memory.peak_bytes() >= max(before, block.nbytes) and before > 1 << 24
+
+
+def test_peak_memory_without_linux_files(monkeypatch):
+    monkeypatch.setattr(memory, "_text", lambda path: "")
+    assert memory.peak_bytes() > 1 << 24

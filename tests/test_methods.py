@@ -124,8 +124,10 @@ def test_tiles_equal_the_whole(loaded, styles, whole, folder, tmp_path):
 def test_a_larger_array_changes_nothing(loaded, styles, whole):
     """A picture as it is, mirrored up to its reach and no further, and the same in its bucket."""
     needs = loaded.needs
-    plan = plan_tiles(HEIGHT, WIDTH, needs, 1024)
-    assert plan.whole and plan.canvas == plan.reach != plan_whole(HEIGHT, WIDTH, needs).canvas
+    in_bucket = plan_whole(HEIGHT, WIDTH, needs)
+    far = in_bucket.reach
+    plan = in_bucket._replace(canvas=far, encode_size=far, paint_size=far)
+    assert plan.whole and plan.canvas == plan.reach != in_bucket.canvas
     shares = Shares(1.0, np.ones(1), (HEIGHT, WIDTH), needs.stride)
     (found,) = paint(loaded, Job(ArraySource(photo()), styles[0], shares, plan))
     close(found, whole)
@@ -331,6 +333,7 @@ def files(loaded, tmp_path, monkeypatch):
 @heavy
 def test_every_verb_serves_it(files, loaded, capsys):
     with_model = ["--weights-file", files, "--style-size", "40"]
+    windowed = loaded.needs.windowed
     for line in (
         ["stylize", "photos/a/0.png", "--style", "paintings/0.png", "-o", "one.png", "--json"],
         [
@@ -340,19 +343,20 @@ def test_every_verb_serves_it(files, loaded, capsys):
             "paintings/0.png",
             "-o",
             "tiles.png",
-            "--tile",
-            str(5 * loaded.needs.stride),
+            *(("--tile", str(5 * loaded.needs.stride)) if windowed else ()),
             "--json",
         ],
         ["stylize", "photos", "--recursive", "--style", "paintings", "--mask", "mask.png", "-o", "many", "--json"],
         ["stylize-dataset", "photos", "set", "--styles", "paintings", "--preserve-color", "match", "--json"],
         ["sheet", "photos/a", "--styles", "paintings", "--cell", "40", "-o", "sheet.png", "--json"],
+        ["video", "photos/a", "--style", "paintings/0.png", "-o", "moving", "--json"],
     ):
         assert main([*line, *with_model]) == 0, capsys.readouterr().err
         report = json.loads(capsys.readouterr().out)
         assert report["weights_file"] == files and not report.get("failed")
     close(image.read("one.png").pixels, image.read("tiles.png").pixels, 1.01 / 255)
     assert image.read("many/a/0_stylized_1.png").pixels.shape == (45, 61, 3)
+    close(image.read("moving/000001.png").pixels, image.read("one.png").pixels, 1.01 / 255)
     transform = jaxstyle.StyleTransform("paintings", size=(24, 24), weights_file=files)
     assert transform((photo(45, 61) * 255).astype(np.uint8), 3).shape == (24, 24, 3)
 

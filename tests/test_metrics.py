@@ -302,3 +302,14 @@ def test_pictures_that_do_not_fit_are_named(call, message):
     with pytest.raises(MetricsError, match=message) as found:
         call(lambda h, w: np.zeros((h, w, 3), np.float32))
     assert "\n" not in str(found.value)
+
+
+def test_style_ratios_are_those_of_scores_for_any_size():
+    content, style, output = triple()
+    networks_ = networks()
+    expected = metrics.scores(networks_, content, style, output)
+    found = metrics.style_ratios(networks_, content, style, output)
+    assert set(found) == {"style_ratio", "gram_ratio"}
+    np.testing.assert_allclose([found[name] for name in found], [expected[name] for name in found], rtol=1e-4)
+    other = metrics.style_ratios(networks_, content, pictures((24, 32, 3), 4), pictures((24, 32, 3), 4))
+    assert other["style_ratio"] == other["gram_ratio"] == 0

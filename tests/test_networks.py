@@ -8,7 +8,7 @@ import pytest
 
 from jaxstyle import image, weights
 from jaxstyle.metrics import networks as perceptual
-from jaxstyle.metrics.networks import LPIPS_TAPS, MetricsError, Networks, as_batches, lpips, temporal_lpips
+from jaxstyle.metrics.networks import LPIPS_TAPS, MetricsError, Networks, as_batches, lpips
 from jaxstyle.nets import vgg
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -109,35 +109,6 @@ def test_uint8_and_float_pictures_are_the_same():
     a, b = ((255 * pictures((32, 32, 3), seed)).astype(np.uint8) for seed in (1, 2))
     found = lpips(shipped(), a, b)
     assert float(found) == pytest.approx(float(lpips(shipped(), a / np.float32(255), b / np.float32(255))), abs=1e-6)
-
-
-# ---- videos ------------------------------------------------------------------------------------------------
-
-
-def test_temporal_lpips_is_the_mean_over_neighbours_and_sees_each_frame_once(monkeypatch):
-    frames = pictures((4, 32, 32, 3))
-    frames[2] = frames[1]
-    pairs = [float(lpips(shipped(), frames[i], frames[i + 1])) for i in range(3)]
-    seen, original = [], perceptual.features
-    monkeypatch.setattr(perceptual, "features", lambda *args: seen.append(args) or original(*args))
-    found = temporal_lpips(shipped(), (frame for frame in frames))
-    assert found == pytest.approx(np.mean(pairs), rel=1e-4)
-    assert pairs[1] < 1e-12 and len(seen) == 4
-
-
-@pytest.mark.parametrize(
-    ("frames", "message"),
-    [
-        ([], "frames: 0; expected at least 2"),
-        ([np.zeros((16, 16, 3), np.float32)], "frames: 1; expected at least 2"),
-        ([np.zeros((16, 16, 3), np.float32), np.zeros((16, 17, 3), np.float32)], r"number 2 .*17.*\(16, 16, 3\)"),
-        ([np.zeros((1, 16, 16, 3), np.float32)], r"number 1 .*expected \(H, W, 3\)"),
-        ([np.zeros((8, 16, 3), np.float32)], "frames: 16 x 8 pixels; expected at least 16 x 16"),
-    ],
-)
-def test_frames_that_are_no_video(frames, message):
-    with pytest.raises(MetricsError, match=message):
-        temporal_lpips(shipped(), frames)
 
 
 # ---- network -----------------------------------------------------------------------------------------------

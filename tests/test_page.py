@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.image import Picture
-from jaxstyle.sheet.page import PALE, PAPER, Entry, Grid, Table, fitted
+from jaxstyle.sheet.page import ALARM, PALE, PAPER, Columns, Entry, Grid, Table, fitted
 
 CELL = 60
 
@@ -90,3 +90,34 @@ def test_a_picture_that_is_not_there_leaves_its_words(page):
     assert red > 5  # letters
     page.result(canvas, 0, 1, None)
     assert (canvas[..., 0] > canvas[..., 1].astype(int) + 40).sum() == red
+
+
+def test_columns_have_a_place_for_everything():
+    page = Columns(CELL, 40, columns=3, rows=2, lines=2)
+    canvas = page.canvas()
+    corners = []
+    for column in range(3):
+        for row in range(2):
+            page.place(canvas, row, column, Entry("x", flat(40, 60, 1)))
+            top, bottom, left, right, count = boxes(canvas, (255, 255, 255))
+            assert (bottom - top, right - left, count) == (40, 60, 2400)
+            canvas[top:bottom, left:right] = 7
+            corners.append((left, top))
+    assert corners == sorted(corners) and len({left for left, _ in corners}) == 3
+    before = canvas.copy()
+    page.head(canvas, 2, "WWW")
+    page.row(canvas, 1, "WWW")
+    page.line(canvas, 0, "WWW", ["WWW"] * 3)
+    page.line(canvas, 1, "WWW", ["WWW"] * 3)
+    ys, xs = np.nonzero((canvas != before).any(-1))
+    assert not (before[ys, xs] == 7).any()  # no word lies on a picture
+    assert ys.min() < corners[0][1] and ys.max() > corners[1][1] + 40 and xs.max() >= corners[-1][0]
+    assert (canvas[-page.gap :] == PAPER).all() and (canvas[:, -page.gap :] == PAPER).all()
+
+
+def test_a_column_without_a_picture_says_why():
+    page = Columns(CELL, 50, columns=1, rows=1, lines=0)
+    canvas = page.canvas()
+    page.place(canvas, 0, 0, Entry("x", None, "no memory"))
+    assert boxes(canvas, PALE) is not None
+    assert np.abs(canvas.astype(int) - ALARM).sum(-1).min() < 30

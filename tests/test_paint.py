@@ -11,12 +11,14 @@ from jaxstyle import image, methods
 from jaxstyle.image.windows import ArraySource, Source
 from jaxstyle.methods import adain
 from jaxstyle.methods.adain import inference
+from jaxstyle.methods.interface import Loaded
 from jaxstyle.painting import paint as module
 from jaxstyle.painting.paint import Job, paint
 from jaxstyle.painting.picture import default_model
 from jaxstyle.painting.plan import Place, bucket, plan_tiles, plan_whole
 from jaxstyle.painting.shares import Shares
 from jaxstyle.runtime import scratch
+from tests import recolour
 
 RNG = np.random.default_rng(0)
 
@@ -208,6 +210,7 @@ import numpy as np
 from jaxstyle.image import stream, windows
 from jaxstyle.methods import adain
 from jaxstyle.methods.adain import inference
+from jaxstyle.methods.interface import Loaded
 from jaxstyle.painting.paint import Job, paint
 from jaxstyle.painting.picture import default_model
 from jaxstyle.painting.plan import plan_tiles
@@ -307,3 +310,35 @@ def test_options_of_the_method(loaded, operation_by_operation, fusion, norm):
     expected = np.asarray(adain.stylize(model, content, style, 0.5))
     assert expected.std() > 0.01
     close(joined(other, content, alike, 0.5), expected, 0.1 / 255)
+
+
+# ---- frames that know of those before them -----------------------------------------------------------------
+
+
+def test_a_survey_may_be_replaced_before_it_is_painted_with():
+    """Whole and in tiles alike: one that stays changes nothing, that of another picture paints like that one's."""
+    small = Loaded(recolour.METHOD, recolour.init())
+    content, other = photo(44, 60), picture(44, 60)
+    style = recolour.encode_style(small.model, picture(16, 16)[None], np.asarray([[16, 16]]))
+    shares = Shares(1.0, np.ones(1, np.float32), (44, 60), recolour.STRIDE)
+    asked = []
+
+    def painted(pixels, steady, tile):
+        plan = plan_whole(44, 60, small.needs) if tile is None else plan_tiles(44, 60, small.needs, tile)
+        bands = paint(small._replace(steady=steady), Job(ArraySource(pixels), style, shares, plan))
+        return np.concatenate(list(bands))
+
+    def noted(extent, survey):
+        asked.append((extent, survey))
+        return survey
+
+    for tile in (None, 16):
+        plain = painted(content, None, tile)
+        np.testing.assert_allclose(painted(content, noted, tile), plain, atol=1e-5)
+        painted(other, noted, tile)
+        (_, own), (extent, theirs) = asked[-2:]
+        assert extent == (44, 60) and float(own.positions) == float(theirs.positions) == 11 * 15
+        replaced = painted(content, lambda _, survey, theirs=theirs: theirs, tile)
+        assert np.abs(replaced - plain).mean() > 0.02
+        np.testing.assert_allclose(painted(content, lambda _, survey, own=own: own, tile), plain, atol=1e-5)
+    assert len(asked) == 4

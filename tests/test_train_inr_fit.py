@@ -1,6 +1,7 @@
 """The INR-st trainer: its command, resuming, signals, and many pairs on one device and four."""
 
 import csv
+import dataclasses
 import json
 import re
 import signal
@@ -17,7 +18,7 @@ import jaxstyle
 from jaxstyle import image
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import schedule as inr_schedule
-from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
+from jaxstyle.methods.inr.schedule import Enlarge, Refine, Regress, Schedule
 from jaxstyle.painting import fit
 from train import inr_fit as trainer
 from train import inr_pairs, inr_report
@@ -442,3 +443,25 @@ def test_a_group_repeats_its_last_pair_where_they_do_not_go_up_evenly() -> None:
     group = Group((0, 1, 2), make_mesh(jax.devices()[:2]))
     assert group.each == 2
     assert inr_pairs.spread(np.arange(3), group).tolist() == [0, 1, 2, 2]
+
+
+@pytest.mark.usefixtures("darkened")
+def test_a_fit_that_enlarges_is_the_librarys_and_pairs_have_their_own(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The painting's own pixels are looked at: of another size than the fit's."""
+    stage = Enlarge(3, windows=1, side=16, vectors=16)
+    schedule = Schedule((Regress(40, points=64, lr=1e-2), stage), dataclasses.replace(SPEC, detail=2), size=16)
+    monkeypatch.setitem(inr_schedule.PRESETS, "preview", schedule)
+    trainer.train(config(pictures, log_every=1))
+    found = inr.load("run/inr.safetensors")
+    photo = inr_pairs.read_picture(f"{pictures / 'a'}.png", 16)
+    wanted = jaxstyle.fit(photo, f"{pictures / 'b'}.png", "preview", stylized=photo / 2)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found, wanted)
+    assert set(rows(Path("run/metrics_2_enlarge.csv"))[0]) >= {"style", "vectors", "coarse"}
+    file = Path("pairs.tsv")
+    file.write_text("".join(f"{pictures / a}.png\t{pictures / b}.png\n" for a, b in ("ab", "cb")))
+    trainer.train(config(pictures, "two", pairs=str(file), log_every=1), jax.devices()[:1])
+    flows = [inr.load(f"two/{pair}/inr.safetensors").network["flow"]["points"] for pair in ("a_b", "c_b")]
+    same, other = (np.abs(points - found.network["flow"]["points"]).mean() for points in flows)
+    assert same < 0.2 * other

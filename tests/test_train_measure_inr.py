@@ -92,10 +92,11 @@ def test_bands_together_are_the_picture(monkeypatch: pytest.MonkeyPatch) -> None
     assert [len(band) for band in rows] == [7, 7, 6]
 
 
-def test_peak_memory_is_that_of_now_or_more() -> None:
-    before = measure_inr.peak_bytes()
-    block = np.ones(1 << 24)
-    assert measure_inr.peak_bytes() >= max(before, block.nbytes) and before > 1 << 24
+def test_peak_memory_that_is_unknown_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measure_inr.peak_bytes() > 1 << 24
+    monkeypatch.setattr(measure_inr.memory, "peak_bytes", lambda: None)
+    with pytest.raises(measure_inr.MeasureError, match=r"^peak memory: unknown on this system$"):
+        measure_inr.peak_bytes()
 
 
 @pytest.mark.slow
@@ -116,3 +117,14 @@ def test_long_calls_are_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path) 
     monkeypatch.setattr(measure_inr.time, "perf_counter", lambda: next(clock))
     row = measure_inr._render_cost("fit", 16, 5)
     assert row["calls"] == 2 and row["seconds"] == 35.0
+
+
+def test_an_enlargement_without_detail_is_a_smooth_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a picture alike everywhere: as far from the painting as its bicubic enlargement, and no other scaled down."""
+    monkeypatch.setattr(measure_inr, "WINDOW", 32)
+    painting = np.random.default_rng(0).random((40, 50, 3), np.float32)
+    row = measure_inr.enlargement(metrics.load_networks(), grey(), painting)
+    assert list(row["psnr"]) == ["2", "4", "8"] and min(row["psnr"].values()) > 60  # or infinite
+    for kind in ("windows", "together"):
+        assert row[kind]["fit"] == pytest.approx(row[kind]["bicubic"], rel=1e-3)
+        assert row[kind]["painting"] < 0.5 * row[kind]["fit"]

@@ -305,3 +305,18 @@ def test_first_signal_asks_second_acts_and_handlers_come_back() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.requested
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_many_steps_in_a_row_that_are_not_finite_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written: list[Any] = []
+    monkeypatch.setattr(run, "log", lambda logs, step, values: written.append((step, values)))
+    nothing: Any = None
+    nan = {"loss": np.float32(np.nan), "skipped": 3}
+    run.log_steady(nothing, 7, {"loss": np.float32(1), "skipped": 2, "in_row": 0}, many=20)
+    run.log_steady(nothing, 8, nan | {"in_row": 19}, many=20)
+    assert written == [(7, {"loss": 1.0, "skipped": 2.0})]
+    assert "step 8: not finite, skipped; 3 in all" in caplog.text
+    with pytest.raises(NonFiniteError, match="step 9: the last 20 were skipped, loss = nan; a lower"):
+        run.log_steady(nothing, 9, nan | {"in_row": 20}, many=20)

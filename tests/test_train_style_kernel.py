@@ -17,7 +17,6 @@ from tests.train_runs import arguments, norm, rows, start, write_pictures
 from train import devices
 from train import style_kernel as trainer
 from train.checkpoints import Checkpoints
-from train.logs import NonFiniteError
 
 SETTINGS: dict[str, Any] = {
     "crop": 16,
@@ -215,21 +214,6 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(monkeypatch: p
     after = toy.step()
     assert (float(after["skipped"]), float(after["in_row"])) == (2, 0)
     assert not np.array_equal(toy.state.params["phi"], before.params["phi"])
-
-
-def test_many_steps_in_a_row_that_are_not_finite_end_the_run(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    written: list[Any] = []
-    monkeypatch.setattr(trainer.run, "log", lambda logs, step, values: written.append((step, values)))
-    nothing: Any = None
-    nan = {"loss": jnp.float32(np.nan), "skipped": jnp.float32(3)}
-    trainer._log(nothing, 7, {"loss": jnp.float32(1), "skipped": jnp.float32(2), "in_row": jnp.float32(0)})
-    trainer._log(nothing, 8, nan | {"in_row": jnp.float32(trainer.MANY - 1)})
-    assert written == [(7, {"loss": 1.0, "skipped": 2.0})]
-    assert "step 8: not finite, skipped; 3 in all" in caplog.text
-    with pytest.raises(NonFiniteError, match=f"step 9: the last {trainer.MANY} were skipped, loss = nan; a lower"):
-        trainer._log(nothing, 9, nan | {"in_row": jnp.float32(trainer.MANY)})
 
 
 def test_the_discriminator_takes_one_step_for_two(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,3 +86,13 @@ def test_the_papers_steps_of_psnr_add_up_to_its_ends(name: str) -> None:
     """So no figure was copied wrong. (Those of the Gram distance do not add up in the paper.)"""
     first, *steps, last = (cell[0] for cell in tables_inr.PAPER_TABLE4[name])
     assert first + sum(steps) == pytest.approx(last, abs=0.015)
+
+
+def test_table_5_has_ratios_of_every_pair_and_their_means() -> None:
+    def row(fit: float) -> dict[str, Any]:
+        distances = {"fit": fit, "bicubic": 4.0, "painting": 0.5}
+        return {"windows": distances, "together": {**distances, "bicubic": 2.0}, "psnr": {"2": 30.0, "4": 31.5}}
+
+    found = cells(page("table5", {"a": row(1.0), "b": row(2.0)}))
+    assert found["a"] == ["1.00", "4.00", "0.500", "0.250", "0.500", "30.0", "31.5"]
+    assert found["mean of the ratios"] == ["", "", "", "0.375", "0.750", "", ""]

@@ -57,12 +57,11 @@ def check_seed(seed: int) -> None:
         raise ConfigError(f"seed: {seed}; expected less than {2**32}")
 
 
-def check_common(config: Any, *, stride: int, smallest: int) -> None:
-    """Checks what all trainings on pairs of photos and paintings have in common.
+def check_crops(config: Any, *, stride: int, smallest: int) -> None:
+    """Checks what all trainings on crops have in common.
 
     Args:
-      config: has ``seed``, ``crop``, ``lr``, ``average``, ``identity_share``, ``augment``, ``relative_style``,
-        ``relative_to``.
+      config: has ``seed``, ``crop``, ``lr``, ``average``, ``augment``.
       stride: of the network; crops are multiples of it.
       smallest: side of a crop.
 
@@ -77,10 +76,23 @@ def check_common(config: Any, *, stride: int, smallest: int) -> None:
         raise ConfigError(f"lr: {config.lr}; expected a positive number")
     if not 0 <= config.average < 1:
         raise ConfigError(f"average: {config.average}; expected 0 to less than 1")
-    if not 0 < config.identity_share <= 1:
-        raise ConfigError(f"identity_share: {config.identity_share}; expected more than 0, at most 1")
     if not 0 <= config.augment <= 1:
         raise ConfigError(f"augment: {config.augment}; expected 0 to 1")
+
+
+def check_common(config: Any, *, stride: int, smallest: int) -> None:
+    """Checks what trainings with identity pairs and a style term that may be relative have in common.
+
+    Args:
+      config: as `check_crops`, and has ``identity_share``, ``relative_style``, ``relative_to``.
+      stride, smallest: see `check_crops`.
+
+    Raises:
+      ConfigError: one of them has a value that no run can have.
+    """
+    check_crops(config, stride=stride, smallest=smallest)
+    if not 0 < config.identity_share <= 1:
+        raise ConfigError(f"identity_share: {config.identity_share}; expected more than 0, at most 1")
     if config.relative_to == "photo" and not config.relative_style:
         raise ConfigError("relative_to: photo needs relative_style")
 

@@ -69,7 +69,7 @@ class Config:
     style: str | None = flag(None, "the painting")
     pairs: str | None = flag(None, "instead of both: a text file with lines of PHOTO tab PAINTING")
     workdir: str | None = flag(None, "folder of the run; none: runs/PHOTO_PAINTING, or runs/ and the name of --pairs")
-    preset: Literal["fast", "paper", "preview"] = flag("fast", "what the fit consists of")
+    preset: Literal["fast", "paper", "preview", "zoom"] = flag("fast", "what the fit consists of")
     vgg: str = flag("vgg16", "VGG: vgg16 (shipped), or a file that jaxstyle convert-vgg wrote")
     size: int | None = _change("pictures are brought to about SIZE * SIZE pixels")
     steps: int | None = _change("steps in all, every stage with its share")
@@ -147,10 +147,10 @@ def _changed(old: Any, values: dict[str, Any]) -> Any:
     return dataclasses.replace(old, **{name: value for name, value in values.items() if value is not None})
 
 
-def _read(config: Config, size: int) -> list[Pair]:
+def _read(config: Config, schedule: Schedule) -> list[Pair]:
     if config.pairs is not None:
-        return inr_pairs.read_file(config.pairs, size)
-    return [inr_pairs.read_pair(str(config.content), str(config.style), size)]
+        return inr_pairs.read_file(config.pairs, schedule.size, own=schedule.enlarges)
+    return [inr_pairs.read_pair(str(config.content), str(config.style), schedule.size, own=schedule.enlarges)]
 
 
 # ---- the method --------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def train(config: Config, devices: Sequence[jax.Device] | None = None) -> list[s
     """
     schedule = config.schedule()
     schedule, encoder = fit.with_encoder(schedule, config.vgg)
-    chosen = _read(config, schedule.size)
+    chosen = _read(config, schedule)
     inr_pairs.check_sizes(chosen, encoder, schedule)
     groups = inr_pairs.group([pair.size for pair in chosen], devices or jax.devices(), config.at_once)
     workdir, effective = config.folder(), config.effective(schedule, chosen)
@@ -269,7 +269,8 @@ def _fit(fits: _Fits, state: FitState, this: run.Run, events: EventLog, stop: ru
         if isinstance(schedule.stages[stage], Regress) and targets[0] is None:
             targets = [inr_pairs.stylized(pair) for pair in fits.chosen]
         data = [
-            inr_pairs.stage_data(fits.chosen, targets, group, fits.encoder, schedule, stage) for group in fits.groups
+            inr_pairs.stage_data(fits.chosen, targets, group, fits.encoder, schedule, stage, state)
+            for group, state in zip(fits.groups, states, strict=True)
         ]
         compiled = [_compiled(group.mesh, schedule, stage) for group in fits.groups]
         with inr_report.open_stage(fits.workdir, fits.chosen, schedule, stage, this.first, events) as logs:

@@ -35,20 +35,29 @@ def read_picture(file: str, size: int) -> np.ndarray:
     Raises:
       PairsError: it cannot be read.
     """
+    return step.resized(read_own(file), file, size)
+
+
+def read_own(file: str) -> np.ndarray:
+    """Reads a picture as it is: float32 (H, W, 3) in [0, 1].
+
+    Raises:
+      PairsError: it cannot be read.
+    """
     try:
-        return step.resized(image.read(file).pixels, file, size)
+        return image.read(file).pixels
     except image.ImageError as error:
         raise PairsError(str(error)) from None
 
 
-def read_pair(content: str, style: str, size: int) -> Pair:
-    """The one pair of a run, see `read_picture`."""
-    return Pair("", read_picture(content, size), read_picture(style, size))
+def read_pair(content: str, style: str, size: int, *, own: bool = False) -> Pair:
+    """The one pair of a run, see `read_picture`; ``own``: with the painting's own pixels beside."""
+    return Pair("", read_picture(content, size), read_picture(style, size), read_own(style) if own else None)
 
 
-def read_file(file: str, size: int) -> list[Pair]:
-    """The pairs of a text file, see `train.pairs.from_file`; each has a folder in the run's."""
-    return pairs.from_file(file, partial(read_picture, size=size), folders=True)
+def read_file(file: str, size: int, *, own: bool = False) -> list[Pair]:
+    """The pairs of a text file, see `train.pairs.from_file`; each has a folder. ``own``: see `read_pair`."""
+    return pairs.from_file(file, partial(read_picture, size=size), own=read_own if own else None, folders=True)
 
 
 def check_sizes(chosen: Sequence[Pair], encoder: Params, schedule: Schedule) -> None:
@@ -148,6 +157,7 @@ def stage_data(
     encoder: Params,
     schedule: Schedule,
     stage: int,
+    state: step.FitState,
 ) -> Any:
     """`jaxstyle.methods.inr.step.stage_data` of a group's members, on its devices.
 
@@ -156,8 +166,11 @@ def stage_data(
       targets: of each, from `stylized`, for stages of regression.
       group: whose data.
       encoder, schedule, stage: see `jaxstyle.methods.inr.step.stage_data`.
+      state: the group's, a row for each member.
     """
-    each = [
-        step.stage_data(schedule, stage, encoder, chosen[i].content, chosen[i].style, targets[i]) for i in group.members
-    ]
+    each = []
+    for row, i in enumerate(group.members):
+        pair, params = chosen[i], jax.tree.map(lambda leaf, row=row: np.asarray(leaf[row]), state.params)
+        pictures = pair.content, pair.style, targets[i], pair.painting
+        each.append(step.stage_data(schedule, stage, encoder, *pictures, params=params))
     return spread(jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *each), group)

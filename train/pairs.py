@@ -29,6 +29,7 @@ class Pair(NamedTuple):
     name: str  # what it is called in tables, and its folder in a run's; "" where a run has one pair
     content: np.ndarray
     style: np.ndarray
+    painting: np.ndarray | None = None  # the style with its own pixels, where they are looked at
 
     @property
     def size(self) -> tuple[int, int]:
@@ -38,7 +39,8 @@ class Pair(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """A digest of the pixels."""
-        parts = [hashlib.sha256(pixels.tobytes()).digest() for pixels in (self.content, self.style)]
+        pictures = (self.content, self.style, *(() if self.painting is None else (self.painting,)))
+        parts = [hashlib.sha256(pixels.tobytes()).digest() for pixels in pictures]
         return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
     def tag(self, term: str) -> str:
@@ -115,6 +117,7 @@ def from_file(
     file: str | os.PathLike[str],
     read: Callable[[str], np.ndarray],
     *,
+    own: Callable[[str], np.ndarray] | None = None,
     count: int | None = None,
     folders: bool = False,
 ) -> list[Pair]:
@@ -123,6 +126,7 @@ def from_file(
     Args:
       file: further columns are not looked at; blank lines are left out.
       read: what reads a picture; raises PairsError.
+      own: what reads a painting with its own pixels, where they are looked at.
       count: how many at most; None: all.
       folders: results of each pair go to a folder of their own, by which it is named: ``<photo>_<painting>`` without
         endings, and no two pairs alike. Else a pair is ``<photo> + <painting>``, and is there once.
@@ -140,7 +144,7 @@ def from_file(
             again = f"results would go to {name}, like those of line {first}"
             raise PairsError(f"{file}: line {number}: {again if folders else f'the pair of line {first} again'}")
         try:
-            found.append(Pair(name, read(content), read(style)))
+            found.append(Pair(name, read(content), read(style), own(style) if own else None))
         except PairsError as error:
             raise PairsError(f"{file}: line {number}: {error}") from None
         if len(found) == count:

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 import signal
@@ -49,6 +50,8 @@ from jaxstyle.runtime import command as commands
 from train import checkpoints, devices
 from train.config import ConfigError, parse_flags
 from train.logs import EventLog, MetricLog, NonFiniteError, Progress, check_finite
+
+logger = logging.getLogger(__name__)
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -241,6 +244,28 @@ def log(logs: Logs, step: int, terms: Mapping[str, Any]) -> None:
     logs.metrics.write(step, values)
     logs.progress.report(values)
     logs.events.scalars(step, values | {f"{logs.progress.unit}_per_second": logs.progress.per_second})
+
+
+def log_steady(logs: Logs, step: int, terms: Mapping[str, Any], *, many: int) -> None:
+    """`log` for steps that change nothing where they are not finite; such a step is not written.
+
+    Args:
+      logs, step: see `log`.
+      terms: ``in_row``, how many such steps there were at the end, ``skipped``, how many in all, and the step's others.
+      many: so many in a row are an error.
+
+    Raises:
+      NonFiniteError: there were.
+    """
+    values = {name: float(value) for name, value in terms.items()}
+    in_row = int(values.pop("in_row"))
+    if in_row >= many:
+        bad = ", ".join(f"{name} = {value}" for name, value in values.items() if not math.isfinite(value))
+        raise NonFiniteError(f"step {step}: the last {in_row} were skipped, {bad}; a lower learning rate may help")
+    if in_row:
+        logger.warning("step %d: not finite, skipped; %d in all", step, int(values["skipped"]))
+    else:
+        log(logs, step, values)
 
 
 def log_validation(

@@ -20,10 +20,8 @@ if __name__ == "__main__":  # the imports below take seconds
     entry("train.style_kernel")
 
 import dataclasses
-import logging
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,10 +42,7 @@ from train import devices, run, updates
 from train.config import ConfigError
 from train.crops import Cropping
 from train.loader import Batch, open_loader, open_pictures, to_unit
-from train.logs import NonFiniteError
 from train.style_kernel_config import MAY_CHANGE, OPTIONS, Config
-
-logger = logging.getLogger(__name__)
 
 JUDGED_EVERY = 2
 """The discriminator takes one step for so many of the generator."""
@@ -274,23 +269,6 @@ def _validate(logs: run.Logs, step: int, model: style_kernel.Model, pairs: Batch
     return run.log_validation(logs, step, terms, name="content_style_result_gate", rows=rows)
 
 
-def _log(logs: run.Logs, step: int, terms: Mapping[str, Array]) -> None:
-    """Writes the terms of a step, unless it was skipped.
-
-    Raises:
-      NonFiniteError: too many steps in a row were skipped.
-    """
-    values = {name: float(value) for name, value in terms.items()}
-    in_row = int(values.pop("in_row"))
-    if in_row >= MANY:
-        bad = ", ".join(f"{name} = {value}" for name, value in values.items() if not math.isfinite(value))
-        raise NonFiniteError(f"step {step}: the last {in_row} were skipped, {bad}; a lower learning rate may help")
-    if in_row:
-        logger.warning("step %d: not finite, skipped; %d in all", step, int(values["skipped"]))
-    else:
-        run.log(logs, step, values)
-
-
 def _export(this: run.Run, state: State, model: style_kernel.Model, config: Config) -> Path:
     """Writes the averaged weights of the best checkpoint so far, or of the newest if none is validated."""
     best = this.saved.restore(state, this.saved.best)
@@ -351,7 +329,7 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
                 logs.progress.advance()
                 due = this.due(step, stop)
                 if due.log:
-                    _log(logs, step, terms)
+                    run.log_steady(logs, step, terms, many=MANY)
                 if due.save:
                     # being stopped leaves no trace in the curves
                     values = _validate(logs, step, _averaged(state, model), pairs, config) if due.validate else None

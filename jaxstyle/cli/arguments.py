@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +30,50 @@ def degree(text: str) -> float:
         value = float("nan")
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 (content) to 1 (full style), got {text!r}")
+    return value
+
+
+def degree_over_time(text: str) -> float | tuple[tuple[float, float], ...]:
+    """A degree of style, or ``SECONDS:A,SECONDS:A,...``: one that changes evenly from time to time."""
+    if ":" not in text:
+        return degree(text)
+    keys = []
+    for part in text.split(","):
+        time, _, value = part.rpartition(":")
+        keys.append((seconds(time), degree(value)))
+    if any(a >= b for (a, _), (b, _) in itertools.pairwise(keys)):
+        raise argparse.ArgumentTypeError(f"expected SECONDS:A,... each time later than the one before, got {text!r}")
+    return tuple(keys)
+
+
+def seconds(text: str) -> float:
+    """A time: seconds, ``M:S`` or ``H:M:S``, the seconds with decimals."""
+    parts = text.split(":")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 3 or not all(0 <= number < math.inf for number in numbers):
+        raise argparse.ArgumentTypeError(f"expected seconds, M:S or H:M:S such as 12.5 or 1:02:03, got {text!r}")
+    return sum(number * 60**power for power, number in enumerate(reversed(numbers)))
+
+
+def fps(text: str) -> Fraction:
+    """Frames per second: a number or a fraction."""
+    try:
+        return Fraction(text).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"expected a number such as 25, 29.97 or 30000/1001, got {text!r}") from None
+
+
+def temporal(text: str) -> float:
+    """The weight of the frame before."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 0.5:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 (off) to 0.5, got {text!r}")
     return value
 
 
@@ -130,20 +177,22 @@ def join_region(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True) -> None:
+def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True, moving: bool = False) -> None:
     """Adds a flag for every field of `jaxstyle.Controls`, whose names they have.
 
     Args:
       parser: of the verb.
       mixed: whether it mixes styles; else there are no ``--weights``.
+      moving: whether it is about videos, in which ``--alpha`` may change over time.
     """
     group = parser.add_argument_group("controls", "All of them may be combined.")
+    keyed = ", or SECONDS:A,SECONDS:A,... for one that changes evenly from time to time" if moving else ""
     group.add_argument(
         "--alpha",
-        type=degree,
+        type=degree_over_time if moving else degree,
         default=1.0,
         metavar="A",
-        help="degree of style: 0 the photo itself, 1 full style (default: 1)",
+        help=f"degree of style: 0 the photo itself, 1 full style{keyed} (default: 1)",
     )
     group.add_argument(
         "--alpha-map",

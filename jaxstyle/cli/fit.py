@@ -26,7 +26,7 @@ examples:
   jaxstyle fit photo.jpg --style painting.jpg -o fit.safetensors --strip strip.png
   jaxstyle fit photo.jpg --style painting.jpg -o fit.safetensors --size 512"""
 
-PRESETS = ("preview", "fast", "paper")
+PRESETS = ("preview", "fast", "zoom", "paper")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=PRESETS,
         default="fast",
-        help="what the fit consists of: preview is a first look, paper the paper's optimisation (default: %(default)s)",
+        help="what the fit consists of: preview is a first look, zoom is fast and then detail for enlargements, paper "
+        "is the paper's optimisation (default: %(default)s)",
     )
     parser.add_argument(
         "--size",
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 256)",
     )
     parser.add_argument(
-        "--steps", type=arguments.count, metavar="N", help="in all (default: 360, 570 and 20000, by preset)"
+        "--steps", type=arguments.count, metavar="N", help="in all (default: 360, 570, 690 and 20000, by preset)"
     )
     parser.add_argument(
         "--seed", type=arguments.seed, default=0, metavar="N", help="of everything random (default: %(default)s)"

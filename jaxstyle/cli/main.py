@@ -16,7 +16,9 @@ from typing import Any, NoReturn, Protocol
 
 from jaxstyle import __version__
 from jaxstyle.cli import (
+    compare,
     completion,
+    condition,
     convert_vgg,
     fit,
     fit_style,
@@ -29,6 +31,7 @@ from jaxstyle.cli import (
     styles,
     stylize,
     stylize_dataset,
+    video,
 )
 from jaxstyle.cli.arguments import join_region
 from jaxstyle.cli.messages import PROG, in_flags
@@ -71,10 +74,13 @@ class Verb(Protocol):
 VERBS: dict[str, Verb] = {
     "stylize": stylize,
     "stylize-dataset": stylize_dataset,
+    "video": video,
     "sheet": sheet,
+    "compare": compare,
     "styles": styles,
     "studio": studio,
     "focus": focus,
+    "condition": condition,
     "fit": fit,
     "fit-style": fit_style,
     "render": render,

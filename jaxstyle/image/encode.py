@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,18 +53,19 @@ def encode(samples: np.ndarray, format: str, exif: bytes | None = None, quality:
     return buffer.getvalue()
 
 
-def encode_animation(frames: Iterable[np.ndarray], format: str, milliseconds: int) -> bytes:
+def encode_animation(frames: Iterable[np.ndarray], format: str, milliseconds: int | Sequence[int]) -> bytes:
     """The bytes of an animation that is repeated for ever.
 
     Args:
         frames: uint8 (H, W, 3), all of one size; at least one.
         format: "GIF" or "WEBP".
-        milliseconds: that a frame is shown.
+        milliseconds: that a frame is shown, or that each of them is.
     """
     options: dict[str, Any] = {"WEBP": {"quality": 90, "method": 4}}.get(format, {})
+    shown = milliseconds if isinstance(milliseconds, int) else list(milliseconds)
     first, *rest = (Image.fromarray(frame) for frame in frames)
     buffer = io.BytesIO()
-    first.save(buffer, format, save_all=True, append_images=rest, duration=milliseconds, loop=0, **options)
+    first.save(buffer, format, save_all=True, append_images=rest, duration=shown, loop=0, **options)
     return buffer.getvalue()
 
 

@@ -6,10 +6,14 @@ import os
 from typing import Any
 
 from jaxstyle import weights
-from jaxstyle.methods import adain, style_kernel
+from jaxstyle.methods import adain, generalizable_inr, style_kernel
 from jaxstyle.methods.interface import Loaded, Method
 
-METHODS: dict[str, Method] = {"adain": adain.METHOD, "style_kernel": style_kernel.METHOD}
+METHODS: dict[str, Method] = {
+    "adain": adain.METHOD,
+    "style_kernel": style_kernel.METHOD,
+    "generalizable_inr": generalizable_inr.METHOD,
+}
 """By the kind of their weight files. A new method is a module, a line here, and a weight file with its card."""
 
 

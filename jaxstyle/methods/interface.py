@@ -149,12 +149,15 @@ class Loaded(NamedTuple):
       method, model: what computes.
       name: of shipped weights, or the path of a file.
       sha256: checksum over the file's arrays; empty for a model made in memory.
+      steady: ``((height, width), survey)`` -> the survey that a picture of that size is painted with, on the host; for
+        frames that know of those before them. None: its own.
     """
 
     method: Method
     model: Model
     name: str = ""
     sha256: str = ""
+    steady: Callable[[tuple[int, int], Survey], Survey] | None = None
 
     @property
     def needs(self) -> Needs:

@@ -25,7 +25,9 @@ from jaxstyle.metrics.networks import MetricsError as MetricsError
 from jaxstyle.metrics.networks import Networks as Networks
 from jaxstyle.metrics.networks import load_networks as load_networks
 from jaxstyle.metrics.networks import lpips as lpips
-from jaxstyle.metrics.networks import temporal_lpips as temporal_lpips
+from jaxstyle.metrics.temporal import lpips_by_lag as lpips_by_lag
+from jaxstyle.metrics.temporal import temporal_lpips as temporal_lpips
+from jaxstyle.metrics.temporal import warping_error as warping_error
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import EPS, gram, moments
 
@@ -201,6 +203,34 @@ def content_loss(networks: Networks, output: ArrayLike, content: ArrayLike) -> A
     return _result(jnp.square(f[CONTENT_TAP] - g[CONTENT_TAP]).mean((1, 2, 3)), single)
 
 
+def style_ratios(networks: Networks, content: ArrayLike, style: ArrayLike, output: ArrayLike) -> dict[str, Array]:
+    """``style_ratio`` and ``gram_ratio`` of `scores`, for pictures of any sizes.
+
+    Args:
+      networks: see `load_networks`.
+      content: photos, at least 16 x 16 pixels.
+      style, output: paintings and stylized pictures of any such size.
+
+    Raises:
+      MetricsError: numbers of pictures do not fit, or they are too small.
+    """
+    batches, single = as_batches(same_size=False, content=content, style=style, output=output)
+    taps = tuple(dict.fromkeys(MOMENT_TAPS + SHALLOW_TAPS))
+    found = _style_ratios(*(features(networks.plain, images, taps) for images in batches))
+    return {name: _result(values, single) for name, values in found.items()}
+
+
+@jax.jit
+def _style_ratios(c: dict[str, Features], s: dict[str, Features], o: dict[str, Features]) -> dict[str, Array]:
+    """From the features of content, style and output."""
+    statistics = [_moment_squares(f, s, 0.0, jnp.sum) for f in (o, c)]
+    grams = [_gram_squares(f, s, SHALLOW_TAPS) for f in (o, c)]
+    return {
+        "style_ratio": (statistics[0] / (statistics[1] + 1e-9)).mean(0),
+        "gram_ratio": (grams[0] / (grams[1] + 1e-12)).mean(0),
+    }
+
+
 def scores(networks: Networks, content: ArrayLike, style: ArrayLike, output: ArrayLike) -> dict[str, Array]:
     """Four numbers that compare methods over photos and paintings of every kind; lower is better.
 
@@ -239,12 +269,9 @@ def _scores(
         mean, std = moments(f, eps=0.0)
         return (f - mean[:, None, None]) / (std[:, None, None] + 1e-5)
 
-    statistics = [_moment_squares(f, s, 0.0, jnp.sum) for f in (o, c)]
-    grams = [_gram_squares(f, s, SHALLOW_TAPS) for f in (o, c)]
     photo, found = normalised(c[CONTENT_TAP]), normalised(o[CONTENT_TAP])
     return {
-        "style_ratio": (statistics[0] / (statistics[1] + 1e-9)).mean(0),
-        "gram_ratio": (grams[0] / (grams[1] + 1e-12)).mean(0),
+        **_style_ratios(c, s, o),
         "content_ratio": jnp.square(found - photo).sum((1, 2, 3)) / jnp.square(photo).sum((1, 2, 3)),
         "lpips": lpips_distance(networks, o, c),
     }

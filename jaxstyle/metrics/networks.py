@@ -6,7 +6,6 @@ Everything here is computed in full float32, on every device.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
 import jax
@@ -144,30 +143,3 @@ def lpips(networks: Networks, a: ArrayLike, b: ArrayLike) -> Array:
     f, g = (features(networks.plain, images, LPIPS_TAPS) for images in (x, y))
     values = lpips_distance(networks, f, g)
     return values[0] if single else values
-
-
-def temporal_lpips(networks: Networks, frames: Iterable[ArrayLike]) -> float:
-    """Mean LPIPS of neighbouring frames of a video (Table 2 of *Learning Dynamic Style Kernels*); 0 = still.
-
-    Args:
-      networks: see `load_networks`.
-      frames: at least two pictures ``(H, W, 3)`` of one size, at least 16 x 16 pixels; an array ``(T, H, W, 3)``
-        or any iterable. Two are held at a time, and each is seen by the network once.
-
-    Raises:
-      MetricsError: there are fewer than two frames, or they are too small, or their sizes differ.
-    """
-    distances: list[float] = []
-    count, shape = 0, None
-    before: dict[str, Features] = {}
-    for count, frame in enumerate(frames, 1):
-        if np.ndim(frame) != 3 or np.shape(frame) != (shape or np.shape(frame)):
-            raise MetricsError(f"frames: number {count} has shape {np.shape(frame)}; expected {shape or '(H, W, 3)'}")
-        (batch,), _ = as_batches(frames=frame)
-        found = features(networks.plain, batch, LPIPS_TAPS)
-        if shape is not None:
-            distances.append(float(lpips_distance(networks, before, found)[0]))
-        shape, before = np.shape(frame), found
-    if not distances:
-        raise MetricsError(f"frames: {count}; expected at least 2")
-    return float(np.mean(distances))

@@ -117,6 +117,18 @@ def spline_matrix(values: Array, cells: int) -> Array:
     return sum((jnp.where(away == k, weights[:, k : k + 1], 0) for k in range(3)), zeros)
 
 
+def spline_values(points: Array, coords: Array) -> Array:
+    """Values of a spline over square cells: control points ``(cells + 2, cells + 2, C)``, places ``(..., 2)`` ->
+    ``(..., C)``."""
+    side = points.shape[0]
+    (j, across), (i, down) = (spline(coords[..., k], side - 2) for k in (0, 1))
+    flat, total = points.reshape(side * side, -1), jnp.zeros((*coords.shape[:-1], points.shape[-1]), points.dtype)
+    for k in range(3):
+        for m in range(3):
+            total += (down[..., k] * across[..., m])[..., None] * flat[(i + k) * side + j + m]
+    return total
+
+
 def resample(values: ArrayLike, x: np.ndarray, y: np.ndarray) -> Array:
     """A map over the whole picture, linearly interpolated at places of it; beyond its outer pixel centres constant.
 

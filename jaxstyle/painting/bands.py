@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from jaxstyle.painting.finish import finish
 from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.paint import Begun, Job, paint
 from jaxstyle.painting.plan import Plan
-from jaxstyle.painting.unfinished import SUFFIX, Unfinished, digest
+from jaxstyle.painting.unfinished import SUFFIX, Unfinished, about, digest, digest_of
 
 _SURVEY = "survey"
 
@@ -105,10 +104,10 @@ def request(content: PathLike | bytes, job: Job, controls: Controls, loaded: Loa
     fields["alpha_map"] = digest(fields["alpha_map"])
     fields["mask"] = [digest(name) for name in fields["mask"] or ()]
     return {
-        **_about(content),
-        "model": loaded.sha256 or _digest_of(loaded.model),
+        **about(content),
+        "model": loaded.sha256 or digest_of(loaded.model),
         **fields,
-        "style": _digest_of(job.style),
+        "style": digest_of(job.style),
         "size": [width, height],
         "bits": bits,
         "tile": _side(job.plan),
@@ -128,21 +127,3 @@ def _side(plan: Plan) -> int:
     """The least side of tiles that makes this plan."""
     top, bottom, left, right = plan.paint[0][0].core
     return max(bottom - top, right - left)
-
-
-def _about(content: PathLike | bytes) -> dict[str, Any]:
-    """What tells a picture from others, without reading all of a file."""
-    if isinstance(content, bytes):
-        return {"content": hashlib.sha256(content).hexdigest()}
-    about = os.stat(content)
-    name = os.path.basename(os.path.realpath(content))
-    return {"content": name, "content_bytes": about.st_size, "content_time": about.st_mtime_ns}
-
-
-def _digest_of(tree: Any) -> str:
-    """SHA-256 of the arrays of a pytree."""
-    found = hashlib.sha256()
-    for leaf in map(np.asarray, jax.tree.leaves(tree)):
-        found.update(f"{leaf.dtype}{leaf.shape}".encode())
-        found.update(leaf.tobytes())
-    return found.hexdigest()

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxstyle.image.encode import quantise
-from jaxstyle.methods.inr.network import InrParams
-from jaxstyle.methods.inr.rendering import render_image
+from jaxstyle.methods.inr.rendering import Picture, render_image
 
 SIDE = 256
 """Of a tile, in pixels; at the right and bottom edge of a level it ends with the picture."""
@@ -24,7 +23,7 @@ def level_size(size: tuple[int, int], level: int) -> tuple[int, int]:
     return size[0] << level, size[1] << level
 
 
-def tile(params: InrParams, level: int, column: int, row: int, alpha: float = 1.0) -> np.ndarray:
+def tile(params: Picture, level: int, column: int, row: int, alpha: float = 1.0) -> np.ndarray:
     """One tile.
 
     Args:
@@ -48,7 +47,7 @@ def tile(params: InrParams, level: int, column: int, row: int, alpha: float = 1.
     return quantise(found[row * SIDE - top :, column * SIDE - left :], np.dtype(np.uint8))
 
 
-def check(params: InrParams, level: int, column: int, row: int, alpha: float) -> None:
+def check(params: Picture, level: int, column: int, row: int, alpha: float) -> None:
     """Checks the arguments of `tile`.
 
     Raises:

@@ -55,8 +55,8 @@ def fit(
     Args:
       content, style: path, PIL image, bytes or array; see `jaxstyle.image.read`. Transparency is not looked at. The
         style may be the ``"@name"`` of a built-in one.
-      preset: ``"fast"``, ``"preview"`` or ``"paper"``, see `jaxstyle.methods.inr.schedule.PRESETS`, or a schedule of
-        your own.
+      preset: ``"fast"``, ``"zoom"``, ``"preview"`` or ``"paper"``, see `jaxstyle.methods.inr.schedule.PRESETS`,
+        or a schedule of your own.
       size: both pictures are brought to about ``size * size`` pixels, their shapes kept; by default to the schedule's
         size, 256. It decides what detail is learned and how long that takes, not how large one may render.
       steps: in all; by default the schedule's.

@@ -92,7 +92,7 @@ def fit_file(
     Args:
       content, style: the photo and the painting, or the ``"@name"`` of a built-in style; ``"-"`` for standard input.
       output: the file to write, which `jaxstyle.render_file` renders; it ends in ``.safetensors``.
-      preset: ``"fast"``, ``"preview"`` or ``"paper"``.
+      preset: ``"fast"``, ``"zoom"``, ``"preview"`` or ``"paper"``.
       progress: called with the steps done.
       options: ``size``, ``steps``, ``seed`` and ``vgg`` as of `jaxstyle.fit`. ``strip``: a file for a strip of
         pictures, from the photo to full style. ``overwrite``: replace ``output`` and ``strip`` if they are there, and
@@ -127,6 +127,8 @@ def fit_file(
     read = {name: image.read(image.source_of(path), max_pixels=most) for name, path in names.items()}
     pictures = {name: step.resized(found.pixels, name, schedule.size) for name, found in read.items()}
     check_sizes(schedule, encoder, **pictures)
+    if schedule.enlarges:
+        pictures["painting"] = step.own_pixels(read["style"].pixels, "style")
     height, width = pictures["content"].shape[:2]
     state = step.create_state(first_key, schedule, (width, height))
     facts = {"preset": preset, "steps": schedule.steps, "size": schedule.size, "seed": seed}

@@ -112,6 +112,9 @@ def _bands(
     if plan.whole:
         (place,) = plan.encode
         window, method = canvas.window(place, plan.encode_size), loaded.method
+        if loaded.steady is not None:
+            yield np.asarray(_steadily(loaded, job.style, window, plan.extent))[:height, :width]
+            return
         kind = f"whole-{method.kind}" if METHODS.get(method.kind) is method else ""  # of another one nothing is known
         pixels = programs.run(kind, _whole, loaded.model, job.style, window, static=(method,))
         yield np.asarray(pixels)[:height, :width]
@@ -131,6 +134,8 @@ def _bands(
         places = plan.encode if known is None else _seen(plan, missing) if store.usable else []
         done = plan.windows - len(places) - sum(len(plan.paint[number]) for number in missing)
         survey = _measure(loaded, job, canvas, store, places, known, step)
+        if loaded.steady is not None and known is None:
+            survey = loaded.steady(plan.extent, survey)
         if begun is not None and known is None:
             begun.note([leaf.tolist() for leaf in jax.tree.leaves(survey)])
         for number in missing:
@@ -296,6 +301,21 @@ class _Store:
 
 
 # ---- programs ----------------------------------------------------------------------------------------------
+
+
+def _steadily(loaded: Loaded, style: Style, window: Window, extent: tuple[int, int]) -> Array:
+    """A window that holds the picture, painted with what `Loaded.steady` makes of its survey: (h, w, 3)."""
+    assert loaded.steady is not None
+    features, survey = _looked_at(loaded.method, loaded.model, style, window)
+    survey = loaded.steady(extent, jax.device_get(survey))
+    scales = tuple(window.pixels.shape[1] // leaf.shape[1] for leaf in jax.tree.leaves(features))
+    return _paint(loaded.method, scales, loaded.model, features, np.zeros(2, np.int32), style, survey, window)  # type: ignore[arg-type]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _looked_at(method: Method, model: Model, style: Style, window: Window) -> tuple[Features, Survey]:
+    features = method.encode(model, window)
+    return features, method.survey(model, features, style, window)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -316,7 +316,7 @@ def paint_source(
         return iter([made.pixels])
 
     height, width = pixels.shape[:2]
-    mixed = _shares(count(style), controls, maps, (height, width), loaded.needs.stride)
+    mixed = shares_of(count(style), controls, maps, (height, width), loaded.needs.stride)
     preview = image.output_size((height, width), controls.style_size)
     return _finished(stroke_size.painted(pixels, preview, once, shelf), pixels, mixed, controls)
 
@@ -335,14 +335,18 @@ def job_of(
       ValueError: the controls do not fit the styles.
     """
     height, width = pixels.shape[:2]
-    mixed = _shares(count(style), controls, maps, (height, width), loaded.needs.stride)
+    mixed = shares_of(count(style), controls, maps, (height, width), loaded.needs.stride)
     if tile is None:
         return Job(pixels, style, mixed, plan_whole(height, width, loaded.needs))
     return Job(pixels, style, mixed, plan_tiles(height, width, loaded.needs, tile))
 
 
-def _shares(styles: int, controls: Controls, maps: Maps, extent: tuple[int, int], stride: int) -> Shares:
-    """The part that each of so many styles has at every place of a picture of (height, width)."""
+def shares_of(styles: int, controls: Controls, maps: Maps, extent: tuple[int, int], stride: int) -> Shares:
+    """The part that each of so many styles has at every place of a picture of (height, width).
+
+    Raises:
+      ValueError: the controls do not fit the styles.
+    """
     controls.check_styles(styles)
     parts = shares(styles, controls, maps, *extent)
     return Shares(degree(controls, maps, *extent), parts, extent, stride)

@@ -19,19 +19,21 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Unpack
 
 import jax
 import numpy as np
 
+from jaxstyle import weights
 from jaxstyle.arrays import Array
 from jaxstyle.controls.controls import Size
 from jaxstyle.image import stream
 from jaxstyle.image.source import is_standard, sent, target_of
 from jaxstyle.image.stream import Rows
+from jaxstyle.methods import generalizable_inr
 from jaxstyle.methods.inr import files
-from jaxstyle.methods.inr.network import InrParams
-from jaxstyle.methods.inr.rendering import check_params
+from jaxstyle.methods.inr.rendering import Picture, check_params
 from jaxstyle.painting.options import Limits, Output, PathLike
 from jaxstyle.painting.scene import Painter, View, ViewFields, open_scene
 from jaxstyle.painting.unfinished import Unfinished, digest, half_placed, opened
@@ -76,7 +78,7 @@ class RenderOptions(ViewFields, total=False):
 
 
 def render_file(
-    fit: InrParams | PathLike,
+    fit: Picture | PathLike,
     output: PathLike,
     size: Size | None = None,
     alpha: float = 1.0,
@@ -160,20 +162,33 @@ def grouped(
     return View(size=size, alpha=alpha, **fields(View)), Limits(**fields(Limits)), Output(**fields(Output))
 
 
-def files_read(fit: InrParams | PathLike, view: View) -> list[PathLike]:
+def files_read(fit: Picture | PathLike, view: View) -> list[PathLike]:
     """The files that a view of a fitted picture is made of; they are never replaced."""
     return [*([fit] if isinstance(fit, str | os.PathLike) else []), *view.controls.files()]
 
 
-def fitted(fit: InrParams | PathLike) -> InrParams:
+def load_picture(path: PathLike) -> Picture:
+    """The picture of a file that `jaxstyle.inr.save` or `jaxstyle.generalizable_inr.save_picture` wrote.
+
+    Raises:
+      WeightsError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        kind = weights.header(Path(path))["kind"]
+    except weights.WeightsError:
+        kind = ""  # what is wrong with it is said where it is read
+    return generalizable_inr.load_picture(path) if kind == generalizable_inr.PICTURE else files.load(path)
+
+
+def fitted(fit: Picture | PathLike) -> Picture:
     """A fitted picture, or that of a file.
 
     Raises:
       WeightsError: the file is none.
       ValueError: the parameters are not those of one picture, or not finite.
     """
-    if not isinstance(fit, InrParams):
-        return files.load(fit)
+    if isinstance(fit, str | os.PathLike):
+        return load_picture(fit)
     check_params(fit, "fit")
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(fit)):
         raise ValueError("fit: its parameters hold values that are not finite")

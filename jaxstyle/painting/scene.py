@@ -11,7 +11,6 @@ picture are averaged.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,8 +26,7 @@ from jaxstyle.arrays import Array
 from jaxstyle.controls.controls import Controls, Size
 from jaxstyle.controls.degree import ResizedMap, gradient_at, mix, open_maps, product, same_shape
 from jaxstyle.image.windows import Source
-from jaxstyle.methods.inr.network import InrParams
-from jaxstyle.methods.inr.rendering import CHUNK, checked_region, render_grid
+from jaxstyle.methods.inr.rendering import CHUNK, Picture, checked_region, render_grid, sizeless, view_of
 from jaxstyle.nets import coords as places
 
 TILE = {"cpu": 512}
@@ -103,7 +101,7 @@ class Scene:
       notices: sentences for the user about maps and masks.
     """
 
-    params: InrParams
+    params: Picture
     width: int
     height: int
     region: places.Box
@@ -129,7 +127,7 @@ def shown_size(
 
 
 @contextlib.contextmanager
-def open_scene(params: InrParams, view: View, *, max_pixels: int = image.MAX_PIXELS) -> Iterator[Scene]:
+def open_scene(params: Picture, view: View, *, max_pixels: int = image.MAX_PIXELS) -> Iterator[Scene]:
     """Opens the maps and masks of a view.
 
     Args:
@@ -275,9 +273,9 @@ class Painter:
         self.scene, self.bits, self.dtype = scene, bits, np.dtype(np.uint8 if bits == 8 else np.uint16)
         self._mesh = Mesh(np.array(used), ("chunks",)) if len(used) > 1 else None
         everywhere = NamedSharding(self._mesh, PartitionSpec()) if self._mesh else used[0]
-        self._params = jax.device_put(
-            dataclasses.replace(scene.params, size=(0, 0)), everywhere
-        )  # one program for all fits
+        seen = view_of(scene.params, scene.width, scene.height, scene.region)
+        bare = sizeless(scene.params)  # one program for all pictures
+        self._params, self._seen = jax.device_put((bare, seen), everywhere)
         side = TILE.get(self.platform, _TILE_ELSEWHERE) if tile is None else tile
         self.down, self.across = -(-scene.height // side), -(-scene.width // side)
         self.count = self.down * self.across
@@ -302,14 +300,15 @@ class Painter:
         else:
             alpha = np.asarray(factor * scene.degree, np.float32)
         y, x = (np.pad(values, grow, mode="edge") for values, grow in zip((y, x), missing, strict=True))
-        return _samples(
-            self._params, np.float32(x), np.float32(y), alpha, chunk=self._chunk, mesh=self._mesh, bits=self.bits
-        )
+        arrays = self._params, np.float32(x), np.float32(y), alpha, self._seen
+        return _samples(*arrays, chunk=self._chunk, mesh=self._mesh, bits=self.bits)
 
 
 @partial(jax.jit, static_argnames=("chunk", "mesh", "bits"))
-def _samples(params: InrParams, x: Array, y: Array, alpha: Array, *, chunk: int, mesh: Any, bits: int) -> Array:
+def _samples(
+    params: Picture, x: Array, y: Array, alpha: Array, seen: Any, *, chunk: int, mesh: Any, bits: int
+) -> Array:
     """`render_grid`, rounded as in `jaxstyle.image.encode.quantise`."""
-    colours = render_grid(params, x, y, alpha, chunk=chunk, mesh=mesh)
+    colours = render_grid(params, x, y, alpha, chunk=chunk, seen=seen, mesh=mesh)
     full = 2**bits - 1
     return jnp.floor(jnp.clip(colours, 0, 1) * full + 0.5).astype(jnp.uint8 if bits == 8 else jnp.uint16)

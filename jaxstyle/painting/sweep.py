@@ -14,11 +14,12 @@ import numpy as np
 
 from jaxstyle import image
 from jaxstyle.controls.controls import Size
+from jaxstyle.image import film
 from jaxstyle.image.encode import encode_animation
 from jaxstyle.image.source import ImageError, check_size, is_standard, label_of, os_problem, target_of
 from jaxstyle.image.stream import check_format
 from jaxstyle.image.text import line_height, text_mask
-from jaxstyle.methods.inr.network import InrParams
+from jaxstyle.methods.inr.rendering import Picture
 from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.rendering import Rendering, files_read, fitted, grouped
 from jaxstyle.painting.scene import Painter, Scene, ViewFields, open_scene
@@ -41,7 +42,7 @@ class SweepOptions(ViewFields, total=False):
 
 
 def sweep_file(
-    fit: InrParams | PathLike,
+    fit: Picture | PathLike,
     output: PathLike,
     frames: int,
     size: Size | None = None,
@@ -173,23 +174,17 @@ def _page(frames: Iterator[np.ndarray], scene: Scene, count: int) -> np.ndarray:
 
 def _write_video(path: str, frames: Iterator[np.ndarray], scene: Scene, fps: float) -> tuple[str, ...]:
     """H.264 in MP4, which wants even sides; notices."""
-    import av
-
-    width, height = scene.width + scene.width % 2, scene.height + scene.height % 2
-    missing = ((0, height - scene.height), (0, width - scene.width), (0, 0))
-    # what the conversion to YUV computes and what the samples are, which players would guess by the size
-    colours = "colormatrix=smpte170m:colorprim=bt709:transfer=iec61966-2-1"
-    real = os.path.realpath(path)
+    rate, real = Fraction(fps).limit_denominator(1001), os.path.realpath(path)
+    setting = film.Setting("h264", 16, scene.width, scene.height, 1 / rate, rate)
     with files.temporary_beside(real) as temporary:
-        with av.open(temporary, "w", format="mp4") as video:
-            stream: Any = video.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.options = {"crf": "16", "x264-params": colours}
-            for frame in frames:
-                picture = av.VideoFrame.from_ndarray(np.pad(frame, missing, mode="edge"), format="rgb24")
-                video.mux(stream.encode(picture))
+        with film.library(path).open(temporary, "w", format="mp4") as video:
+            stream: Any = video.add_stream(film.encoder_name("h264", path), rate=rate)
+            film.configure(stream.codec_context, setting)
+            for number, frame in enumerate(frames):
+                video.mux(stream.encode(film.framed(frame, number, setting)))
             video.mux(stream.encode())
         files.replace(temporary, real)
-    if (width, height) == (scene.width, scene.height):
+    if setting.coded == (scene.width, scene.height):
         return ()
-    return (f"MP4 wants even sides: its last row or column is repeated, {width} x {height}",)
+    wide, tall = setting.coded
+    return (f"MP4 wants even sides: its last row or column is repeated, {wide} x {tall}",)

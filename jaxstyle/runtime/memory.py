@@ -57,6 +57,22 @@ def available_memory(devices: Sequence[jax.Device] | None = None) -> int | None:
     return min(free, default=None)
 
 
+def peak_bytes() -> int | None:
+    """Most memory in use so far: of the device's own, or for a CPU of the whole process. None if unknown."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return int(stats["peak_bytes_in_use"])
+    for line in _text(Path("/proc/self/status")).splitlines():
+        if line.startswith("VmHWM:"):
+            return 1024 * int(line.split()[1])
+    if os.name != "posix":
+        return None
+    import resource
+
+    scale = 1 if os.uname().sysname == "Darwin" else 1024
+    return scale * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def _default_device() -> jax.Device:
     chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
     if isinstance(chosen, str):

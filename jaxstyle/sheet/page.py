@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -158,6 +159,47 @@ class Table(_Page):
             canvas[top : top + self.cell, left : left + self.cell] = PALE
         else:
             _put(canvas, picture, top, left, self.cell, self.cell)
+
+
+class Columns(_Page):
+    """Pictures in columns with a name above each and lines of words below: a table that begins with pictures."""
+
+    def __init__(self, cell: int, tall: int, columns: int, rows: int, lines: int) -> None:
+        """The pictures are at most ``cell`` wide and ``tall`` high; there are ``lines`` lines below them."""
+        super().__init__(cell)
+        self.tall = tall
+        self.margin = self.letters * 8  # for the names of the lines
+        self.foot = self.gap + self.label + rows * (tall + self.gap)
+        self.height = self.foot + lines * self.label + self.gap
+        self.width = self.margin + 2 * self.gap + columns * (cell + self.gap)
+
+    def _left(self, column: int) -> int:
+        return self.margin + 2 * self.gap + column * (self.cell + self.gap)
+
+    def head(self, canvas: np.ndarray, column: int, name: str) -> None:
+        """The name of a column."""
+        _write(canvas, name, self.gap, self._left(column), self.label, self.cell, self.letters)
+
+    def row(self, canvas: np.ndarray, row: int, name: str) -> None:
+        """The name of a row of pictures."""
+        top = self.gap + self.label + row * (self.tall + self.gap)
+        lines = self.tall // line_height(self.letters)
+        _write(canvas, name, top, self.gap, self.tall, self.margin, self.letters, lines=lines, align="left")
+
+    def place(self, canvas: np.ndarray, row: int, column: int, entry: Entry) -> None:
+        """A picture, or why there is none."""
+        top, left = self.gap + self.label + row * (self.tall + self.gap), self._left(column)
+        if entry.picture is None:
+            _problem(canvas, top, left, min(self.cell, self.tall), entry.problem, self.letters)
+        else:
+            _put(canvas, entry.picture, top, left, self.tall, self.cell)
+
+    def line(self, canvas: np.ndarray, number: int, name: str, words: Sequence[str]) -> None:
+        """A line below the pictures: its name, and a word for each column."""
+        top = self.foot + number * self.label
+        _write(canvas, name, top, self.gap, self.label, self.margin, self.letters, align="left")
+        for column, word in enumerate(words):
+            _write(canvas, word, top, self._left(column), self.label, self.cell, self.letters)
 
 
 def _put(

@@ -6,7 +6,8 @@ stopped. ``--tables 1,2,3,4`` chooses among
 * 1: memory and time of rendering by size, and the time of a fit;
 * 2: Gram distance and SSIM at both ends of the degree of style;
 * 3: what the style of one pixel does to its neighbours;
-* 4: how well photo and painting are told apart along the degree of style, with and without reweighting.
+* 4: how well photo and painting are told apart along the degree of style, with and without reweighting;
+* 5, not in the paper: whether an enlargement looks like the painting, of fits with detail (``--preset zoom``).
 
 Pairs are those of a file, or photos and paintings held out of a training, as in `train.evaluate`. They are fitted by
 ``jaxstyle.fit`` with ``--preset``, twice where Table 4 is wanted, and the fits are kept in ``FILE.fits``. Or they are
@@ -57,7 +58,7 @@ class Config:
     holdout_seed: int = flag(0, "seed of that training, which decides the held-out pictures")
     inr: str | None = flag(None, "fitted files, FILE,FILE,..., one for each pair in order; none: fit the pairs")
     unweighted: str | None = flag(None, "for Table 4, fits of the same pairs without reweighting, likewise")
-    preset: Literal["paper", "fast", "preview"] = flag("fast", "how pairs are fitted")
+    preset: Literal["paper", "fast", "preview", "zoom"] = flag("fast", "how pairs are fitted")
     steps: int = flag(0, "steps of a fit; 0: the preset's")
     size: int = flag(256, "pairs are, or were, fitted at about size * size pixels")
     seed: int = flag(0, "of the fits and of the pixels of Table 3")
@@ -73,8 +74,8 @@ class Config:
         check_least(self, least, "at least")
         if self.size < inr_schedule.SMALLEST:
             raise ConfigError(f"size: {self.size}; expected at least {inr_schedule.SMALLEST}")
-        if not set(self.chosen) <= {1, 2, 3, 4}:
-            raise ConfigError(f"tables: {self.tables!r}; expected some of 1,2,3,4")
+        if not set(self.chosen) <= {1, 2, 3, 4, 5}:
+            raise ConfigError(f"tables: {self.tables!r}; expected some of 1,2,3,4,5")
         whole_numbers(self.sizes, "sizes")
         if (self.content is None) != (self.style is None) or (self.content is None) == (self.pairs_file is None):
             raise ConfigError("pairs_file: give it, or --content and --style instead")
@@ -115,7 +116,8 @@ def load_pairs(config: Config) -> list[Pair]:
       ValueError: pictures are missing or cannot be read; the message is one line.
     """
     if config.pairs_file is not None:
-        return inr_pairs.read_file(config.pairs_file, config.size)[: config.pairs]
+        own = 5 in config.chosen or inr_schedule.PRESETS[config.preset].enlarges
+        return inr_pairs.read_file(config.pairs_file, config.size, own=own)[: config.pairs]
     folders, seed, size = (str(config.content), str(config.style)), config.holdout_seed, config.size
     return pairs.held_out(*folders, holdout=config.holdout, seed=seed, size=size, count=config.pairs)
 
@@ -154,7 +156,7 @@ def make_fit(config: Config, pair: Pair, file: Path, *, reweighting: bool = True
     if not (file.exists() and weights.load(file).metadata.get("recipe") == made):
         print(f"fit: {file}", file=sys.stderr, flush=True)
         start = time.perf_counter()
-        params = jaxstyle.fit(pair.content, pair.style, schedule, seed=config.seed, vgg=config.vgg)
+        params = jaxstyle.fit(pair.content, _painting(pair), schedule, seed=config.seed, vgg=config.vgg)
         np.asarray(params.z_c)  # waits until it is there
         seconds = time.perf_counter() - start
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -211,6 +213,11 @@ def _table4(networks: metrics.Networks, fit: Fit, other: Fit | None) -> Row:
     return {name: measure_inr.disentanglement(networks, one.params, *pictures) for name, one in found.items()}
 
 
+def _painting(pair: Pair) -> np.ndarray:
+    """With its own pixels, where they are known."""
+    return pair.style if pair.painting is None else pair.painting
+
+
 def _by_pair(fits: Sequence[Fit], others: Sequence[Fit], make: Any) -> dict[str, Task]:
     """A row for every pair, from its fit and, where there is one, that without reweighting."""
     tasks = {}
@@ -239,6 +246,7 @@ def evaluate(config: Config) -> Path:
         2: lambda fit, other: measure_inr.ends(networks, fit.params, fit.pair.content, fit.pair.style),
         3: lambda fit, other: measure_inr.controllability(fit.params, fit.pair.content, config.pixels, config.seed),
         4: partial(_table4, networks),
+        5: lambda fit, other: measure_inr.enlargement(networks, fit.params, _painting(fit.pair)),
     }
     settings: dict[int, dict[str, Any]] = {1: {"repeats": config.repeats}, 3: {"pixels": config.pixels}}
     for number in config.chosen:

@@ -6,12 +6,10 @@ Degrees of style are jaxstyle's, 0 = content; the paper's alpha is 1 minus that.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +17,10 @@ import numpy as np
 
 from jaxstyle import image
 from jaxstyle.methods import inr
+from jaxstyle.methods.inr import enlarge
 from jaxstyle.metrics import metrics
+from jaxstyle.nets.stats import gram
+from jaxstyle.runtime import memory
 from train.evaluate.results import Row, rounded
 
 BAND = 1 << 22
@@ -28,6 +29,8 @@ LONG = 60
 """Seconds of timed calls after which there are enough."""
 DISTANCES = (1, 3)
 """Of Table 3, in pixels."""
+ZOOM, WINDOW = 4, 256
+"""Of Table 5: how many times larger the enlargement is, and the side of its windows in pixels."""
 
 
 class MeasureError(RuntimeError):
@@ -82,23 +85,18 @@ def _band(params: inr.InrParams, size: int, top: int, bottom: int) -> np.ndarray
 
 
 def peak_bytes() -> int:
-    """Most memory in use so far: of the device's own, or for a CPU of the whole process."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in stats:
-        return int(stats["peak_bytes_in_use"])
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        if os.name != "posix":
-            raise MeasureError("peak memory: unknown on this system") from None
-        import resource
+    """`jaxstyle.runtime.memory.peak_bytes`.
 
-        scale = 1 if os.uname().sysname == "Darwin" else 1024
-        return scale * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Raises:
+      MeasureError: it is unknown on this system.
+    """
+    peak = memory.peak_bytes()
+    if peak is None:
+        raise MeasureError("peak memory: unknown on this system")
+    return peak
 
 
-# ---- Tables 2 to 4: pictures -------------------------------------------------------------------------------
+# ---- Tables 2 to 5: pictures -------------------------------------------------------------------------------
 
 
 def ends(networks: metrics.Networks, params: inr.InrParams, content: np.ndarray, style: np.ndarray) -> Row:
@@ -142,3 +140,46 @@ def disentanglement(networks: metrics.Networks, params: inr.InrParams, content: 
     renders = jnp.stack([inr.render_image(params, params.size, degree) for degree in metrics.ALPHAS])
     found = metrics.disentanglement(networks, content, style, renders)
     return {name: [rounded(value) for value in values] for name, values in found._asdict().items()}
+
+
+def enlargement(networks: metrics.Networks, params: inr.InrParams, painting: np.ndarray) -> Row:
+    """Table 5: an enlargement at full style beside the painting at the same pixel scale, which has its own pixels.
+
+    ``windows``: mean Gram distance of windows to the whole painting; ``together``: that of their mean Gram matrices.
+    Both of the fit rendered at `ZOOM` times its size, of its picture enlarged with a bicubic filter, and of the
+    painting's own windows. ``psnr``: in dB, by zoom, of renders scaled down (means of pixels) to the picture.
+    """
+    width, height = params.size
+    coarse = np.asarray(inr.render_image(params))
+    row: Row = {"windows": {}, "together": {}, "psnr": {}}
+    for zoom in (2, ZOOM, 2 * ZOOM):
+        small = np.concatenate([_means(params, zoom, top, min(top + 32, height)) for top in range(0, height, 32)])
+        row["psnr"][str(zoom)] = rounded(metrics.psnr(coarse, small))
+    large = (ZOOM * height, ZOOM * width, 3)
+    bicubic = np.clip(np.asarray(jax.image.resize(coarse, large, "cubic")), 0, 1)
+    render = np.asarray(inr.render_image(params, (large[1], large[0])))
+    for name, picture in (("fit", render), ("bicubic", bicubic), ("painting", painting)):
+        shown = enlarge.windows(picture, WINDOW)
+        distances = [float(metrics.gram_distance(networks, window, painting)) for window in shown]
+        row["windows"][name] = rounded(statistics.fmean(distances))
+        row["together"][name] = rounded(_together(networks, shown, painting))
+    return row
+
+
+def _means(params: inr.InrParams, zoom: int, top: int, bottom: int) -> np.ndarray:
+    """Some rows of the picture fitted to, each pixel the mean of those of a render ``zoom`` times as large."""
+    width, height = params.size
+    size, window = (zoom * width, zoom * height), (0, zoom * top, zoom * width, zoom * bottom)
+    rows = np.asarray(inr.render_image(params, size, window=window))
+    return rows.reshape(bottom - top, zoom, width, zoom, 3).mean((1, 3))
+
+
+def _together(networks: metrics.Networks, windows: np.ndarray, painting: np.ndarray) -> float:
+    """`jaxstyle.metrics.metrics.gram_distance` of the mean of the windows' Gram matrices to the painting's."""
+
+    def grams(picture: np.ndarray) -> list[np.ndarray]:
+        found = metrics.features(networks.plain, picture[None], metrics.SHALLOW_TAPS, pool="avg")
+        return [np.asarray(gram(found[tap])[0]) for tap in metrics.SHALLOW_TAPS]
+
+    means = [np.mean(of_tap, axis=0) for of_tap in zip(*map(grams, windows), strict=True)]
+    return float(sum(np.linalg.norm(a - b) for a, b in zip(means, grams(painting), strict=True)))

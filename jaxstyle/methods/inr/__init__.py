@@ -8,6 +8,8 @@ picture without resolution, whose degree of style may differ at every point.
 `load` keep them. The objective is in `loss`, the network in `network` and `grids`, the rendering in `rendering`, the
 files in `files`, and all of them are found here. What a fit consists of is in `schedule`, and `step` does it.
 
+What an enlarged render shows beyond the pixels fitted at is in `detail`, and what a fit minimises for it in `enlarge`.
+
 Differs from the paper:
 
 * ``alpha`` is the degree of style, 0 = content and 1 = style, as everywhere in jaxstyle. The paper's alpha is the share

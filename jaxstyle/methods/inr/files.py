@@ -77,7 +77,7 @@ def load(path: str | os.PathLike[str]) -> InrParams:
         found = file.metadata.get("size", "")[:40]
         raise weights.WeightsError(f"{path}: expected WIDTHxHEIGHT as its metadata 'size', found {found!r}")
     most = sum(array.size for array in file.arrays.values())  # whoever asks for the shapes of more may wait for ever
-    small = spec.depth <= len(file.arrays) and max(spec.octaves, *spec.grids, 0) <= most
+    small = spec.depth <= len(file.arrays) and max(spec.octaves, spec.detail, *spec.grids) <= most
     if not small or {name: array.shape for name, array in file.arrays.items()} != _shapes(spec):
         raise weights.WeightsError(f"{path}: its arrays are not those of the network that its metadata describe")
     bad = next((k for k, v in file.arrays.items() if v.dtype != np.float32 or not np.isfinite(v).all()), None)

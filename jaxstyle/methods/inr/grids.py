@@ -45,7 +45,7 @@ class Grid(nn.Module):
     def __call__(self, coords: Array, alpha: Array) -> Array:
         """``(..., 2)``, ``(...)`` -> ``(..., features)``."""
         shape, start = (self.cells + 2, self.cells + 2, self.features), nn.initializers.uniform()
-        content, style = (_spline(self.param(part, start, shape), coords) for part in PARTS)
+        content, style = (places.spline_values(self.param(part, start, shape), coords) for part in PARTS)
         return (1 - alpha[..., None]) * content + alpha[..., None] * style
 
 
@@ -63,8 +63,10 @@ def at_points(network: Params, grids: Sequence[int], coords: Array, alpha: Array
     """
     found = [[network[name(cells)][part] for part in PARTS] for cells in grids]
     if alpha.ndim == 0:  # the control points are fewer than what they make
-        return jnp.concatenate([_spline((1 - alpha) * c + alpha * s, coords) for c, s in found], axis=-1)
-    content, style = (jnp.concatenate([_spline(grid[k], coords) for grid in found], axis=-1) for k in (0, 1))
+        return jnp.concatenate([places.spline_values((1 - alpha) * c + alpha * s, coords) for c, s in found], axis=-1)
+    content, style = (
+        jnp.concatenate([places.spline_values(grid[k], coords) for grid in found], axis=-1) for k in (0, 1)
+    )
     return (1 - alpha[..., None]) * content + alpha[..., None] * style
 
 
@@ -91,14 +93,3 @@ def on_grid(network: Params, grids: Sequence[int], x: Array, y: Array, alpha: Ar
             here = (1 - alpha[..., None]) * content + alpha[..., None] * style
         found.append(here)
     return jnp.concatenate(found, axis=-1)
-
-
-def _spline(points: Array, coords: Array) -> Array:
-    """Control points (cells + 2, cells + 2, features) -> values at coords (..., 2)."""
-    side = points.shape[0]
-    (j, across), (i, down) = (places.spline(coords[..., k], side - 2) for k in (0, 1))
-    flat, total = points.reshape(side * side, -1), jnp.zeros((*coords.shape[:-1], points.shape[-1]), points.dtype)
-    for k in range(3):
-        for m in range(3):
-            total += (down[..., k] * across[..., m])[..., None] * flat[(i + k) * side + j + m]
-    return total

@@ -17,17 +17,20 @@ the plain 1.03. Learned grids, which the paper does not have, are in `jaxstyle.m
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax import struct
 from jax import lax
 
 from jaxstyle.arrays import Array, Params
+from jaxstyle.methods.inr import detail as inr_detail
 from jaxstyle.methods.inr import grids as inr_grids
 from jaxstyle.nets import coords as places
 
@@ -50,6 +53,8 @@ class Spec:
       depth: number of ReLU layers.
       skip: layer (from 0) that gets the input once more; 0: none does.
       bottleneck: width of the linear layer before the colours.
+      detail: cells along either side of the grid of strokes' directions, see `jaxstyle.methods.inr.detail`; 0, as in
+        the paper: there is no detail beyond the pixels fitted at.
     """
 
     octaves: int = 6
@@ -61,6 +66,7 @@ class Spec:
     depth: int = 8
     skip: int = 5
     bottleneck: int = 128
+    detail: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the field that no network can have."""
@@ -69,7 +75,16 @@ class Spec:
             raise ValueError(f"grids: expected whole numbers of at least 1, got {self.grids!r}")
         if len(set(self.grids)) < len(self.grids):
             raise ValueError(f"grids: expected different numbers, got {self.grids!r}")
-        least = {"octaves": 0, "features": 1, "latent": 1, "width": 1, "depth": 1, "skip": 0, "bottleneck": 1}
+        least = {
+            "octaves": 0,
+            "features": 1,
+            "latent": 1,
+            "width": 1,
+            "depth": 1,
+            "skip": 0,
+            "bottleneck": 1,
+            "detail": 0,
+        }
         for name, low in least.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
@@ -96,6 +111,27 @@ class InrParams:
     z_s: Array
     spec: Spec = struct.field(pytree_node=False, default=Spec())
     size: tuple[int, int] = struct.field(pytree_node=False, default=(256, 256))
+
+    @property
+    def several(self) -> str:
+        """What shows that these are the parameters of several pictures; empty for those of one."""
+        return "" if np.shape(self.z_c) == (self.spec.latent,) else f"latents of shape {np.shape(self.z_c)}"
+
+    def view(self, zoom: float | Array | None) -> inr_detail.View | None:
+        """How it is looked at where so many points lie along a pixel of the photo; None: it has no detail."""
+        return inr_detail.view(self.size, inr_detail.FINEST if zoom is None else zoom) if self.spec.detail else None
+
+    def at_points(
+        self, coords: Array, alpha: Array, dtype: Any = jnp.float32, seen: inr_detail.View | None = None
+    ) -> Array:
+        """See `evaluate`."""
+        return evaluate(self, coords, alpha, seen=seen, dtype=dtype)
+
+    def on_grid(
+        self, x: Array, y: Array, alpha: Array, dtype: Any = jnp.float32, seen: inr_detail.View | None = None
+    ) -> Array:
+        """See `evaluate_grid`."""
+        return evaluate_grid(self, x, y, alpha, seen=seen, dtype=dtype)
 
 
 class Network(nn.Module):
@@ -151,10 +187,12 @@ def init(key: Array, spec: Spec = Spec(), *, size: tuple[int, int] = (256, 256))
     drawn = jax.random.uniform(k_network, (count,), jnp.float32, minval=-1, maxval=1)
     network: Params = {}
     for name, layer in shapes.items():
-        bounds = dict.fromkeys(inr_grids.PARTS, inr_grids.START)
+        bounds = dict.fromkeys(layer, inr_grids.START)
         if "kernel" in layer:
             fan_in, fan_out = layer["kernel"]
             bounds = {"kernel": math.sqrt(6 / (fan_in + fan_out)), "bias": fan_in**-0.5}
+        if name in (inr_detail.NAMES[-1], inr_detail.FLOW):
+            bounds = dict.fromkeys(layer, 0.0)  # no detail yet
         for part, bound in bounds.items():
             values, drawn = jnp.split(drawn, [math.prod(layer[part])])
             network.setdefault(name, {})[part] = bound * values.reshape(layer[part])
@@ -167,19 +205,28 @@ def network_shapes(spec: Spec) -> dict[str, dict[str, tuple[int, ...]]]:
     key = jax.eval_shape(jax.random.key, 0)
     arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2,), (spec.latent,), ())]
     found = jax.eval_shape(Network(spec).init, key, *arrays)["params"]
-    return {layer: {part: leaf.shape for part, leaf in parts.items()} for layer, parts in found.items()}
+    coarse = {layer: {part: leaf.shape for part, leaf in parts.items()} for layer, parts in found.items()}
+    return coarse | (inr_detail.layer_shapes(spec.detail, spec.width) if spec.detail else {})
 
 
 # ---- evaluation --------------------------------------------------------------------------------------------
 
 
-def evaluate(params: InrParams, coords: Array, alpha: Array, *, dtype: Any = jnp.float32) -> Array:
+def evaluate(
+    params: InrParams,
+    coords: Array,
+    alpha: Array,
+    *,
+    seen: inr_detail.View | None = None,
+    dtype: Any = jnp.float32,
+) -> Array:
     """Colours of points.
 
     Args:
       params: the network.
       coords: ``(..., 2)`` float32.
       alpha: degree of style, ``()`` or ``coords.shape[:-1]``.
+      seen: how the picture is looked at; without it there is no detail.
       dtype: type of the hidden layers; what precedes them and the colours are float32.
 
     Returns:
@@ -193,17 +240,25 @@ def evaluate(params: InrParams, coords: Array, alpha: Array, *, dtype: Any = jnp
     latents = _latent_terms(params, alpha, coords.ndim - 1)
     kernels = [jnp.concatenate([layer.encoding, layer.grids]) for layer in _entries(params)]
     terms = [jnp.matmul(encoded, kernel, precision=_EXACT) + z for kernel, z in zip(kernels, latents, strict=True)]
-    return _body(params, terms, dtype)
+    return _body(params, terms, dtype, _detail(params, coords, alpha, seen, dtype))
 
 
-def evaluate_grid(params: InrParams, x: Array, y: Array, alpha: Array, *, dtype: Any = jnp.float32) -> Array:
+def evaluate_grid(
+    params: InrParams,
+    x: Array,
+    y: Array,
+    alpha: Array,
+    *,
+    seen: inr_detail.View | None = None,
+    dtype: Any = jnp.float32,
+) -> Array:
     """Colours of all points of a grid.
 
     Args:
       params: the network.
       x, y: ``(W,)`` and ``(H,)`` float32.
       alpha: degree of style, ``()`` or ``(H, W)``.
-      dtype: see `evaluate`.
+      seen, dtype: see `evaluate`.
 
     Returns:
       ``(H, W, 3)`` float32 in [0, 1].
@@ -214,7 +269,8 @@ def evaluate_grid(params: InrParams, x: Array, y: Array, alpha: Array, *, dtype:
     if params.spec.grids:
         found = inr_grids.on_grid(params.network, params.spec.grids, x, y, alpha)
         terms = [t + jnp.matmul(found, layer.grids) for t, layer in zip(terms, _entries(params), strict=True)]
-    return _body(params, terms, dtype)
+    coords = jnp.stack(jnp.meshgrid(x, y), axis=-1) if seen is not None else None
+    return _body(params, terms, dtype, _detail(params, coords, alpha, seen, dtype))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -304,7 +360,21 @@ def _latent_terms(params: InrParams, alpha: Array, rank: int) -> list[Array]:
     return found
 
 
-def _body(params: InrParams, terms: list[Array], dtype: Any) -> Array:
+def _detail(
+    params: InrParams, coords: Array | None, alpha: Array, seen: inr_detail.View | None, dtype: Any
+) -> Callable[[Array], Array] | None:
+    """What is added to the colours of points, a function of their hidden units."""
+    if seen is None or coords is None or not params.spec.detail:
+        return None
+
+    def of(hidden: Array) -> Array:
+        found = inr_detail.added(params.network, hidden, coords.reshape(-1, 2), seen, dtype)
+        return (alpha if alpha.ndim == 0 else alpha.reshape(-1, 1)) * found
+
+    return of
+
+
+def _body(params: InrParams, terms: list[Array], dtype: Any, detail: Callable[[Array], Array] | None = None) -> Array:
     """The rest of the network, from what the input adds to the layers that see it."""
     spec, network = params.spec, params.network
     shape = terms[0].shape[:-1]
@@ -319,4 +389,6 @@ def _body(params: InrParams, terms: list[Array], dtype: Any) -> Array:
     kernel = jnp.matmul(linear["kernel"], rgb["kernel"], precision=_EXACT)
     bias = jnp.matmul(linear["bias"], rgb["kernel"], precision=_EXACT) + rgb["bias"]
     colours = jnp.matmul(x, kernel.astype(dtype), preferred_element_type=jnp.float32) + bias[None]
+    if detail is not None:
+        colours += detail(x)
     return nn.sigmoid(colours).reshape(*shape, 3)

@@ -15,7 +15,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -24,19 +24,64 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxstyle.arrays import Array, ArrayLike, Image, check_alpha
-from jaxstyle.methods.inr.network import InrParams, evaluate, evaluate_grid
 from jaxstyle.nets import coords as places
 
 CHUNK = {"cpu": 4096}
 """Points in a chunk by kind of device: on a CPU what its caches hold, elsewhere enough to fill the device."""
 _CHUNK_ELSEWHERE = 131_072
+P = TypeVar("P", bound="Picture")
+
+
+@runtime_checkable
+class Picture(Protocol):
+    """A picture without resolution, what is rendered here: a pytree, fitted to a pair of pictures or conditioned on it.
+
+    Attributes:
+      spec: static, whatever its functions have to know beside arrays.
+      size: static, (width, height) in pixels of the photo; its shape is the picture's.
+      several: what shows that it is not one picture but several stacked ones; empty for one.
+    """
+
+    @property
+    def spec(self) -> Any:
+        """See above."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See above."""
+
+    @property
+    def several(self) -> str:
+        """See above."""
+
+    def view(self, zoom: float | Array | None) -> Any:
+        """How it is looked at where so many points lie along a pixel of the photo, None: as many as there can be; a
+        pytree, or None of a picture that is the same at all zooms. It depends on ``size``."""
+
+    def at_points(self, coords: Array, alpha: Array, dtype: Any = jnp.float32, seen: Any = None) -> Array:
+        """Colours of points.
+
+        Args:
+          coords: ``(..., 2)`` float32.
+          alpha: degree of style, ``()`` or ``coords.shape[:-1]``.
+          dtype: type of the hidden layers; what precedes them and the colours are float32.
+          seen: from `view`; without it there is no detail.
+
+        Returns:
+          ``(..., 3)`` float32 in [0, 1].
+        """
+
+    def on_grid(self, x: Array, y: Array, alpha: Array, dtype: Any = jnp.float32, seen: Any = None) -> Array:
+        """Colours ``(H, W, 3)`` of a grid's points, columns ``x`` ``(W,)``, rows ``y`` ``(H,)``, ``alpha`` ``()`` or
+        ``(H, W)``."""
 
 
 def render(
-    params: InrParams,
+    params: Picture,
     coords: ArrayLike | Sequence[Any],
     alpha: float | ArrayLike = 1.0,
     *,
+    zoom: float | Array | None = None,
     chunk: int | None = None,
     dtype: Any = jnp.float32,
 ) -> Array:
@@ -51,6 +96,9 @@ def render(
         `jaxstyle.nets.coords.grid`.
       alpha: degree of style, 0 = content, 1 = full style: a number, or an array that broadcasts to
         ``coords.shape[:-1]``.
+      zoom: how far points are from each other, for pictures that were fitted with detail
+        (`jaxstyle.methods.inr.detail`): so many lie along a pixel of the picture fitted to. 1 is the coarse picture; by
+        default all the detail there is.
       chunk: points computed at once; by default `CHUNK` of the device.
       dtype: type of the hidden layers; accelerators multiply float32 in their default precision, see
         `jax.default_matmul_precision`. What sees the coordinates is always exact. ``bfloat16`` is faster on
@@ -60,9 +108,12 @@ def render(
       ``coords.shape[:-1] + (3,)``, float32, sRGB in [0, 1].
 
     Raises:
-      ValueError: ``params``, ``coords``, ``alpha`` or ``chunk`` is not of that kind.
+      ValueError: ``params``, ``coords``, ``alpha``, ``zoom`` or ``chunk`` is not of that kind.
     """
-    params, points = _sizeless(params), _checked_coords(coords)
+    bare, points = sizeless(params), _checked_coords(coords)
+    if zoom is not None and not isinstance(zoom, jax.Array) and not 0 < zoom < math.inf:
+        raise ValueError(f"zoom: expected a positive number, got {zoom!r}")
+    seen = params.view(zoom)
     degree = _checked_degree(alpha)
     shape = points.shape[:-1]
     try:
@@ -73,12 +124,12 @@ def render(
         raise ValueError(f"alpha: expected a number or a shape that broadcasts to {shape}, got shape {degree.shape}")
     if degree.shape:
         degree = degree.reshape(()) if degree.size == 1 else jnp.broadcast_to(degree, shape).reshape(-1)
-    colours = _render_points(params, points.reshape(-1, 2), degree, chunk=_chunk(chunk), dtype=dtype)
+    colours = _render_points(bare, points.reshape(-1, 2), degree, seen, chunk=_chunk(chunk), dtype=dtype)
     return colours.reshape(*shape, 3)
 
 
 def render_image(
-    params: InrParams,
+    params: Picture,
     size: int | tuple[int, int] | None = None,
     alpha: float | ArrayLike = 1.0,
     *,
@@ -90,7 +141,8 @@ def render_image(
 ) -> Image:
     """A picture of any size and shape from a fitted network.
 
-    Equal to `render` at the centres of the pixels, but on a grid the input costs next to nothing.
+    Equal to `render` at the centres of the pixels, but on a grid the input costs next to nothing. Detail that a picture
+    was fitted with is that of pixels of this size.
 
     Args:
       params: a fitted picture.
@@ -111,7 +163,7 @@ def render_image(
     Raises:
       ValueError: ``params``, ``size``, ``alpha``, ``region``, ``window`` or ``chunk`` is not of that kind.
     """
-    sizeless = _sizeless(params)
+    bare = sizeless(params)
     width, height = _checked_size(size, params.size)
     left, top, right, bottom = _checked_window(window, width, height)
     x0, y0, x1, y1 = checked_region(region)
@@ -124,18 +176,30 @@ def render_image(
     else:
         degree = places.resample(degree, x, y)
     mesh = None if devices is None else Mesh(np.array(devices), ("chunks",))
-    arrays = (sizeless, np.float32(x), np.float32(y), degree)
+    seen = view_of(params, width, height, (x0, y0, x1, y1))
+    arrays = (bare, np.float32(x), np.float32(y), degree, seen)
     if mesh is not None:
         arrays = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))
-    return render_grid(*arrays, chunk=_chunk(chunk), mesh=mesh, dtype=dtype)
+    params, *grid, seen = arrays
+    return render_grid(params, *grid, chunk=_chunk(chunk), seen=seen, mesh=mesh, dtype=dtype)
+
+
+def view_of(params: Picture, width: int, height: int, region: places.Box = places.WHOLE) -> Any:
+    """How a render of ``width`` x ``height`` pixels of a region looks at a picture, see `Picture.view`.
+
+    Where a pixel is no square, its longer side counts.
+    """
+    wide, tall = (params.size[i] * (region[i + 2] - region[i]) / 2 for i in (0, 1))
+    return params.view(min(width / wide, height / tall))
 
 
 @partial(jax.jit, static_argnames=("chunk", "dtype"))
-def _render_points(params: InrParams, points: Array, alpha: Array, *, chunk: int, dtype: Any) -> Array:
+def _render_points(params: Picture, points: Array, alpha: Array, seen: Any = None, *, chunk: int, dtype: Any) -> Array:
     """(n, 2) and () or (n,) -> (n, 3)."""
+    colours_of = partial(params.at_points, dtype=dtype, seen=seen)
     count = points.shape[0]
     if count <= chunk:
-        return evaluate(params, points, alpha, dtype=dtype)
+        return colours_of(points, alpha)
     chunks = -(-count // chunk)
     each = -(-count // chunks)  # alike, so that the last is no smaller than the others
 
@@ -144,20 +208,21 @@ def _render_points(params: InrParams, points: Array, alpha: Array, *, chunk: int
         return jnp.pad(values, padding).reshape(chunks, each, *values.shape[1:])
 
     if alpha.shape:
-        colours = lax.map(lambda part: evaluate(params, *part, dtype=dtype), (cut(points), cut(alpha)))
+        colours = lax.map(lambda part: colours_of(*part), (cut(points), cut(alpha)))
     else:
-        colours = lax.map(lambda part: evaluate(params, part, alpha, dtype=dtype), cut(points))
+        colours = lax.map(lambda part: colours_of(part, alpha), cut(points))
     return colours.reshape(-1, 3)[:count]
 
 
 @partial(jax.jit, static_argnames=("chunk", "mesh", "dtype"))
 def render_grid(
-    params: InrParams,
+    params: Picture,
     x: Array,
     y: Array,
     alpha: Array,
     *,
     chunk: int,
+    seen: Any = None,
     mesh: Mesh | None = None,
     dtype: Any = jnp.float32,
 ) -> Array:
@@ -168,6 +233,7 @@ def render_grid(
       x, y: ``(W,)`` and ``(H,)`` float32, the columns' and the rows' coordinates.
       alpha: degree of style, ``()`` or ``(H, W)``.
       chunk: points computed at once.
+      seen: how the picture is looked at; without it there is no detail.
       mesh: devices that share the chunks, one axis named ``chunks``.
       dtype: see `render`.
 
@@ -178,29 +244,29 @@ def render_grid(
     rows, columns = _tile(height, width, chunk)
     down, across = -(-height // rows), -(-width // columns)
     if down * across == 1 and mesh is None:
-        return evaluate_grid(params, x, y, alpha, dtype=dtype)
+        return params.on_grid(x, y, alpha, dtype, seen)
     grow = (0, down * rows - height), (0, across * columns - width)
     grid = jnp.pad(y, grow[0]), jnp.pad(x, grow[1]), jnp.pad(alpha, grow) if alpha.shape else alpha
 
     @jax.checkpoint  # a gradient computes a tile once more: cheaper than to keep all layers of all tiles
-    def tile(number: Array, params: InrParams, y: Array, x: Array, alpha: Array) -> Array:
+    def tile(number: Array, params: Picture, seen: Any, y: Array, x: Array, alpha: Array) -> Array:
         i, j = number // across * rows, number % across * columns
         if alpha.shape:
             alpha = lax.dynamic_slice(alpha, (i, j), (rows, columns))
         x, y = lax.dynamic_slice(x, (j,), (columns,)), lax.dynamic_slice(y, (i,), (rows,))
-        return evaluate_grid(params, x, y, alpha, dtype=dtype)
+        return params.on_grid(x, y, alpha, dtype, seen)
 
     def tiles(numbers: Array, *rest: Any) -> Array:
         return lax.map(lambda number: tile(number, *rest), numbers)
 
     if mesh is None:
-        found = tiles(jnp.arange(down * across, dtype=jnp.int32), params, *grid)
+        found = tiles(jnp.arange(down * across, dtype=jnp.int32), params, seen, *grid)
     else:
         share = -(-down * across // mesh.size)
         numbers = jnp.minimum(jnp.arange(share * mesh.size, dtype=jnp.int32), down * across - 1)
         one, all_ = PartitionSpec("chunks"), PartitionSpec()
-        spread = jax.shard_map(tiles, mesh=mesh, in_specs=(one, all_, all_, all_, all_), out_specs=one)
-        found = spread(numbers, params, *grid)[: down * across]
+        spread = jax.shard_map(tiles, mesh=mesh, in_specs=(one, all_, all_, all_, all_, all_), out_specs=one)
+        found = spread(numbers, params, seen, *grid)[: down * across]
     found = found.reshape(down, across, rows, columns, 3).transpose(0, 2, 1, 3, 4)
     return found.reshape(down * rows, across * columns, 3)[:height, :width]
 
@@ -213,10 +279,10 @@ def _tile(height: int, width: int, chunk: int) -> tuple[int, int]:
     return -(-height // -(-height // rows)), columns
 
 
-def _sizeless(params: InrParams) -> InrParams:
+def sizeless(params: P) -> P:
     """The same without the size of the picture, which would make every compiled function one for that size."""
     check_params(params)
-    return dataclasses.replace(params, size=(0, 0))
+    return dataclasses.replace(params, size=(0, 0))  # type: ignore[type-var]
 
 
 # ---- checks ------------------------------------------------------------------------------------------------
@@ -228,12 +294,12 @@ def check_params(params: Any, name: str = "params") -> None:
     Raises:
       ValueError: they are not.
     """
-    if not isinstance(params, InrParams):
+    if not isinstance(params, Picture):
         found = type(params).__name__
         raise ValueError(f"{name}: expected a fitted picture, as jaxstyle.inr.load reads it, got {found}")
-    if np.shape(params.z_c) != (params.spec.latent,):
-        found = f"latents of shape {np.shape(params.z_c)}"
-        raise ValueError(f"{name}: expected the parameters of one picture, got {found}; jax.vmap takes several")
+    if params.several:
+        wanted = "the parameters of one picture"
+        raise ValueError(f"{name}: expected {wanted}, got {params.several}; jax.vmap takes several")
 
 
 def _checked_coords(coords: Any) -> Array:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from jaxstyle.methods import inr
+from jaxstyle.methods.inr import detail
 
 SMALLEST = 16
 """Pixels that a side has at least, however long the other: VGG's shallow layers need 4, at half size."""
@@ -83,7 +84,43 @@ class Refine:
             raise ValueError(f"shrink: expected a number of at least 1, got {self.shrink}")
 
 
-Stage = Regress | Refine
+@dataclass(frozen=True)
+class Enlarge:
+    """A stage that learns what enlarged renders show, see `jaxstyle.methods.inr.enlarge`; the coarse picture stays.
+
+    Attributes:
+      steps: how many.
+      windows: looked at in one step, all at one zoom.
+      side: of a window, in pixels.
+      zooms: the lowest and the highest one; their logarithm is uniform.
+      each: weight of every window's own Gram distance (squared) beside that of all together.
+      near, vectors: weight of the relaxed earth mover's distance, and how many vectors of a window it looks at.
+      coarse: weight of the mean squared difference to the coarse picture.
+      lr, lr_end: see `Regress`.
+    """
+
+    steps: int
+    windows: int = 4
+    side: int = 112
+    zooms: tuple[float, float] = (1.5, 8.0)
+    each: float = 0.5
+    near: float = 1.0
+    vectors: int = 512
+    coarse: float = 1000.0
+    lr: float = 1e-2
+    lr_end: float | None = 5e-4
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming the field that no stage can have."""
+        _check_stage(self, "windows", "side", "vectors")
+        if len(self.zooms) != 2 or not 1 < self.zooms[0] <= self.zooms[1] < math.inf:
+            raise ValueError(f"zooms: expected two numbers above 1, the lower one first, got {self.zooms}")
+        for name in ("each", "near", "coarse"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
+
+
+Stage = Regress | Refine | Enlarge
 
 
 def _check_stage(stage: Any, *counts: str) -> None:
@@ -121,8 +158,15 @@ class Schedule:
             raise ValueError("stages: expected at least one, with at least one step")
         if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < SMALLEST:
             raise ValueError(f"size: expected a whole number of at least {SMALLEST}, got {self.size!r}")
+        if self.enlarges and not self.spec.detail:
+            raise ValueError("spec: expected detail of at least 1 cell, for a stage that enlarges, got 0")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas: expected numbers in [0, 1), got {self.betas}")
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether a stage looks at the painting's own pixels."""
+        return any(isinstance(stage, Enlarge) for stage in self.stages)
 
     @property
     def steps(self) -> int:
@@ -173,6 +217,15 @@ PRESETS = {
         ),
         spec=_GRIDS,
     ),
+    "zoom": Schedule(
+        (
+            Regress(300, lr=1e-2, lr_end=2e-3),
+            Refine(150, shrink=2, alphas=2, anchor=300, lr=2e-3, lr_end=1e-3),
+            Refine(120, alphas=2, anchor=300, lr=1e-3, lr_end=3e-4),
+            Enlarge(120),
+        ),
+        spec=dataclasses.replace(_GRIDS, detail=detail.cells(256)),
+    ),
     "preview": Schedule(
         (
             Regress(300, lr=1e-2, lr_end=2e-3),
@@ -181,8 +234,8 @@ PRESETS = {
         spec=_GRIDS,
     ),
 }
-"""``paper``: the paper's optimisation. ``fast``: pixels first, then its objective, coarse to fine. ``preview``: a first
-look."""
+"""``paper``: the paper's optimisation. ``fast``: pixels first, then its objective, coarse to fine. ``zoom``: that, and
+then detail for enlargements. ``preview``: a first look."""
 
 
 def preset(name: str, *, size: int | None = None, steps: int | None = None) -> Schedule:
@@ -197,7 +250,8 @@ def preset(name: str, *, size: int | None = None, steps: int | None = None) -> S
     if size is not None and size != schedule.size:
         schedule = dataclasses.replace(schedule, size=size)
         if schedule.spec.grids:
-            spec = dataclasses.replace(schedule.spec, grids=grids(size))
+            flow = detail.cells(size) if schedule.spec.detail else 0
+            spec = dataclasses.replace(schedule.spec, grids=grids(size), detail=flow)
             schedule = dataclasses.replace(schedule, spec=spec)
     return schedule if steps is None else schedule.with_steps(steps)
 

@@ -22,7 +22,8 @@ from flax import struct
 from jaxstyle.arrays import Array, ArrayLike, Image, Params, as_images
 from jaxstyle.image import resize
 from jaxstyle.methods import inr
-from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule, Stage, fitted_size
+from jaxstyle.methods.inr import detail, enlarge
+from jaxstyle.methods.inr.schedule import SMALLEST, Enlarge, Refine, Regress, Schedule, Stage, fitted_size
 from jaxstyle.nets import coords as places
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ class Pixels:
     stylized: Image
 
 
+Data = Pixels | inr.Targets | enlarge.Scales
+"""What a step compares with, by the kind of its stage."""
+
+
 def optimizer(schedule: Schedule) -> optax.GradientTransformation:
     """Adam without its learning rate: that is the stage's."""
     import optax
@@ -91,7 +96,10 @@ def stage_data(
     content: np.ndarray,
     style: np.ndarray,
     stylized: np.ndarray | None = None,
-) -> Pixels | inr.Targets:
+    painting: np.ndarray | None = None,
+    *,
+    params: inr.InrParams | None = None,
+) -> Data:
     """What `fit_step` compares with in a stage, computed once.
 
     Args:
@@ -100,6 +108,8 @@ def stage_data(
       encoder: VGG's parameters as trained, as deep as ``schedule.loss`` asks for.
       content, style: floating ``(H, W, 3)`` in [0, 1], at the schedule's size.
       stylized: the content in the style, of the content's shape; what `Regress` puts at alpha 1.
+      painting: the style with its own pixels, for `Enlarge`; without it those of ``style``.
+      params: the picture so far, for `Enlarge`.
 
     Returns:
       A pytree; those of several pairs of one size may be stacked.
@@ -114,6 +124,12 @@ def stage_data(
             wanted = f"the content stylized, {content.shape}, for a schedule with regression"
             raise ValueError(f"stylized: expected {wanted}, got {'none' if found is None else f'shape {found}'}")
         return Pixels(jnp.asarray(content, jnp.float32), jnp.asarray(stylized, jnp.float32))
+    if isinstance(this, Enlarge):
+        if params is None:
+            raise ValueError("params: expected the picture so far, for a stage that enlarges it, got none")
+        fitted = dataclasses.replace(params, size=(content.shape[1], content.shape[0]))
+        own = style if painting is None or min(painting.shape[:2]) < SMALLEST else painting
+        return enlarge.targets(fitted, encoder, own, schedule.loss, this)
 
     def shrunk(picture: np.ndarray) -> np.ndarray:
         height, width = (max(1, round(side / this.shrink)) for side in picture.shape[:2])
@@ -123,7 +139,7 @@ def stage_data(
 
 
 def fit_step(
-    key: Array, state: FitState, data: Pixels | inr.Targets, encoder: Params, *, schedule: Schedule, stage: int
+    key: Array, state: FitState, data: Data, encoder: Params, *, schedule: Schedule, stage: int
 ) -> tuple[FitState, dict[str, Array]]:
     """One step of a stage; pure, to be compiled with ``schedule`` and ``stage`` static.
 
@@ -136,24 +152,38 @@ def fit_step(
 
     Returns:
       ``(state, terms)``: float32 scalars, ``loss`` and what it consists of: ``content`` and ``style`` while refining,
-      and ``anchor`` if there is one; ``pixels`` while regressing.
+      and ``anchor`` if there is one; ``pixels`` while regressing; ``style``, ``vectors`` and ``coarse`` while
+      enlarging, which changes nothing but detail.
     """
-    this = schedule.stages[stage]
+    this, done = schedule.stages[stage], state.step - schedule.starts()[stage]
     key = jax.random.fold_in(key, state.step)
+    if isinstance(this, Enlarge):
+        state = _enlarging(state, cast(enlarge.Scales, data), schedule, done)
 
     def loss_of(network: Params) -> tuple[Array, dict[str, Array]]:
         params = dataclasses.replace(state.params, network=network)
         if isinstance(this, Regress):
             return _regression(key, params, cast(Pixels, data), this, jnp.dtype(schedule.loss.dtype))
+        if isinstance(this, Enlarge):
+            return enlarge.objective(key, params, encoder, cast(enlarge.Scales, data), schedule.loss, this)
         return _refinement(key, params, encoder, cast(inr.Targets, data), this, schedule.loss)
 
     (loss, terms), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params.network)
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam multiplies floats with its count of steps
         updates, opt = optimizer(schedule).update(gradients, state.opt)
-    lr = _learning_rate(this, state.step - schedule.starts()[stage])
+    lr = _learning_rate(this, done)
     network = jax.tree.map(lambda p, u: p - lr * u, state.params.network, updates)
+    if isinstance(this, Enlarge):
+        network = state.params.network | {name: network[name] for name in detail.NAMES}
     params = dataclasses.replace(state.params, network=network)
     return FitState(state.step + 1, params, opt), {"loss": loss, **terms}
+
+
+def _enlarging(state: FitState, data: enlarge.Scales, schedule: Schedule, done: Array) -> FitState:
+    """The state with the strokes' directions of the coarse picture and, in the stage's first step, a new optimiser."""
+    params = dataclasses.replace(state.params, network=state.params.network | {detail.FLOW: {"points": data.flow}})
+    fresh = optimizer(schedule).init(params.network)
+    return FitState(state.step, params, jax.tree.map(lambda new, old: jnp.where(done == 0, new, old), fresh, state.opt))
 
 
 def _learning_rate(stage: Stage, done: Array) -> Array | float:
@@ -248,8 +278,10 @@ def fit(
         "style": resized(style, "style", schedule.size),
     }
     height, width = pictures["content"].shape[:2]
+    if schedule.enlarges:
+        pictures["painting"] = own_pixels(style, "style")
     if stylized is not None:
-        pictures["stylized"] = resize(_picture(stylized, "stylized"), (height, width))
+        pictures["stylized"] = resize(own_pixels(stylized, "stylized"), (height, width))
     k_state, k_steps = jax.random.split(key)
     state = create_state(k_state, schedule, (width, height))
     for step, after, terms in steps(k_steps, state, encoder, schedule, pictures):
@@ -269,7 +301,7 @@ def steps(
       state: from `create_state`, or the one after some step.
       encoder: VGG's parameters.
       schedule: the fit.
-      pictures: ``content``, ``style`` and, where regression is left, ``stylized``, see `stage_data`.
+      pictures: ``content``, ``style`` and, where such stages are left, ``stylized`` and ``painting``, see `stage_data`.
 
     Returns:
       After each step its number from 1, the state, which is gone with the next step, and the terms.
@@ -280,7 +312,7 @@ def steps(
     """
     encoder = jax.device_put(encoder)
     for stage, numbers in schedule.left(int(state.step)):
-        data = stage_data(schedule, stage, encoder, **pictures)
+        data = stage_data(schedule, stage, encoder, **pictures, params=state.params)
         for step in numbers:
             state, terms = _step(key, state, data, encoder, schedule=schedule, stage=stage)
             if step % _CHECK_EVERY == 0 or step == schedule.steps:
@@ -298,7 +330,8 @@ def check_finite(terms: Mapping[str, Array], step: int) -> None:
         raise ArithmeticError(f"step {step}: {bad}; a lower learning rate may help")
 
 
-def _picture(picture: ArrayLike, name: str) -> np.ndarray:
+def own_pixels(picture: ArrayLike, name: str) -> np.ndarray:
+    """A picture as it is, float32 ``(H, W, 3)`` in [0, 1]; raises ValueError if it is none."""
     batch, single = as_images(picture, name)
     if not single:
         raise ValueError(f"{name}: expected one picture (H, W, 3), got shape {np.shape(picture)}")
@@ -319,5 +352,5 @@ def resized(picture: ArrayLike, name: str, size: int) -> np.ndarray:
     Raises:
       ValueError: it is no such picture.
     """
-    pixels = _picture(picture, name)
+    pixels = own_pixels(picture, name)
     return resize(pixels, fitted_size(pixels.shape, size))

@@ -1,0 +1,321 @@
+"""The hypernetwork: two pictures -> a function of place and degree of style, in one forward pass.
+
+Differs from the paper (001, whose configuration is `paper`):
+
+* What a picture is given by is local. Colours are a linear code (`code`), which needs no training; the transformer
+  makes the coarse grid of context and the low-rank part of the matrix of the features.
+* Tokens are features of frozen VGG, pooled to one number of tokens whatever the size of the picture.
+* Besides AdaIN over coordinates there are latent grids of the photo in the style (`hyper.Painter`), and the degree of
+  style is the share that these have. A pointwise MLP over features of the place can move colours, and little else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params, as_images, pytree, static
+from jaxstyle.methods import adain
+from jaxstyle.methods.adain import SMALLEST, STRIDE, STYLE_TAPS
+from jaxstyle.methods.generalizable_inr import code as codes
+from jaxstyle.methods.generalizable_inr import field as fields
+from jaxstyle.methods.generalizable_inr import whole
+from jaxstyle.methods.generalizable_inr.code import Code
+from jaxstyle.methods.generalizable_inr.field import Field, Spec, View
+from jaxstyle.methods.generalizable_inr.tokens import pooled
+from jaxstyle.methods.generalizable_inr.whole import Whole, WholeField
+from jaxstyle.methods.interface import reach
+from jaxstyle.nets import vgg
+from jaxstyle.nets.stats import Moments, moments, with_moments
+
+Maps = Mapping[str, Features]
+"""Features of VGG by tap, those of `adain.STYLE_TAPS`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What the networks are made of.
+
+    Attributes:
+      tokens: along either side of what the transformer sees, whatever the size of the picture.
+      width, depth, heads: of the transformer.
+      weight_tokens: of the transformer, the rank of the instance matrix.
+      context: channels of the coarse grid.
+      features: C of F.
+      hidden: width of the shared MLP.
+      octaves, within: see `field.Spec`.
+    """
+
+    tokens: int = 16
+    width: int = 192
+    depth: int = 3
+    heads: int = 4
+    weight_tokens: int = 8
+    context: int = 16
+    features: int = 64
+    hidden: int = 64
+    octaves: int = 4
+    within: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what cannot be built."""
+        for name, value in dataclasses.asdict(self).items():
+            least = {"octaves": 0, "within": 0}.get(name, 1)
+            if value < least:
+                raise ValueError(f"{name}: expected at least {least}, got {value}")
+        if self.width % self.heads:
+            raise ValueError(f"heads: expected a divisor of width, {self.width}, got {self.heads}")
+
+    @property
+    def spec(self) -> Spec:
+        """What its fields must know."""
+        return Spec(self.octaves, self.within)
+
+
+@pytree
+class Model:
+    """Everything that the method needs: a pytree.
+
+    Attributes:
+      encoder: normalised VGG parameters up to ``conv4_1`` (see `jaxstyle.vgg.normalise`).
+      params: what is learned, by part: ``transformer``, ``aim``, ``painter``, and ``field``, of which ``base`` and
+        ``up`` are the shared parts of the features' matrix; of the paper's configuration ``transformer`` and ``field``.
+      config, arch: static configuration; a `Whole` is the paper's.
+      dtype: static, the type of the convolutions.
+    """
+
+    encoder: Params
+    params: Params
+    config: Config | Whole = static(default=Config())
+    arch: vgg.Arch = static(default="vgg16")
+    dtype: Any = static(default=jnp.float32)
+
+
+class Style(NamedTuple):
+    """What is kept of a style; all leaves (K, ...).
+
+    Attributes:
+      moments: of the layers that AdaIN changes, by tap; of the deepest one those that it shall get.
+      target: of F_s.
+    """
+
+    moments: dict[str, Moments]
+    target: Moments
+
+
+# ---- parameters ----------------------------------------------------------------------------------------------
+
+
+def nets(config: Config, arch: vgg.Arch = "vgg16", dtype: Any = jnp.float32) -> dict[str, Any]:
+    """The networks of a configuration, by the names of their parameters."""
+    from jaxstyle.methods.generalizable_inr.hyper import Painter, Transformer  # Flax is imported where it is needed
+    from jaxstyle.nets.aim import Aim
+
+    count = fields.inputs(config.spec, config.context)
+    transformer = Transformer(config.width, config.depth, config.heads, config.weight_tokens, count, config.context)
+    return {"transformer": transformer, "aim": Aim(), "painter": Painter(arch, dtype)}
+
+
+def init(key: Array, model: Model) -> Params:
+    """Fresh parameters. AdaIN over coordinates changes nothing yet: what is shown are the latent grids."""
+    if isinstance(model.config, Whole):
+        return whole.init(key, model.config)
+    config = model.config
+    maps = {tap: jnp.zeros((1, 16 >> i, 16 >> i, vgg.WIDTHS[i]), jnp.float32) for i, tap in enumerate(STYLE_TAPS)}
+    seen = {
+        "transformer": jnp.zeros((1, config.tokens**2, vgg.WIDTHS[3]), jnp.float32),
+        "aim": {tap: Moments(*jnp.zeros((2, 1, f.shape[-1]), jnp.float32)) for tap, f in maps.items()},
+        "painter": maps,
+    }
+    params: Params = {}
+    for i, (name, net) in enumerate(nets(config, model.arch).items()):
+        params[name] = net.init(jax.random.fold_in(key, i), seen[name])["params"]
+    count, wide = fields.inputs(config.spec, config.context), config.features
+    keys = jax.random.split(jax.random.fold_in(key, len(params)), 3)
+
+    def normal(k: int, *shape: int) -> Array:
+        return jax.random.normal(keys[k], shape, jnp.float32) / shape[0] ** 0.5
+
+    params["field"] = {
+        "base": normal(0, count, wide),
+        "up": normal(1, config.weight_tokens, wide),
+        "hidden": {"kernel": normal(2, wide + 3, config.hidden), "bias": jnp.zeros(config.hidden, jnp.float32)},
+        "colours": {"kernel": jnp.zeros((config.hidden, 3), jnp.float32), "bias": jnp.zeros(3, jnp.float32)},
+    }
+    return params
+
+
+def from_adain(key: Array, source: adain.Model, config: Config = Config()) -> Model:
+    """A model that begins with what an AdaIN model has learned: its decoder and its aim. It paints what that paints.
+
+    Args:
+      key: PRNG key, for what is fresh.
+      source: see `jaxstyle.adain.load`.
+      config: of the networks.
+
+    Raises:
+      ValueError: the AdaIN model is none of the plain ones.
+    """
+    if (source.fusion, source.norm) != ("adain", "none"):
+        found = f"fusion {source.fusion!r} and norm {source.norm!r}"
+        raise ValueError(f"source: expected fusion 'adain' and norm 'none', got {found}")
+    learned = dict(source.decoder["params"])
+    model = Model(source.encoder, {}, config, source.arch, source.dtype)
+    params = init(key, model)
+    params["aim"] = learned.pop("aim", params["aim"])
+    params["painter"] |= learned
+    return dataclasses.replace(model, params=params)
+
+
+def local(model: Model) -> Config:
+    """The configuration of a model with latent grids."""
+    assert isinstance(model.config, Config)
+    return model.config
+
+
+# ---- the hypernetwork ----------------------------------------------------------------------------------------
+
+
+def encode(model: Model, pictures: Image, *, size: Array | None = None) -> dict[str, Features]:
+    """Features of VGG of pictures ``(N, H, W, 3)``; ``size``: (2,), of the pictures where they are smaller."""
+    return vgg.features(
+        model.encoder, pictures, STYLE_TAPS, arch=model.arch, padding="reflect", dtype=model.dtype, size=size
+    )
+
+
+def view(
+    params: Params, model: Model, pictures: Image, maps: Maps, *, size: Array | None = None, extent: Array | None = None
+) -> View:
+    """What pictures alone decide, leaves ``(N, ...)``.
+
+    Args:
+      params: as `Model.params`; ``model.params`` are not looked at.
+      model: the static configuration.
+      pictures: ``(N, H, W, 3)``, H and W multiples of 8.
+      maps: their features.
+      size: (2,), up to where they are mirrored, where the arrays are larger.
+      extent: (2,), width and height of what is to be shown of them, pixels; by default all.
+    """
+    config, count = local(model), len(pictures)
+    shape = jnp.asarray(pictures.shape[1:3], jnp.int32) if size is None else jnp.asarray(size)
+    extent = shape[::-1] if extent is None else extent
+    # the tokens lie over what is shown
+    tokens = pooled(maps["relu4_1"].astype(jnp.float32), config.tokens, extent[::-1] / STRIDE)
+    net = nets(config, model.arch)["transformer"]
+    vectors, context = net.apply({"params": params["transformer"]}, tokens.reshape(count, config.tokens**2, -1))
+    context = context.reshape(count, config.tokens, config.tokens, config.context)
+    matrix = params["field"]["base"][None] + jnp.einsum("nri,rc->nic", vectors, params["field"]["up"])
+    extents = jnp.broadcast_to(jnp.asarray(extent, jnp.float32), (count, 2))
+    return View(codes.analyse(pictures, size), context, matrix, extents)
+
+
+def describe(params: Params, model: Model, maps: Maps, target: Moments, *, size: Array | None = None) -> Style:
+    """What is kept of styles, of their features and the moments of F_s; ``size``: (2,), of the pictures, pixels."""
+    found = statistics(maps, size)
+    net = nets(local(model), model.arch)["aim"]
+    deepest = net.apply({"params": params["aim"]}, found)
+    return Style({**found, STYLE_TAPS[-1]: deepest}, target)
+
+
+def statistics(maps: Maps, size: Array | None = None) -> dict[str, Moments]:
+    """Moments of the features; ``size``: (2,), of the pictures, pixels."""
+    return {tap: moments(f, size=None if size is None else size // 2 ** (int(tap[4]) - 1)) for tap, f in maps.items()}
+
+
+def restyle(maps: Maps, style: Mapping[str, Moments], own: Mapping[str, Moments]) -> dict[str, Features]:
+    """AdaIN at every layer that the painter sees (Eq. 8 of arXiv:1703.06868)."""
+    return {tap: with_moments(f, style[tap], source=own[tap]) for tap, f in maps.items()}
+
+
+def paint(params: Params, model: Model, restyled: Maps, *, size: Array | None = None) -> Image:
+    """The stylized pictures of which the latent grids are made; ``size``: (2,), of the pictures, pixels."""
+    net = nets(local(model), model.arch, model.dtype)["painter"]
+    size = None if size is None else size // STRIDE
+    return net.apply({"params": params["painter"]}, restyled, size)  # type: ignore[no-any-return]
+
+
+def shared(params: Params) -> Params:
+    """The field's parameters that are the same for all pictures."""
+    return {name: params["field"][name] for name in ("hidden", "colours")}
+
+
+def batch(
+    params: Params, model: Model, content: Image, style: Image, maps: tuple[Maps, Maps] | None = None
+) -> Field | WholeField:
+    """`condition` of N pairs of one size, for training: leaves ``(N, ...)`` but ``shared``.
+
+    Args:
+      params: as `Model.params`; ``model.params`` are not looked at.
+      model: the frozen encoder and the static configuration.
+      content, style: ``(N, H, W, 3)``, H and W multiples of 8, at least 16.
+      maps: their features, if they are known.
+    """
+    if isinstance(model.config, Whole):
+        return whole.batch(params, model.config, content, style)
+    maps_c, maps_s = (encode(model, content), encode(model, style)) if maps is None else maps
+    views = [view(params, model, *pair) for pair in ((content, maps_c), (style, maps_s))]
+    spec = model.config.spec
+    own, target = (jax.vmap(lambda v: fields.reference(v, spec))(v) for v in views)
+    told = describe(params, model, maps_s, target)
+    painted = paint(params, model, restyle(maps_c, told.moments, statistics(maps_c)))
+    styled = codes.analyse(painted)
+    return Field(shared(params), views[0], styled, own, target, spec, (content.shape[2], content.shape[1]))
+
+
+# ---- one pair -------------------------------------------------------------------------------------------------
+
+
+def condition(model: Model, content: ArrayLike, style: ArrayLike) -> Field | WholeField:
+    """A photo in a style as a function of place and degree of style, in one forward pass.
+
+    Args:
+      model: see `load`.
+      content, style: ``(H, W, 3)`` each, of any size, in [0, 1] or unsigned integers.
+
+    Returns:
+      What `jaxstyle.render` and `jaxstyle.render_image` take.
+
+    Raises:
+      ValueError: ``content`` or ``style`` is no picture.
+    """
+    found = [_mirrored(picture, name) for picture, name in ((content, "content"), (style, "style"))]
+    (content_pixels, extent), (style_pixels, style_extent) = found
+    made = _condition(model, content_pixels, style_pixels, *(np.asarray(e, np.float32) for e in (extent, style_extent)))
+    return dataclasses.replace(made, size=extent)
+
+
+def _mirrored(picture: ArrayLike, name: str) -> tuple[np.ndarray, tuple[int, int]]:
+    """``(1, H, W, 3)``, mirrored to multiples of the stride, and (width, height) before that."""
+    images, single = as_images(picture, name)
+    if not single:
+        raise ValueError(f"{name}: expected one picture (H, W, 3), got shape {np.shape(picture)}")
+    height, width = images.shape[1:3]
+    tall, wide = reach((height, width), STRIDE, SMALLEST)
+    grow = ((0, 0), (0, tall - height), (0, wide - width), (0, 0))
+    return np.pad(np.asarray(images), grow, mode="symmetric"), (width, height)
+
+
+@jax.jit
+def _condition(model: Model, content: Array, style: Array, extent: Array, style_extent: Array) -> Field | WholeField:
+    params = model.params
+    if isinstance(model.config, Whole):
+        common = whole.shared(params)
+        pairs = ((content, extent), (style, style_extent))
+        matrices = [whole.matrices(params, model.config, pixels, size[::-1])[0] for pixels, size in pairs]
+        own, target = (whole.reference(common, matrix, model.config) for matrix in matrices)
+        return WholeField(common, matrices[0], own, target, model.config, (0, 0))
+    spec = model.config.spec
+    maps_c, maps_s = encode(model, content), encode(model, style)
+    photo = view(params, model, content, maps_c, extent=extent)
+    painting = view(params, model, style, maps_s, extent=style_extent)
+    photo, painting = (jax.tree.map(lambda leaf: leaf[0], v) for v in (photo, painting))
+    own, target = (fields.reference(v, spec) for v in (photo, painting))
+    told = describe(params, model, maps_s, target)
+    painted = paint(params, model, restyle(maps_c, told.moments, statistics(maps_c)))
+    (styled,) = (Code(*(leaf[0] for leaf in codes.analyse(painted))),)
+    return Field(shared(params), photo, styled, own, target, spec, (0, 0))

@@ -1,0 +1,238 @@
+"""The method on a picture of which one window holds everything: what `jaxstyle.methods.interface.Method` asks for.
+
+The transformer looks at the whole picture, and what it says has an influence on the statistics of the field: pictures
+are not painted in tiles. Those larger than `LARGEST` are conditioned on at less than their size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxstyle.arrays import Array, ArrayLike, Features, Image
+from jaxstyle.methods import adain
+from jaxstyle.methods.adain import SMALLEST, STRIDE, STYLE_TAPS
+from jaxstyle.methods.generalizable_inr import code as codes
+from jaxstyle.methods.generalizable_inr import field as fields
+from jaxstyle.methods.generalizable_inr import network, whole
+from jaxstyle.methods.generalizable_inr.network import Model, Style
+from jaxstyle.methods.generalizable_inr.whole import Whole
+from jaxstyle.methods.interface import Needs, Objective, Window, reach
+from jaxstyle.nets.stats import Moments
+from jaxstyle.runtime import programs
+
+LARGEST = 1024 * 1024
+"""Most pixels that are conditioned on; larger pictures are reduced by a whole number and rendered at their size."""
+_CHUNK = 65_536  # points rendered at once
+Survey = tuple[()]
+"""Nothing: one window is the whole picture."""
+
+
+def needs(model: Model) -> Needs:
+    """Facts for planning. Memory: AdaIN's, and features of all layers at once."""
+    channels = sum(m.mean.shape[-1] for m in _shapes().values())
+    channels += model.config.hidden if isinstance(model.config, Whole) else model.config.features
+    return Needs(
+        stride=STRIDE,
+        smallest=SMALLEST,
+        margins=adain.needs(adain.Model({}, {}, model.arch)).margins,
+        windowed=False,
+        mixes=True,
+        bytes_per_pixel=1600,
+        style_bytes=4 * 2 * channels,
+    )
+
+
+def _shapes() -> dict[str, Moments]:
+    """Moments of nothing, by tap."""
+    return {tap: Moments(*np.zeros((2, 1, 64 << i), np.float32)) for i, tap in enumerate(STYLE_TAPS)}
+
+
+@jax.jit
+def _encode_style(model: Model, images: Array, extent: Array) -> Style:
+    if isinstance(config := model.config, Whole):
+        matrices = whole.matrices(model.params, config, images, extent.astype(jnp.float32))
+        common = whole.shared(model.params)
+        return Style({}, jax.vmap(lambda m: whole.reference(common, m, config))(matrices))
+    size = reach(extent, STRIDE, SMALLEST)
+    maps = network.encode(model, images, size=size)
+    seen = network.view(model.params, model, images, maps, size=size, extent=extent[::-1])
+    target = jax.vmap(lambda v: fields.reference(v, network.local(model).spec))(seen)
+    return network.describe(model.params, model, maps, target, size=size)
+
+
+def encode_styles(model: Model, pictures: ArrayLike, extents: np.ndarray) -> Style:
+    """K pictures in larger arrays, which sizes share; see `jaxstyle.methods.interface.Method`."""
+    found = [
+        programs.run(
+            "style-generalizable_inr",
+            _encode_style,
+            model,
+            np.asarray(picture)[None],
+            np.asarray(extent, np.int32),
+            build=style_of,
+            rare=True,
+        )
+        for picture, extent in zip(pictures, extents, strict=True)
+    ]
+    return found[0] if len(found) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+
+
+def style_of(leaves: Sequence[np.ndarray]) -> Style:
+    """The style of its arrays."""
+    like = Style(_shapes() if len(leaves) > 2 else {}, Moments(*np.zeros((2, 1, 1), np.float32)))
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)  # type: ignore[no-any-return]
+
+
+class _Seen(NamedTuple):
+    """What is conditioned on.
+
+    Attributes:
+      pixels: ``(1, h, w, 3)``.
+      size: ``(2,)``, rows and columns up to where they are mirrored.
+      extent: ``(2,)``, width and height of what is to be shown of them, which need not be whole numbers.
+    """
+
+    pixels: Image
+    size: Array
+    extent: Array
+
+
+def _seen(window: Window) -> _Seen:
+    """The window, or where it is larger than `LARGEST` the means of squares of it, mirrored anew."""
+    extent = jnp.asarray(window.extent)
+    _, height, width, _ = window.pixels.shape
+    by = math.ceil(math.sqrt(height * width / LARGEST))
+    if by == 1:
+        return _Seen(jnp.asarray(window.pixels), reach(extent, STRIDE, SMALLEST), extent[::-1].astype(jnp.float32))
+    size = -(-extent // by)
+    small = jnp.asarray(window.pixels)
+    for axis, length in ((1, height), (2, width)):
+        count = max(SMALLEST, -(-length // by // STRIDE) * STRIDE)
+        at = jnp.arange(count * by, dtype=jnp.int32) // by % (2 * size[axis - 1])
+        at = jnp.where(at < size[axis - 1], at, 2 * size[axis - 1] - 1 - at)
+        at = at * by + np.arange(count * by, dtype=np.int32) % by
+        small = jnp.take(small, jnp.minimum(at, length - 1), axis)
+        small = small.reshape(*small.shape[:axis], count, by, *small.shape[axis + 1 :]).mean(axis + 1)
+    return _Seen(small, reach(size, STRIDE, SMALLEST), extent[::-1].astype(jnp.float32) / by)
+
+
+def encode_window(model: Model, window: Window) -> dict[str, Features]:
+    """The features of the picture by tap, ``(1, h / s, w / s, C)``, of large ones those of a smaller one."""
+    if isinstance(model.config, Whole):
+        return {}  # it looks at pixels
+    seen = _seen(window)
+    return network.encode(model, seen.pixels, size=seen.size)
+
+
+def survey(model: Model, features: dict[str, Features], style: Style, window: Window) -> Survey:
+    """See `Survey`."""
+    del model, features, style, window
+    return ()
+
+
+def merge(a: Survey, b: Survey) -> Survey:
+    """See `Survey`."""
+    del b
+    return a
+
+
+def paint(model: Model, features: dict[str, Features], style: Style, found: Survey, window: Window) -> Image:
+    """Conditions on the picture and renders it at its own pixels: ``(1, h, w, 3)``, not clipped.
+
+    The degree of style is the sum of the shares; what part of it each style has decides about the moments.
+    """
+    del found
+    shares = jnp.asarray(window.shares)
+    total = shares.sum(-1, keepdims=True)
+    parts = jnp.where(total > 0, shares / jnp.where(total > 0, total, 1), 1 / shares.shape[-1])
+    conditioned = _whole if isinstance(model.config, Whole) else _local
+    own, rendered = conditioned(model, features, style, parts, window)
+    height, width = window.pixels.shape[1:3]
+    tall, wide = jnp.asarray(window.extent).astype(jnp.float32)
+    x, y = ((2 * jnp.arange(n, dtype=jnp.float32) + 1) / end - 1 for n, end in ((width, wide), (height, tall)))
+    alpha, parts = (_spread(each, (height, width))[0] for each in (total, parts))
+    rows = next(n for n in range(max(1, min(height, _CHUNK // width)), 0, -1) if height % n == 0)
+
+    def some(first: Array) -> Array:
+        """A few rows of the picture."""
+        degree, share = (
+            each if each.shape[:2] == (1, 1) else lax.dynamic_slice_in_dim(each, first, rows) for each in (alpha, parts)
+        )
+        mean, std = (jnp.einsum("hwk,kc->hwc", share, m) for m in style.target)
+        scale = std / own.std[None, None]
+        change = scale, mean - own.mean[None, None] * scale
+        return rendered(x, lax.dynamic_slice_in_dim(y, first, rows), degree, change)
+
+    bands = lax.map(some, jnp.arange(0, height, rows, dtype=jnp.int32))
+    return bands.reshape(1, height, width, 3)
+
+
+_Render = Callable[[Array, Array, Array, tuple[Array, Array]], Array]
+"""Columns, rows, degrees ``(h, w, 1)`` or ``(1, 1, 1)``, scale and shift of AdaIN, which broadcast to ``(h, w, C)`` ->
+colours ``(h, w, 3)``."""
+
+
+def _local(
+    model: Model, features: dict[str, Features], style: Style, parts: Array, window: Window
+) -> tuple[Moments, _Render]:
+    """The statistics of F_c, and what renders; with latent grids."""
+    params, spec, seen = model.params, network.local(model).spec, _seen(window)
+    restyled = {}
+    for tap, of_tap in network.statistics(features, seen.size).items():
+        f = features[tap]
+        mean, std = (
+            jnp.einsum("nhwk,kc->nhwc", _spread(parts, (f.shape[1], f.shape[2])), m) for m in style.moments[tap]
+        )
+        scale = std / of_tap.std[:, None, None]
+        restyled[tap] = f * scale + (mean - of_tap.mean[:, None, None] * scale)
+    painted = codes.analyse(network.paint(params, model, restyled, size=seen.size), seen.size)
+    photo = network.view(params, model, seen.pixels, features, size=seen.size, extent=seen.extent)
+    photo, styled = (jax.tree.map(lambda leaf: leaf[0], each) for each in (photo, painted))
+
+    def rendered(x: Array, y: Array, degree: Array, change: tuple[Array, Array]) -> Array:
+        at = fields.pixels(photo, x, 0), fields.pixels(photo, y, 1)
+        content, wanted = (codes.on_grid(grid, *at) for grid in (photo.code, styled))
+        found = fields.on_grid(photo, spec, x, y, content)
+        shown = (1 - degree) * content + degree * wanted
+        return fields.colours(network.shared(params), found, shown, degree[..., 0], change, jnp.float32)
+
+    return fields.reference(photo, spec), rendered
+
+
+def _whole(
+    model: Model, features: dict[str, Features], style: Style, parts: Array, window: Window
+) -> tuple[Moments, _Render]:
+    """The same of the paper's configuration."""
+    del features, style, parts
+    config, common = model.config, whole.shared(model.params)
+    assert isinstance(config, Whole)
+    extent = jnp.asarray(window.extent).astype(jnp.float32)
+    matrix = whole.matrices(model.params, config, jnp.asarray(window.pixels), extent)[0]
+
+    def rendered(x: Array, y: Array, degree: Array, change: tuple[Array, Array]) -> Array:
+        found = whole.features(common, matrix, config, jnp.stack(jnp.meshgrid(x, y), axis=-1))
+        return whole.colours(common, config, found, degree[..., 0], change, jnp.float32)
+
+    return whole.reference(common, matrix, config), rendered
+
+
+def _spread(shares: Array, size: tuple[int, int]) -> Array:
+    """Shares ``(1, h / 8, w / 8, K)`` at another resolution, linearly interpolated; those of one value stay so."""
+    if shares.shape[1:3] in ((1, 1), size):
+        return shares
+    return jax.image.resize(shares, (1, *size, shares.shape[-1]), "linear")
+
+
+def _judged(model: Model, pictures: ArrayLike, size: ArrayLike) -> dict[str, Features]:
+    return network.encode(model, jnp.asarray(pictures), size=jnp.asarray(size))
+
+
+OBJECTIVE: Objective = adain.OBJECTIVE._replace(features=_judged)
+"""AdaIN's, of this model's encoder."""

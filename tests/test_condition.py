@@ -1,0 +1,88 @@
+"""Conditioning from files to a file, by the library and by the command."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import jaxstyle
+from jaxstyle import adain, image
+from jaxstyle.cli.main import main
+from jaxstyle.methods import generalizable_inr as ginr
+from jaxstyle.methods.generalizable_inr.field import inputs
+from tests.pictures import smooth
+
+
+@pytest.fixture(scope="module")
+def weights_file(tmp_path_factory):
+    """Of a small model."""
+    small = ginr.Config(tokens=4, width=16, depth=1, heads=2, weight_tokens=3, context=4, features=8, hidden=8)
+    model = jax.jit(ginr.from_adain, static_argnames="config")(jax.random.key(0), adain.load(), config=small)
+    file = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    ginr.save(file, model, licence="none")
+    return str(file)
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAXSTYLE_CACHE_DIR", "off")
+    image.write("photo.png", smooth(48, 64))
+    image.write("painting.png", smooth(40, 40)[:, ::-1] ** 2)
+
+
+def test_from_files_to_a_picture_of_any_size(pictures, weights_file, capsys):
+    line = ["condition", "photo.png", "--style", "painting.png", "-o", "out.safetensors", "--size", "32"]
+    assert main([*line, "--weights-file", weights_file, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["width"], report["height"]) == (43, 32) and report["psnr"] > 30
+    assert report["numbers"] == 49 * 24 + 8 * 24 + 16 * 4 + inputs(ginr.Spec(), 4) * 8
+    assert main(["render", "out.safetensors", "-o", "large.png", "--size", "90", "--alpha", "0.5"]) == 0
+    assert image.read("large.png").pixels.shape == (90, 121, 3)
+    model = ginr.load(weights_file)
+    pixels = [image.read(name).pixels for name in ("photo.png", "painting.png")]
+    small = [image.resize_short_side(each, 32) for each in pixels]
+    found = jaxstyle.condition("photo.png", "painting.png", size=32, weights_file=weights_file)
+    expected = ginr.condition(model, *small)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    jax.tree.map(np.testing.assert_array_equal, ginr.load_picture("out.safetensors"), expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("photo.png --style painting.png -o out.png", "out.png: expected a name that ends in .safetensors"),
+        ("photo.png --style painting.png -o nowhere/out.safetensors", "nowhere"),
+        ("none.png --style painting.png -o out.safetensors", "none.png"),
+        ("photo.png --style painting.png -o out.safetensors --size 0", "--size"),
+        (
+            "photo.png --style painting.png -o out.safetensors --weights-file adain_vgg16",
+            "adain_vgg16: needed is a model of generalizable_inr with latent grids",
+        ),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(pictures, capsys, tmp_path, line, message):
+    try:
+        code = main(["condition", *line.split()])
+    except SystemExit as stop:
+        code = stop.code
+    error = capsys.readouterr().err
+    assert code == 2 and message in error and error.count("\n") == 1, error
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_what_is_there_is_not_replaced(pictures, weights_file, capsys, tmp_path):
+    (tmp_path / "out.safetensors").write_text("mine")
+    line = [
+        "condition",
+        "photo.png",
+        "--style",
+        "painting.png",
+        "-o",
+        "out.safetensors",
+        "--weights-file",
+        weights_file,
+    ]
+    assert main(line) == 2 and (tmp_path / "out.safetensors").read_text() == "mine"
+    assert "exists" in capsys.readouterr().err

@@ -1,0 +1,428 @@
+"""Generalizable INR: the linear code, the field, conditioning, files."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxstyle
+from jaxstyle import adain, weights
+from jaxstyle.methods import generalizable_inr as ginr
+from jaxstyle.methods.generalizable_inr import code as codes
+from jaxstyle.methods.generalizable_inr import field as fields
+from jaxstyle.methods.interface import Window
+from jaxstyle.nets import coords as places
+from jaxstyle.nets.stats import Moments
+from tests.pictures import smooth
+
+SMALL = ginr.Config(tokens=4, width=16, depth=1, heads=2, weight_tokens=3, context=4, features=8, hidden=8)
+
+
+def picture(height=40, width=48, seed=0):
+    """Noise with about the spectrum and the colours of photographs."""
+    rng = np.random.default_rng(seed)
+    far = np.hypot(*np.meshgrid(np.fft.fftfreq(width), np.fft.fftfreq(height)))[..., None]
+    white = rng.normal(size=(height, width, 1)) + 0.3 * rng.normal(size=(height, width, 3))
+    waves = np.fft.ifft2(np.fft.fft2(white, axes=(0, 1)) / np.maximum(far, 0.02) ** 1.7, axes=(0, 1)).real
+    return np.clip(0.5 + 0.15 * waves / waves.std(), 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A small one, made of the shipped AdaIN model; its MLP adds something."""
+    made = jax.jit(ginr.from_adain, static_argnames="config")(jax.random.key(0), adain.load(), config=SMALL)
+    field = made.params["field"]
+    last = {"kernel": 0.2 * jnp.ones_like(field["colours"]["kernel"]), "bias": field["colours"]["bias"]}
+    keys = jax.random.split(jax.random.key(1))
+    vectors = made.params["transformer"]["vectors"]
+    vectors = {**vectors, "kernel": 0.1 * jax.random.normal(keys[0], vectors["kernel"].shape)}
+    transformer = {**made.params["transformer"], "vectors": vectors}
+    params = {**made.params, "field": {**field, "colours": last}, "transformer": transformer}
+    return dataclasses.replace(made, params=params)
+
+
+@pytest.fixture(scope="module")
+def conditioned(model):
+    return ginr.condition(model, picture(), picture(seed=1))
+
+
+_analyse = jax.jit(codes.analyse)
+
+
+def psnr(found, expected):
+    return -10 * np.log10(np.square(np.asarray(found, np.float64) - expected).mean())
+
+
+def grid(code, width, height):
+    return np.asarray(codes.on_grid(code, jnp.arange(width) + 0.5, jnp.arange(height) + 0.5) @ codes.COLOURS)
+
+
+def code_of(pixels):
+    return jax.tree.map(lambda leaf: leaf[0], _analyse(jnp.asarray(pixels)[None]))
+
+
+# ---- the linear code ---------------------------------------------------------------------------------------
+
+
+def test_the_code_is_the_nearest_spline():
+    """Of a plain least-squares fit with the picture mirrored, in float64."""
+    pixels = picture(64, 72)
+    found = code_of(pixels)
+    colours = pixels.astype(np.float64) @ codes.COLOURS.T.astype(np.float64)
+    for grid_, points, values in ((found.luma, 7, colours[..., :1]), (found.chroma, 2, colours[..., 1:])):
+        inverse = []
+        for side in (64, 72):
+            count = side * points // 8
+            at, control = (np.arange(side) + 0.5) * points / 8, np.arange(-3, count + 3)
+            spread = codes.cubic(at[:, None] - (control[None] + 0.5))
+            synthesis = np.zeros((side, count))
+            for k, column in zip(control, spread.T, strict=True):
+                synthesis[:, min(max(k, -1 - k), 2 * count - 1 - k)] += column
+            inverse.append(np.linalg.pinv(synthesis))
+        expected = np.einsum("ih,hwc,jw->ijc", inverse[0], values, inverse[1])
+        np.testing.assert_allclose(grid_, expected, atol=4e-3 if points == 7 else 0.03)
+
+
+def test_it_holds_a_photo_in_a_third_of_the_numbers():
+    found = [psnr(grid(code_of(pixels), 64, 64), pixels) for pixels in (picture(64, 64, seed) for seed in range(3))]
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(code_of(picture(256, 256))))
+    assert min(found) > 30 and numbers == 58_368
+
+
+def test_flat_pictures_stay_flat_at_every_place():
+    flat = np.full((16, 24, 3), [0.2, 0.5, 0.9], np.float32)
+    x = jnp.linspace(0, 24, 50)
+    values = codes.on_grid(code_of(flat), x, jnp.linspace(0, 16, 40)) @ codes.COLOURS
+    np.testing.assert_allclose(values, np.broadcast_to(flat[0, 0], values.shape), atol=2e-5)
+
+
+def test_there_are_no_seams_between_cells():
+    """Values, slopes and curvatures on both sides of every border agree."""
+    code, step = code_of(picture(32, 32)), 0.05
+    for border in (8.0, 16.0, 8 / 7 * 3.5, 4.0, 24.0):  # of cells, and where the splines' pieces meet
+        x = jnp.float32(border + step * (np.arange(7) - 3))
+        values = np.asarray(codes.at_points(code, x, jnp.full(7, 13.3)), np.float64)
+        slopes, bends = np.diff(values, axis=0) / step, np.diff(values, 2, axis=0) / step**2
+        assert np.abs(np.diff(values, axis=0)).max() < 0.02
+        assert np.abs(np.diff(slopes, axis=0)).max() < 0.03
+        assert np.abs(np.diff(bends, axis=0)).max() < 0.05
+
+
+def test_points_equal_the_grid_also_of_large_codes(monkeypatch):
+    code = code_of(picture(40, 56))
+    x, y = jnp.linspace(0, 56, 17), jnp.linspace(0, 40, 13)
+    at = jnp.meshgrid(x, y)
+    expected = codes.on_grid(code, x, y)
+    np.testing.assert_allclose(codes.at_points(code, *at), expected, atol=2e-6)
+    monkeypatch.setattr(codes, "_FEW", 0)
+    np.testing.assert_allclose(codes.on_grid(code, x, y), expected, atol=2e-6)
+
+
+def test_a_picture_in_a_larger_array_has_the_same_code():
+    pixels = picture(24, 32)
+    larger = np.random.default_rng(0).random((1, 48, 40, 3), np.float32)
+    larger[0, :24, :32] = pixels
+    found = jax.jit(codes.analyse)(larger, jnp.asarray([24, 32], jnp.int32))
+    for part, whole, points in zip(found, code_of(pixels), (7, 2), strict=True):
+        np.testing.assert_allclose(part[0, : 3 * points, : 4 * points], whole, atol=1e-5)
+
+
+# ---- the field ---------------------------------------------------------------------------------------------
+
+
+def test_degree_0_shows_the_photo_whatever_the_style(model, conditioned):
+    other = ginr.condition(model, picture(), picture(seed=5))
+    first, second = (np.asarray(jaxstyle.render_image(f, alpha=0.0)) for f in (conditioned, other))
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    full = [np.asarray(jaxstyle.render_image(f)) for f in (conditioned, other)]
+    assert np.abs(full[0] - full[1]).mean() > 0.02
+    silent = dataclasses.replace(conditioned, shared=jax.tree.map(jnp.zeros_like, conditioned.shared))
+    assert psnr(jaxstyle.render_image(silent, alpha=0.0), picture()) > 30
+
+
+def test_with_the_photo_as_style_adain_is_the_identity(model):
+    """Whatever the degree, features are those of the photo."""
+    same = ginr.condition(model, picture(), picture())
+    np.testing.assert_allclose(same.own.mean, same.target.mean, atol=1e-6)
+    np.testing.assert_allclose(same.own.std, same.target.std, atol=1e-6)
+    one = dataclasses.replace(same, styled=same.content.code)
+    shown = [jaxstyle.render_image(one, alpha=degree) for degree in (0.0, 0.6, 1.0)]
+    np.testing.assert_allclose(shown[1], shown[0], atol=1e-5)
+    np.testing.assert_allclose(shown[2], shown[0], atol=1e-5)
+
+
+def test_statistics_are_those_of_the_fixed_grid(conditioned):
+    """A slow reference: F at the reference's points, one by one."""
+    view, spec = conditioned.content, conditioned.spec
+    coords = jnp.asarray(places.grid(32, 32))
+    pixels = [(coords[..., k] + 1) / 2 * view.extent[k] for k in (0, 1)]
+    found = fields.at_points(view, spec, coords, codes.at_points(view.code, *pixels)).reshape(-1, SMALL.features)
+    np.testing.assert_allclose(conditioned.own.mean, found.mean(0), atol=1e-4)
+    np.testing.assert_allclose(conditioned.own.std, found.std(0), atol=1e-3)
+
+
+def test_chunks_windows_points_and_the_whole_are_one_function(conditioned):
+    size, rng = (37, 29), np.random.default_rng(0)
+    degree = rng.random((29, 37), np.float32)
+    whole = np.asarray(jaxstyle.render_image(conditioned, size, degree))
+    chunked = jaxstyle.render_image(conditioned, size, degree, chunk=100)
+    part = jaxstyle.render_image(conditioned, size, degree, window=(5, 7, 30, 20))
+    coords = places.grid(*size)
+    np.testing.assert_allclose(chunked, whole, atol=1e-6)
+    np.testing.assert_allclose(part, whole[7:20, 5:30], atol=1e-6)
+    np.testing.assert_allclose(jaxstyle.render(conditioned, coords, degree), whole, atol=2e-6)
+    np.testing.assert_allclose(jaxstyle.render(conditioned, coords, degree, chunk=64), whole, atol=2e-6)
+    one = jax.vmap(lambda xy, a: jaxstyle.render(conditioned, xy, a))
+    np.testing.assert_allclose(one(coords[3], degree[3]), whole[3], atol=2e-6)
+
+
+def test_one_pixel_of_the_map_changes_one_pixel(conditioned):
+    degree = np.full((20, 24), 0.7, np.float32)
+    before = np.asarray(jaxstyle.render_image(conditioned, (24, 20), degree))
+    degree[11, 5] = 0.1
+    changed = np.abs(np.asarray(jaxstyle.render_image(conditioned, (24, 20), degree)) - before).max(-1) > 1e-6
+    assert changed[11, 5] and changed.sum() == 1
+
+
+def test_degrees_mix_without_a_jump(conditioned):
+    shown = np.stack([jaxstyle.render_image(conditioned, alpha=a) for a in np.linspace(0, 1, 11).tolist()])
+    steps = np.abs(np.diff(shown, axis=0)).mean((1, 2, 3))
+    assert steps.max() < 3 * steps.mean()
+
+
+def test_the_field_sees_places_in_the_order_of_its_matrix():
+    spec = fields.Spec(octaves=2, within=True)
+    rng = np.random.default_rng(0)
+    code = code_of(picture(16, 24))
+    matrix = jnp.asarray(rng.normal(size=(fields.inputs(spec, 5), 7)), jnp.float32)
+    context = jnp.asarray(rng.normal(size=(6, 6, 5)), jnp.float32)
+    view = fields.View(code, context, matrix, jnp.float32([24, 16]))
+    x, y = (jnp.asarray(places.axis(n), jnp.float32) for n in (9, 6))
+    coords = jnp.stack(jnp.meshgrid(x, y), -1)
+    colour = codes.on_grid(code, (x + 1) * 12, (y + 1) * 8)
+    found = jax.jit(fields.on_grid, static_argnums=1)(view, spec, x, y, colour)
+    plain = jax.jit(fields.at_points, static_argnums=1)(view, spec, coords, colour)
+    np.testing.assert_allclose(found, plain, atol=1e-5)
+    cell = np.asarray(jnp.stack([(x[4] + 1) * 12, (y[2] + 1) * 8])) * 2 * np.pi / 8
+    seen = [
+        colour[2, 4],
+        places.spline_values(jnp.pad(context, ((1, 1), (1, 1), (0, 0)), mode="edge"), coords[2, 4]),
+        places.encode(coords[2, 4], 2, np.pi),
+    ]
+    seen += [np.sin(cell), np.cos(cell), np.ones(1)]
+    np.testing.assert_allclose(plain[2, 4], np.concatenate(seen) @ matrix, atol=1e-4)
+
+
+# ---- conditioning ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_it_starts_as_adain_does():
+    """Before training full style shows what the AdaIN model paints, as far as the code holds it."""
+    source = adain.load()
+    model = jax.jit(ginr.from_adain, static_argnames="config")(jax.random.key(0), source, config=SMALL)
+    photo, painting = picture(seed=3), picture(seed=2)
+    expected = np.clip(adain.stylize(source, photo, adain.encode_style(source, painting)), 0, 1)
+    assert psnr(jaxstyle.render_image(ginr.condition(model, photo, painting)), expected) > 26
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(33, 17), *(pytest.param(*size, marks=pytest.mark.slow) for size in ((1, 1), (3, 90)))]
+)
+def test_every_size_is_conditioned_on(model, height, width):
+    field = ginr.condition(
+        model, picture(height, width) if min(height, width) > 2 else smooth(height, width), picture()
+    )
+    assert field.size == (width, height)
+    shown = np.asarray(jaxstyle.render_image(field))
+    assert shown.shape == (height, width, 3) and np.isfinite(shown).all() and 0 <= shown.min() <= shown.max() <= 1
+    assert jaxstyle.render_image(field, (11, 13), 0.5).shape == (13, 11, 3)
+
+
+def test_what_is_mirrored_is_not_shown(model):
+    """Of 33 x 17 pixels the same lies at the edges as of the multiple of 8."""
+    photo = picture(33, 17)
+    field = ginr.condition(model, photo, picture())
+    silent = dataclasses.replace(field, shared=jax.tree.map(jnp.zeros_like, field.shared))
+    assert psnr(jaxstyle.render_image(silent, alpha=0.0), photo) > 27
+
+
+def test_budget(conditioned):
+    """At 256 pixels; the code grows with the picture, the rest does not."""
+    assert ginr.numbers(conditioned) == 49 * 30 + 8 * 30 + 16 * 4 + fields.inputs(conditioned.spec, 4) * 8
+    full = ginr.Config()
+    rest = full.tokens**2 * full.context + fields.inputs(full.spec, full.context) * full.features
+    assert (49 + 8) * 32 * 32 + rest == 64_896
+
+
+def test_parameters_of_the_shipped_configuration():
+    model = ginr.Model({}, {})
+    shapes = jax.eval_shape(ginr.init, jax.eval_shape(jax.random.key, 0), model)
+    assert 4e6 < sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 12e6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.zeros((2, 8, 8, 3), np.float32), np.zeros((8, 8, 3), np.float32)), r"^content: expected one picture"),
+        ((np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.float32)), r"^style: expected an image"),
+        ((np.zeros((8, 8, 3), np.float32), np.full((8, 8, 3), np.nan, np.float32)), r"^style: "),
+    ],
+)
+def test_no_pictures(model, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ginr.condition(model, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("fields_", "message"),
+    [({"tokens": 0}, "tokens: expected at least 1, got 0"), ({"heads": 5}, "heads: expected a divisor of width, 192")],
+)
+def test_configurations_that_cannot_be_built(fields_, message):
+    with pytest.raises(ValueError, match=message):
+        ginr.Config(**fields_)
+
+
+# ---- the paper's configuration, and the method's interface -------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A small model of the paper's configuration, whose pictures differ."""
+    small = ginr.Whole(view=16, patch=4, width=16, depth=1, heads=2, weight_tokens=3, octaves=4, hidden=12, layers=4)
+    model = ginr.Model({}, {}, small)
+    params = jax.jit(ginr.init)(jax.random.key(0), model)
+    vectors = params["transformer"]["vectors"]
+    vectors = {**vectors, "kernel": jax.random.normal(jax.random.key(1), vectors["kernel"].shape)}
+    return dataclasses.replace(model, params={**params, "transformer": {**params["transformer"], "vectors": vectors}})
+
+
+def test_the_papers_field_is_a_picture_like_others(whole, tmp_path):
+    field, other, same = (ginr.condition(whole, picture(), picture(seed=seed)) for seed in (1, 2, 0))
+    shown = [np.asarray(jaxstyle.render_image(f, (30, 20), alpha=0.0)) for f in (field, other)]
+    np.testing.assert_array_equal(*shown)
+    full = [np.asarray(jaxstyle.render_image(f, (30, 20))) for f in (field, other, same)]
+    assert np.abs(full[0] - full[1]).max() > 0.01
+    np.testing.assert_allclose(full[2], shown[0], atol=1e-5)  # AdaIN with the photo's own statistics
+    degree = np.random.default_rng(0).random((20, 30), np.float32)
+    mapped = np.asarray(jaxstyle.render_image(field, (30, 20), degree))
+    np.testing.assert_allclose(jaxstyle.render_image(field, (30, 20), degree, chunk=50), mapped, atol=1e-6)
+    np.testing.assert_allclose(jaxstyle.render(field, places.grid(30, 20), degree), mapped, atol=1e-6)
+    with pytest.raises(ValueError, match="field: only pictures of the local configuration are kept in files"):
+        ginr.save_picture(tmp_path / "picture.safetensors", field)
+
+
+def test_the_instance_matrix_is_of_low_rank(whole):
+    pictures = jnp.stack([jnp.asarray(picture(seed=seed)) for seed in range(2)])
+    one, two = np.asarray(ginr.whole.matrices(whole.params, whole.config, pictures))
+    assert np.linalg.matrix_rank(one - two, tol=1e-4) == 3
+
+
+def test_a_model_of_the_paper_in_a_file(whole, tmp_path):
+    file = str(tmp_path / "paper.safetensors")
+    ginr.save(file, whole, licence="none")
+    again = ginr.load(file)
+    assert again.config == whole.config
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), again.params, whole.params)
+
+
+@pytest.mark.parametrize("name", ["whole", pytest.param("model", marks=pytest.mark.slow)])
+def test_the_method_paints_what_conditioning_renders(name, request):
+    """At the picture's own pixels, also where it is no multiple of the stride; large ones from a smaller one."""
+    model = request.getfixturevalue(name)
+    photo, painting = picture(33, 43), picture(seed=1)
+    style = ginr.encode_styles(model, painting[None], np.int32([[40, 48]]))
+    field = ginr.condition(model, photo, painting)
+    pixels = np.pad(photo, ((0, 15), (0, 5), (0, 0)), mode="symmetric")[None]
+    rest = np.int32([0, 0]), np.int32([0, 40, 0, 48]), np.int32([33, 43])
+    for alpha in (1.0, 0.4):
+        window = Window(pixels, *rest, np.float32([[[[alpha]]]]))
+        found = jax.jit(lambda window: ginr.paint(model, ginr.encode_window(model, window), style, (), window))(window)
+        shown = jaxstyle.render_image(field, alpha=alpha)
+        np.testing.assert_allclose(np.clip(found[0, :33, :43], 0, 1), shown, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_large_pictures_are_conditioned_on_at_less_than_their_size(model, monkeypatch):
+    photo, painting = smooth(70, 110), picture(seed=1)
+    style = ginr.encode_styles(model, painting[None], np.int32([[40, 48]]))
+    pixels = np.pad(photo, ((0, 10), (0, 2), (0, 0)), mode="symmetric")[None]
+    rest = np.int32([0, 0]), np.int32([0, 72, 0, 112]), np.int32([70, 110]), np.float32([[[[1.0]]]])
+    found = {}
+    for most in (1024**2, 40 * 56):
+        monkeypatch.setattr(ginr.windows, "LARGEST", most)
+        window = Window(pixels, *rest)
+        found[most] = np.asarray(ginr.paint(model, ginr.encode_window(model, window), style, (), window))[0, :70, :110]
+    small = ginr.condition(model, jaxstyle.image.resize(photo, (35, 55)), painting)
+    shown = np.asarray(jaxstyle.render_image(small, (110, 70)))
+    assert np.abs(np.clip(found[40 * 56], 0, 1) - shown).max() < 0.03
+    assert np.abs(found[1024**2] - found[40 * 56]).max() > 0.05
+
+
+# ---- files -------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_in_a_file_is_the_same_bit_for_bit(conditioned, tmp_path):
+    file = tmp_path / "picture.safetensors"
+    ginr.save_picture(file, conditioned)
+    again = ginr.load_picture(file)
+    assert jax.tree.structure(again) == jax.tree.structure(conditioned)
+    jax.tree.map(np.testing.assert_array_equal, again, conditioned)
+
+
+def test_render_file_opens_it(conditioned, tmp_path):
+    ginr.save_picture(tmp_path / "picture.safetensors", conditioned)
+    report = jaxstyle.render_file(tmp_path / "picture.safetensors", tmp_path / "out.png", (60, 50), 0.8, tile=32)
+    assert (report.width, report.height, report.tiles) == (60, 50, 4)
+    shown = np.asarray(jaxstyle.render_image(conditioned, (60, 50), 0.8))
+    np.testing.assert_allclose(jaxstyle.image.read(tmp_path / "out.png").pixels, shown, atol=0.51 / 255)
+    with pytest.raises(ValueError, match=r"fit: expected the parameters of one picture, got moments of shape \(2, 8\)"):
+        jaxstyle.render_file(jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), conditioned), tmp_path / "two.png")
+
+
+def test_damaged_pictures_are_one_line(conditioned, tmp_path):
+    file = tmp_path / "picture.safetensors"
+    ginr.save_picture(file, conditioned)
+    good = weights.load(file)
+    facts = {k: v for k, v in good.metadata.items() if k in ("kind", "size", "spec", "licence")}
+    for change, words in (
+        (
+            {"arrays": {k: v for k, v in good.arrays.items() if k != "context"}},
+            "are not those of a conditioned picture",
+        ),
+        ({"arrays": {**good.arrays, "matrix": good.arrays["matrix"][1:]}}, "are not those of a conditioned picture"),
+        ({"arrays": {**good.arrays, "extent": np.float32([np.nan, 1])}}, "are not those of a conditioned picture"),
+        ({"size": "0x3"}, "expected WIDTHxHEIGHT as its metadata 'size', found '0x3'"),
+        ({"spec": '{"colour": 1}'}, "are not those of a conditioned picture"),
+    ):
+        arrays = change.pop("arrays", good.arrays)
+        weights.save(file, arrays, facts | change)
+        with pytest.raises(weights.WeightsError, match=words) as caught:
+            jaxstyle.render_file(file, tmp_path / "out.png")
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out.png").exists()
+    broken = dataclasses.replace(conditioned, own=Moments(conditioned.own.mean * np.nan, conditioned.own.std))
+    with pytest.raises(ValueError, match=r"field: own\.mean holds values that are not finite"):
+        ginr.save_picture(file, broken)
+
+
+def test_weights_with_another_config_are_refused(model, tmp_path):
+    file = tmp_path / "model.safetensors"
+    ginr.save(file, model, licence="none")
+    again = ginr.load(str(file))
+    assert again.config == SMALL
+    good = weights.load(file)
+    for config, words in (
+        (json.dumps(dataclasses.asdict(SMALL) | {"width": 32}), "expected shape"),
+        ('{"breadth": 1}', "config: .*breadth"),
+        ('{"width": "16"}', "config: width: expected a whole number, got '16'"),
+        ("[]", "config: "),
+        ("", "config: "),
+    ):
+        weights.save(file, good.arrays, {"kind": ginr.KIND, "arch": "vgg16", "config": config})
+        with pytest.raises(weights.WeightsError, match=words) as caught:
+            ginr.load(str(file))
+        assert "\n" not in str(caught.value)
