@@ -329,7 +329,7 @@ def test_all_controls_stand_in_the_command(client, photo, painting):
     assert found.size == (30, 20) and words[-2:] == ["-o", "photo_stylized.png"]
     shipped = {"photo": "example-chelsea", "styles": ["example-the-kiss"]}
     words = shlex.split(client.post("command", json={"settings": shipped}).json()["command"])
-    assert Path(words[2]).is_file() and Path(words[4]).is_file()
+    assert Path(words[2]).is_file() and words[3:5] == ["--style", "@the-kiss"]
     dash = send(client, smooth(20, 20), "-o.png")
     words = shlex.split(client.post("command", json={"settings": {"photo": dash, "styles": [dash]}}).json()["command"])
     assert main.parse(words[1:]).content == ["./-o.png"]

@@ -132,7 +132,10 @@ def compare_file(
     key = key_of(options.get("seed", 0))
     chosen = columns(options.get("methods"), options.get("refine", 0))
     recursive = options.get("recursive", False)
-    found = [find.find(photos, "photos", recursive=recursive), find.find(styles, "styles", recursive=recursive)]
+    found = [
+        find.find(photos, "photos", recursive=recursive),
+        find.find(styles, "styles", recursive=recursive, style=True),
+    ]
     drawn = pairing.pair_up(*found, pair=options.get("pair", "product"), seed=options.get("seed", 0))
     pairs = [Pair(photo.path, looks[0].path) for photo, looks in drawn]
     keep = [file for pair in pairs for file in pair]
