@@ -99,7 +99,7 @@ def compare_file(
     """Makes pictures of photos and paintings by all methods, and a page and tables of what they are and cost.
 
     Args:
-      photos, styles: files, folders, and patterns such as ``"photos/*.jpg"``.
+      photos, styles: files, folders, and patterns such as ``"photos/*.jpg"``; styles may be built-in ones, ``"@name"``.
       output: the page to write, whose suffix gives the format; ``"-"`` is standard output.
       progress: called with the number of pictures done and their total.
       options: ``tables``: more files to write, ``.md`` or ``.json``. ``methods``: see `columns.columns`; by default
@@ -132,7 +132,10 @@ def compare_file(
     key = key_of(options.get("seed", 0))
     chosen = columns(options.get("methods"), options.get("refine", 0))
     recursive = options.get("recursive", False)
-    found = [find.find(photos, "photos", recursive=recursive), find.find(styles, "styles", recursive=recursive)]
+    found = [
+        find.find(photos, "photos", recursive=recursive),
+        find.find(styles, "styles", recursive=recursive, style=True),
+    ]
     drawn = pairing.pair_up(*found, pair=options.get("pair", "product"), seed=options.get("seed", 0))
     pairs = [Pair(photo.path, looks[0].path) for photo, looks in drawn]
     keep = [file for pair in pairs for file in pair]
