@@ -169,6 +169,11 @@ def test_pairing_rules(files, unmeasured, monkeypatch):
     assert image.dimensions("few.png") == image.dimensions("one.png") and len(one.pairs) == 1
 
 
+def test_built_in_styles(files, unmeasured):
+    report = compare_file(["photos/a.png"], ["@starry-night", "look.png"], "out.png", **QUICK)
+    assert [pair.painting for pair in report.pairs] == ["@starry-night", "look.png"]
+
+
 def test_a_column_that_fails_leaves_its_words(files, unmeasured, monkeypatch):
     def fails(run, column, *args):
         if column.method == "inr":

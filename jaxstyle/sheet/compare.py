@@ -99,7 +99,7 @@ def compare_file(
     """Makes pictures of photos and paintings by all methods, and a page and tables of what they are and cost.
 
     Args:
-      photos, styles: files, folders, and patterns such as ``"photos/*.jpg"``.
+      photos, styles: files, folders, and patterns such as ``"photos/*.jpg"``; styles may be built-in ones, ``"@name"``.
       output: the page to write, whose suffix gives the format; ``"-"`` is standard output.
       progress: called with the number of pictures done and their total.
       options: ``tables``: more files to write, ``.md`` or ``.json``. ``methods``: see `columns.columns`; by default
