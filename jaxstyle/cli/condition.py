@@ -22,7 +22,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     parser.add_argument("content", metavar="PHOTO", help="the photo")
-    parser.add_argument("--style", required=True, metavar="PAINTING", help="the painting")
+    parser.add_argument("--style", required=True, metavar="PAINTING", help="the painting, or @NAME, a built-in style")
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUT", help="file to write, .safetensors, for jaxstyle render"
     )

@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack, cast
 
 import numpy as np
 
-from jaxstyle import image, methods
+from jaxstyle import image, methods, styles
 from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.methods import generalizable_inr
 from jaxstyle.methods.generalizable_inr import Field
@@ -69,7 +69,8 @@ def condition(
     gives pictures of any size and any degree of style.
 
     Args:
-      content, style: path, PIL image, bytes or array; see `jaxstyle.image.read`. Transparency is not looked at.
+      content, style: path, PIL image, bytes or array; see `jaxstyle.image.read`. Transparency is not looked at. The
+        style may be the ``"@name"`` of a built-in one.
       size: pictures whose short side is longer are brought to this, pixels. It decides what detail the picture has, not
         how large one may render.
       weights_file: name of shipped weights or the path of a file, of a model of this method.
@@ -84,7 +85,7 @@ def condition(
     """
     _check_size(size)
     model = _model(weights_file)
-    photo, painting = (_shrunk(image.read(source).pixels, size) for source in (content, style))
+    photo, painting = (_shrunk(image.read(source).pixels, size) for source in (content, styles.path_of(style)))
     return cast(Field, generalizable_inr.condition(model, photo, painting))
 
 
@@ -114,9 +115,11 @@ def condition_file(
     if not os.fspath(output).lower().endswith(SUFFIX):
         raise ImageError(label_of(output), f"expected a name that ends in {SUFFIX}, for the conditioned picture")
     overwrite = options.get("overwrite", False)
-    image.check_target(output, format="png", overwrite=overwrite, keep=[content, style])  # the path is what is checked
+    image.check_target(
+        output, format="png", overwrite=overwrite, keep=[content, styles.path_of(style)]
+    )  # the path is what is checked
     most = options.get("max_pixels", image.MAX_PIXELS)
-    paths = (content, style)
+    paths = (content, styles.path_of(style))
     read = [image.read(image.source_of(path), max_pixels=most) for path in paths]
     model = _model(name)
     photo, painting = (_shrunk(found.pixels, size) for found in read)
