@@ -446,6 +446,7 @@ def test_a_group_repeats_its_last_pair_where_they_do_not_go_up_evenly() -> None:
 
 
 @pytest.mark.usefixtures("darkened")
+@pytest.mark.slow
 def test_a_fit_that_enlarges_is_the_librarys_and_pairs_have_their_own(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,9 @@ def measure_files(
       MetricsError: a picture is too small or too large, or an output has another size than the photo.
     """
     painted = styles.path_of(style)
-    sources = {file: image.source_of(painted if file == style else file) for file in (content, style, *outputs)}
+    sources = {
+        file: image.source_of(painted if file == style else file) for file in dict.fromkeys((content, style, *outputs))
+    }
     shapes = {file: _shape(file, source, size) for file, source in sources.items()}  # of all, before hours of measuring
     for name in outputs:
         if shapes[name] != shapes[content]:
