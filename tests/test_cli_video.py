@@ -100,3 +100,32 @@ def test_times_and_degrees():
         with pytest.raises(argparse.ArgumentTypeError, match="expected seconds, M:S or H:M:S"):
             arguments.seconds(text)
     assert str(arguments.fps("29.97")) == "2997/100" and str(arguments.fps("30000/1001")) == "30000/1001"
+
+
+def test_frames_and_masks_that_are_read_are_never_replaced(capsys):
+    assert run("in.mp4", "-o", "frames/%04d.png") == 0
+    kept = {name: Path("frames", name).read_bytes() for name in os.listdir("frames")}
+    for words in (
+        ("frames/%04d.png", "-o", "frames/%04d.png"),
+        ("frames/%04d.png", "-o", "frames"),
+        ("in.mp4", "--mask", "frames/%04d.png", "-o", "frames"),
+    ):
+        capsys.readouterr()
+        assert run(*words, "--overwrite") == 2
+        assert "which is read" in capsys.readouterr().err
+        assert kept == {name: Path("frames", name).read_bytes() for name in os.listdir("frames")}
+
+
+@pytest.mark.parametrize("name", ["out/%d%d.png", "out/%d%%.png", "out/a%_%d.png"])
+def test_names_of_frames_have_one_number(capsys, name):
+    assert run("in.mp4", "-o", name) == 2
+    assert "one number" in capsys.readouterr().err and not Path("out").exists()
+
+
+def test_parts_of_a_clip_are_decimals(capsys):
+    """0.1 is a tenth of a second: a clip of ten frames a second begins and ends at frames."""
+    assert run("in.mp4", "-o", "frames") == 0
+    capsys.readouterr()
+    for part, count in ((("0.1", "0.2"), 1), (("0.1", "0.3"), 2), (("0.4", "0.5"), 1)):
+        assert run("frames", "--fps", "10", "--from", part[0], "--to", part[1], "-o", "o.gif", "--overwrite") == 0
+        assert f"o.gif: {count} frame" in capsys.readouterr().out, part

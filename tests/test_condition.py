@@ -1,6 +1,7 @@
 """Conditioning from files to a file, by the library and by the command."""
 
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ import jaxstyle
 from jaxstyle import adain, image
 from jaxstyle.cli.main import main
 from jaxstyle.methods import generalizable_inr as ginr
+from jaxstyle.methods import load
 from jaxstyle.methods.generalizable_inr.field import inputs
 from tests.pictures import smooth
 
@@ -86,3 +88,19 @@ def test_what_is_there_is_not_replaced(pictures, weights_file, capsys, tmp_path)
     ]
     assert main(line) == 2 and (tmp_path / "out.safetensors").read_text() == "mine"
     assert "exists" in capsys.readouterr().err
+
+
+def test_weights_that_are_read_are_never_replaced(pictures, weights_file, tmp_path, capsys):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(Path(weights_file).read_bytes())
+    line = ["condition", "photo.png", "--style", "painting.png", "-o", str(own), "--weights-file", str(own)]
+    assert main([*line, "--overwrite"]) == 2
+    assert "own.safetensors" in capsys.readouterr().err
+    assert own.read_bytes() == Path(weights_file).read_bytes()
+
+
+def test_pictures_of_methods_that_look_at_the_whole_can_be_refined(pictures, weights_file):
+    painted, refined = (
+        np.asarray(jaxstyle.stylize("photo.png", "painting.png", model=load(weights_file), refine=n)) for n in (0, 1)
+    )
+    assert painted.shape == refined.shape and (painted != refined).any()

@@ -23,7 +23,9 @@ MODEL = Loaded(recolour.METHOD, recolour.init(), "some.safetensors", "0123")
 
 
 @pytest.fixture(autouse=True)
-def _none_kept():
+def _none_kept(monkeypatch):
+    """Nothing in memory, and no cache folder, whatever commands an earlier test has run."""
+    monkeypatch.setenv(cache.VARIABLE, "off")
     KEPT.clear()
     yield
     KEPT.clear()

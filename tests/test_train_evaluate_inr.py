@@ -148,7 +148,7 @@ def test_pairs_are_fitted_once_with_and_without_reweighting(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("--tables 2,5", "tables: '2,5'; expected some of 1,2,3,4"),
+        ("--tables 2,6", "tables: '2,6'; expected some of 1,2,3,4,5"),
         ("--pixels 0", "pixels: 0; expected at least 1"),
         ("--size 8", "size: 8; expected at least 16"),
         ("--sizes 1,x", "sizes: '1,x'; expected positive whole numbers"),

@@ -115,9 +115,8 @@ def condition_file(
     if not os.fspath(output).lower().endswith(SUFFIX):
         raise ImageError(label_of(output), f"expected a name that ends in {SUFFIX}, for the conditioned picture")
     overwrite = options.get("overwrite", False)
-    image.check_target(
-        output, format="png", overwrite=overwrite, keep=[content, styles.path_of(style)]
-    )  # the path is what is checked
+    keep = [content, styles.path_of(style), name]
+    image.check_target(output, format="png", overwrite=overwrite, keep=keep)  # the path is what is checked
     most = options.get("max_pixels", image.MAX_PIXELS)
     paths = (content, styles.path_of(style))
     read = [image.read(image.source_of(path), max_pixels=most) for path in paths]

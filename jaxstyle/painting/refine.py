@@ -92,7 +92,8 @@ def refined(
     """
     objective, needs = _objective(loaded), loaded.needs
     height, width = job.plan.extent
-    outer = needs._replace(margins=(0, needs.margins[0]), bytes_per_pixel=objective.bytes_per_pixel)
+    # what is looked at are features of VGG, in windows also where the method itself wants whole pictures
+    outer = needs._replace(windowed=True, margins=(0, needs.margins[0]), bytes_per_pixel=objective.bytes_per_pixel)
     side = chosen_tile(height, width, outer, tile)
     plan = plan_whole(height, width, outer) if side is None else plan_tiles(height, width, outer, side)
     if plan.paint_size == plan.reach:  # windows as large as the picture: one is enough

@@ -68,6 +68,6 @@ def weights_for(styles: Sequence[Any], weights_file: str, *, usual: str = DEFAUL
         return weights_file
     if len({os.fspath(style) if isinstance(style, str | os.PathLike) else id(style) for style in styles}) > 1:
         raise ValueError(f"{fitted[0]}: a fitted style has a model of its own, and goes with no other style")
-    if weights_file not in (usual, fitted[0]):
+    if weights_file != usual and os.path.realpath(weights_file) != os.path.realpath(fitted[0]):
         raise ValueError(f"{fitted[0]}: a fitted style has a model of its own, got {weights_file} as well")
     return fitted[0]

@@ -130,6 +130,9 @@ async def _focus(request: Request) -> Response:
     asked = await asked_for(request, "page", "photo", "painting", "method", "x", "y")
     page = studio.pages.get(asked["page"])
     photo, painting, method = (asked[name] for name in ("photo", "painting", "method"))
+    for name in ("photo", "painting"):
+        if not isinstance(asked[name], str):
+            raise ValueError(f"{name}: expected the name of a picture")
     if method not in list(methods.METHODS):
         raise ValueError(f"method: expected one of {', '.join(methods.METHODS)}, got {str(method)[:40]!r}")
     if not all(isinstance(asked[name], int | float) for name in ("x", "y")):

@@ -29,6 +29,13 @@ NUMBERED = re.compile(r"%0?(\d*)d")
 """Where in the name of a file its number stands: ``%06d``, ``%d``."""
 
 
+def place_of(path: str) -> str:
+    """The file or folder that is read: of ``frames/%06d.png`` the folder."""
+    if os.path.exists(path) or not NUMBERED.search(os.path.basename(path)):
+        return path
+    return os.path.dirname(path) or os.curdir
+
+
 def open_clip(source: str, fps: Fraction | None = None, max_pixels: int = image.MAX_PIXELS) -> Clip:
     """Opens a clip.
 

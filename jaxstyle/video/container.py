@@ -67,6 +67,8 @@ def kind_of(output: str, format: str | None = None) -> Kind:
     name = os.path.basename(output)
     if format is None and NUMBERED.search(name):
         image.format_of(name)
+        if name.count("%") != 1:
+            raise ImageError(output, "expected one number in the name of the frames, as in FOLDER/%06d.png")
         return Kind(pattern=name)
     suffix = os.path.splitext(name)[1].lower() if format is None else f".{format.lower()}"
     if format is None and (os.path.isdir(output) or not suffix) and not image.is_standard(output):

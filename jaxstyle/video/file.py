@@ -29,7 +29,7 @@ from jaxstyle.painting.unfinished import digest, digest_of
 from jaxstyle.runtime import files
 from jaxstyle.runtime.progress import Progress
 from jaxstyle.video import container, steady
-from jaxstyle.video.clip import named, open_clip
+from jaxstyle.video.clip import named, open_clip, place_of
 from jaxstyle.video.container import Sound
 from jaxstyle.video.films import Film
 from jaxstyle.video.frames import Clip
@@ -129,7 +129,7 @@ def stylize_video(
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(named(content))
         read = (source, *map(os.fspath, sources), *chosen.files())
-        check_goal(goal, wish, saving, [path for path in read if os.path.exists(path)])
+        check_goal(goal, wish, saving, [place for place in map(place_of, read) if os.path.exists(place)])
         clip = open_clip(source, wish.fps, limits.max_pixels)
         if isinstance(clip, Film) and wish.end is None:
             clip.check_whole()

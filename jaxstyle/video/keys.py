@@ -133,8 +133,9 @@ def span(start: float | None, end: float | None) -> tuple[Fraction, Fraction | N
     Raises:
       ValueError: it is empty, or begins before the clip.
     """
-    first = Fraction(0) if start is None else Fraction(start)
-    last = None if end is None else Fraction(end)
+    # as decimals: 0.1 is a tenth of a second, and not the nearest float
+    first = Fraction(0) if start is None else Fraction(str(start))
+    last = None if end is None else Fraction(str(end))
     if first < 0:
         raise ValueError(f"start: expected seconds from 0 on, got {float(first):g}")
     if last is not None and last <= first:
