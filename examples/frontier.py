@@ -49,15 +49,15 @@ def evaluate(networks, pairs, source: str, degree: float, count: int) -> list[di
 
 
 def draw(rows: dict[str, dict[str, list[dict[str, float]]]], out: Path) -> None:
-    """The figure: every model a line over its degrees, means over the pairs that all degrees have."""
+    """The figure: every model a line over its degrees, means over the pairs that all have."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 4), constrained_layout=True, sharey=True)
+    count = min(len(found) for degrees in rows.values() for found in degrees.values())
     for label, degrees in rows.items():
-        count = min(map(len, degrees.values()))
         means = {d: {n: np.mean([r[n] for r in found[:count]]) for n in SCORES} for d, found in degrees.items()}
         order = sorted(means, key=float)
         for axis, name in zip(axes, ("content_ratio", "lpips"), strict=True):
