@@ -13,7 +13,7 @@ import numpy as np
 from jaxstyle import weights
 from jaxstyle.arrays import Params
 from jaxstyle.methods.adain.network import Model, decoder_shapes
-from jaxstyle.nets import vgg
+from jaxstyle.nets import leaves, vgg
 
 _DEEPEST = "conv4_1"
 
@@ -54,9 +54,7 @@ def to_arrays(decoder: Params, dtype: Any = np.float16) -> dict[str, np.ndarray]
     Returns:
       Flat arrays, as `save` writes and `load` reads them.
     """
-    flat = jax.tree_util.tree_flatten_with_path(decoder)[0]
-    named = {".".join(str(k.key) for k in path): np.asarray(leaf) for path, leaf in flat}
-    return {k: v.astype(dtype if k.endswith(".kernel") else np.float32) for k, v in named.items()}
+    return leaves.stored(decoder, dtype)
 
 
 def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:

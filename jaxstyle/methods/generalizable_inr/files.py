@@ -22,6 +22,7 @@ from jaxstyle.methods.generalizable_inr.code import Code
 from jaxstyle.methods.generalizable_inr.field import Field, Spec, View
 from jaxstyle.methods.generalizable_inr.network import Config, Model, init
 from jaxstyle.methods.generalizable_inr.whole import Whole
+from jaxstyle.nets import leaves
 from jaxstyle.nets.stats import Moments
 
 KIND = "generalizable_inr"
@@ -29,12 +30,6 @@ PICTURE = "generalizable_inr_picture"
 """What files of conditioned pictures say they hold."""
 
 _FORMS: dict[str, type[Config | Whole]] = {"local": Config, "paper": Whole}
-
-
-def _named(params: Params) -> dict[str, np.ndarray]:
-    """Leaves by name: ``{"painter.conv0.kernel": ...}``."""
-    flat = jax.tree_util.tree_flatten_with_path(params)[0]
-    return {".".join(str(k.key) for k in path): leaf for path, leaf in flat}
 
 
 def _expected(model: Model) -> Params:
@@ -53,28 +48,12 @@ def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
     Raises:
       WeightsError: the file cannot be written, or the parameters are none that `load` would take.
     """
-    arrays = {
-        name: np.asarray(leaf).astype(np.float16 if name.endswith(".kernel") else np.float32)
-        for name, leaf in _named(model.params).items()
-    }
-    if problem := _problem(arrays, model):
+    arrays = leaves.stored(model.params)
+    if problem := leaves.problem(arrays, _expected(model)):
         raise weights.WeightsError(f"{path}: {problem}")
     config = json.dumps(dataclasses.asdict(model.config), sort_keys=True)
     form = next(name for name, kind in _FORMS.items() if isinstance(model.config, kind))
     weights.save(path, arrays, {"kind": KIND, "form": form, "arch": model.arch, "config": config, **metadata})
-
-
-def _problem(arrays: dict[str, np.ndarray], model: Model) -> str:
-    """What is wrong with the arrays of a model, or nothing."""
-    shapes = {name: leaf.shape for name, leaf in _named(_expected(model)).items()}
-    if odd := sorted(shapes.keys() ^ arrays.keys()):
-        return f"{odd[0]}: {'missing' if odd[0] in shapes else 'not known'}; its arrays are not those of its config"
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            return f"{name}: expected shape {shape}, found {arrays[name].shape}"
-        if not np.isfinite(arrays[name]).all():
-            return f"{name}: holds numbers that are not finite"
-    return ""
 
 
 def _config(source: str, form: str, text: str | None) -> Config | Whole:
@@ -110,11 +89,11 @@ def load(source: str = "generalizable_inr", *, encoder: str | None = None) -> Mo
     if arch != (wanted := file.metadata.get("arch")):
         raise weights.WeightsError(f"{source}: made for encoder {wanted}, but the one given is {arch}")
     model = Model(params, {}, config, arch)
-    if problem := _problem(file.arrays, model):
+    if problem := leaves.problem(file.arrays, _expected(model)):
         raise weights.WeightsError(f"{source}: {problem}")
     expected = _expected(model)
-    leaves = [np.asarray(file.arrays[name], np.float32) for name in _named(expected)]
-    found = jax.tree.unflatten(jax.tree.structure(expected), leaves)
+    values = [np.asarray(file.arrays[name], np.float32) for name in leaves.named(expected)]
+    found = jax.tree.unflatten(jax.tree.structure(expected), values)
     return jax.device_put(dataclasses.replace(model, params=found))
 
 

@@ -10,17 +10,11 @@ import jax
 import numpy as np
 
 from jaxstyle import weights
-from jaxstyle.arrays import Params
 from jaxstyle.methods import adain
 from jaxstyle.methods.style_kernel.network import Config, Model, expected
+from jaxstyle.nets import leaves
 
 KIND = "style_kernel"
-
-
-def _named(params: Params) -> dict[str, np.ndarray]:
-    """Leaves by name: ``{"phi.block0.kernel": ...}``."""
-    flat = jax.tree_util.tree_flatten_with_path(params)[0]
-    return {".".join(str(k.key) for k in path): leaf for path, leaf in flat}
 
 
 def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
@@ -34,28 +28,12 @@ def save(path: str | os.PathLike[str], model: Model, **metadata: str) -> None:
     Raises:
       WeightsError: the file cannot be written, or the parameters are none that `load` would take.
     """
-    arrays = {
-        name: np.asarray(leaf).astype(np.float16 if name.endswith(".kernel") else np.float32)
-        for name, leaf in _named(model.params).items()
-    }
-    if problem := _problem(arrays, model):
+    arrays = leaves.stored(model.params)
+    if problem := leaves.problem(arrays, expected(model)):
         raise weights.WeightsError(f"{path}: {problem}")
     config = json.dumps(dataclasses.asdict(model.config), sort_keys=True)
     full = {"full": repr(float(model.full))} if model.full != 1 else {}
     weights.save(path, arrays, {"kind": KIND, "arch": model.arch, "config": config, **full, **metadata})
-
-
-def _problem(arrays: dict[str, np.ndarray], model: Model) -> str:
-    """What is wrong with the arrays of a model, or nothing."""
-    shapes = {name: leaf.shape for name, leaf in _named(expected(model)).items()}
-    if odd := sorted(shapes.keys() ^ arrays.keys()):
-        return f"{odd[0]}: {'missing' if odd[0] in shapes else 'not known'}; its arrays are not those of its config"
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            return f"{name}: expected shape {shape}, found {arrays[name].shape}"
-        if not np.isfinite(arrays[name]).all():
-            return f"{name}: holds numbers that are not finite"
-    return ""
 
 
 def _config(source: str, text: str | None) -> Config:
@@ -91,8 +69,8 @@ def load(source: str = "style_kernel_vgg16", *, encoder: str | None = None) -> M
         raise weights.WeightsError(f"{source}: made for encoder {wanted}, but the one given is {arch}")
     full = adain.full_degree(source, file.metadata)
     model = Model(params, {}, config, arch, full=full)
-    if problem := _problem(file.arrays, model):
+    if problem := leaves.problem(file.arrays, expected(model)):
         raise weights.WeightsError(f"{source}: {problem}")
-    leaves = [np.asarray(file.arrays[name], np.float32) for name in _named(expected(model))]
-    found = jax.tree.unflatten(jax.tree.structure(expected(model)), leaves)
+    values = [np.asarray(file.arrays[name], np.float32) for name in leaves.named(expected(model))]
+    found = jax.tree.unflatten(jax.tree.structure(expected(model)), values)
     return jax.device_put(dataclasses.replace(model, params=found))
