@@ -1,21 +1,27 @@
-"""Clips whose motion is known: a camera moves over a still picture."""
+"""Clips and their motion: a camera moves over a still picture, and all is known; or a film, whose motion is found."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from jaxstyle.image.encode import quantise
-from jaxstyle.video.clip import Facts, Frame
+from jaxstyle.image.source import ImageError
+from jaxstyle.video import steady
+from jaxstyle.video.clip import Facts, Frame, open_clip
+from train import pairs
 
 ROOM = 1.5
 """The short side of the picture by the side of the clip."""
 MOVES = ("pan", "zoom in", "turn", "zoom out", "hand")
 _SEED = 0  # of the unsteady hand
+_FARNEBACK = (0.5, 5, 21, 5, 7, 1.5, 0)  # scale and number of the levels, window, iterations, neighbours, their sigma
 
 
 class Pose(NamedTuple):
@@ -110,3 +116,60 @@ class CameraClip:
         x, y = np.meshgrid(np.arange(self._side) + 0.5, np.arange(self._side) + 0.5)
         places = np.stack([x, y], -1) @ (back @ here).T + back @ (at - its)
         return np.asarray(places[..., ::-1] - 0.5)
+
+
+class FilmClip:
+    """Frames from the middle of a film, the middle square of each; it has what a `jaxstyle.video.clip.Clip` has.
+
+    Attributes:
+      label, facts: of the clip.
+    """
+
+    def __init__(self, file: str, count: int, side: int) -> None:
+        """
+        Args:
+          file: whatever `jaxstyle.video.clip.open_clip` opens.
+          count: frames.
+          side: of the clip in pixels.
+
+        Raises:
+          ImageError: the file cannot be read, or has fewer frames.
+        """
+        clip = open_clip(file)
+        most = sum(1 for _ in clip.frames())
+        if most < count:
+            raise ImageError(file, f"has {most} frames; expected at least {count}")
+        middle = (most - count) // 2
+        chosen = itertools.islice(clip.frames(), middle, middle + count)
+        self._frames = [_square(frame.pixels, side) for frame in chosen]
+        self.label = Path(file).stem
+        self.facts = Facts(side, side, Fraction(1, 25), Fraction(25), count)
+
+    def frames(self, start: int | None = None) -> Iterator[Frame]:
+        """Those from ``start`` on."""
+        for number, pixels in enumerate(self._frames):
+            if start is None or number >= start:
+                yield Frame(number, 1, pixels)
+
+    def stamps(self) -> list[list[object]]:
+        """Its file is not asked for again."""
+        return []
+
+    def positions(self, now: int, before: int) -> np.ndarray:
+        """Where the pixels of one frame are in another, ``(side, side, 2)``, row and column; NaN where there and back
+        do not agree. It is Farnebäck's flow (2003), not that by which paintings are moved."""
+        cv2 = steady.flow_library()
+        assert cv2 is not None
+        here, there = (cv2.cvtColor(self._frames[number], cv2.COLOR_RGB2GRAY) for number in (now, before))
+        forth, back = (cv2.calcOpticalFlowFarneback(*two, None, *_FARNEBACK) for two in ((here, there), (there, here)))
+        y, x = np.indices(here.shape, dtype=np.float32)
+        columns, rows = x + forth[..., 0], y + forth[..., 1]
+        returned = cv2.remap(back, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        apart = np.square(returned + forth).sum(-1)
+        most = 0.01 * (np.square(returned).sum(-1) + np.square(forth).sum(-1)) + 0.5
+        return np.where((apart <= most)[..., None], np.stack([rows, columns], -1), np.nan)
+
+
+def _square(pixels: np.ndarray, side: int) -> np.ndarray:
+    square = pairs.square(pixels / np.float32(np.iinfo(pixels.dtype).max), side)
+    return quantise(square, np.dtype(np.uint8))

@@ -1,6 +1,7 @@
 """How still painted videos are: ``python -m train.evaluate_video --output FILE``.
 
-Cameras move over still pictures, so that the motion is known. Each clip is painted frame by frame, with steady
+Cameras move over still pictures, so that the motion is known; of ``--videos`` it is found, by another flow than that
+by which paintings are moved. Each clip is painted frame by frame, with steady
 statistics, and with the frame before mixed in as well (`jaxstyle.video.steady`); of the input and of each painting are
 measured:
 
@@ -16,12 +17,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -39,7 +40,7 @@ from jaxstyle.video.painter import Part, Task, painted
 from train import pairs, run
 from train.config import ConfigError, check_least, flag, required
 from train.evaluate import results, tables
-from train.evaluate.clips import MOVES, ROOM, CameraClip
+from train.evaluate.clips import MOVES, ROOM, CameraClip, FilmClip
 from train.evaluate.results import Row, rounded
 from train.pairs import Pair, PairsError
 
@@ -53,6 +54,10 @@ VARIANTS = {
     f"flow, {steady.WEIGHT}": (steady.WEIGHT, True),
 }
 """Name -> weight of the frame before, and whether it is mixed in."""
+MOTION = {
+    "known": "Means over clips in which a camera moves over a still picture.",
+    "found": "Means over clips of films, whose motion is that of Farnebäck's flow where there and back agree.",
+}
 SCORED = 4
 """Style and content are measured of every so many frames."""
 PAPER = {"style kernels": 0.30, "AdaIN": 0.37}
@@ -76,6 +81,7 @@ class Config:
     output: str = required("results to make or complete: OUTPUT.json and OUTPUT.md")
     weights: str = flag("adain_vgg16,style_kernel_vgg16", "weights of methods, shipped names or files, with commas")
     pairs_file: str | None = flag(None, "lines of PHOTO tab PAINTING, a clip of each", "the pictures of examples/")
+    videos: str | None = flag(None, "videos instead, with commas, in the paintings of examples/ in turn")
     clips: int = flag(10, "clips at most")
     frames: int = flag(16, "of a clip")
     size: int = flag(256, "side of a clip in pixels, a multiple of 8")
@@ -84,45 +90,96 @@ class Config:
     def __post_init__(self) -> None:
         """Raises ConfigError for values that no evaluation can have."""
         check_least(self, {"clips": 1, "frames": LAG + 1}, "at least")
+        if self.videos is not None and self.pairs_file is not None:
+            raise ConfigError("videos: not together with --pairs-file")
         if self.size % 8 or self.size < 2 * metrics.SMALLEST:
             raise ConfigError(f"size: {self.size}; expected 32, 40, 48, ... (a multiple of 8)")
 
 
-def load_pairs(config: Config) -> list[Pair]:
-    """The photos, large enough for a camera to move over, and the paintings.
+class Shot(NamedTuple):
+    """A clip, the painting ``(H, W, 3)`` that it gets, and what both are known by in the results."""
+
+    name: str
+    fingerprint: str
+    clip: Callable[[], CameraClip | FilmClip]
+    style: np.ndarray
+
+
+def load(config: Config) -> list[Shot]:
+    """The clips, each made when it is asked for, and their paintings.
 
     Raises:
       PairsError: a file cannot be read.
     """
+    if config.videos is not None:
+        return _films(config)
+    return [
+        Shot(
+            pair.name,
+            pair.fingerprint,
+            partial(CameraClip, pair.content, MOVES[number % len(MOVES)], config.frames, config.size),
+            pair.style,
+        )
+        for number, pair in enumerate(_moved_over(config))
+    ]
 
-    def read(file: str) -> np.ndarray:
+
+def _films(config: Config) -> list[Shot]:
+    found, (_, paintings) = [], _examples()
+    for number, name in enumerate(config.videos.split(",")[: config.clips] if config.videos else ()):
         try:
-            pixels = image.read(file).pixels
+            clip = FilmClip(name, config.frames, config.size)
         except image.ImageError as error:
             raise PairsError(str(error)) from None
-        return image.resize_short_side(pixels, round(ROOM * config.size))
+        painting = paintings[number % len(paintings)]
+        style = _read(config, str(painting))
+        first = next(clip.frames()).pixels
+        pair = Pair(f"{clip.label} + {painting.stem}", first, style)
+        found.append(Shot(pair.name, pair.fingerprint, partial(_same, clip), style))
+    return found
 
-    if config.pairs_file is not None:
-        return pairs.from_file(config.pairs_file, read, count=config.clips)
+
+def _same(clip: FilmClip) -> FilmClip:
+    return clip
+
+
+def _read(config: Config, file: str) -> np.ndarray:
+    try:
+        pixels = image.read(file).pixels
+    except image.ImageError as error:
+        raise PairsError(str(error)) from None
+    return image.resize_short_side(pixels, round(ROOM * config.size))
+
+
+def _examples() -> tuple[list[Path], list[Path]]:
     photos, paintings = (sorted((EXAMPLES / kind).glob("*.jpg")) for kind in ("content", "style"))
     if not photos or not paintings:
         raise PairsError(f"{EXAMPLES}: holds no pictures; give --pairs-file")
+    return photos, paintings
+
+
+def _moved_over(config: Config) -> list[Pair]:
+    """The photos, large enough for a camera to move over, and the paintings."""
+    read = partial(_read, config)
+    if config.pairs_file is not None:
+        return pairs.from_file(config.pairs_file, read, count=config.clips)
+    photos, paintings = _examples()
     chosen = [
         (photos[i % len(photos)], paintings[(i + i // len(photos)) % len(paintings)]) for i in range(config.clips)
     ]
     return [Pair(f"{a.stem} + {b.stem}", read(str(a)), read(str(b))) for a, b in chosen]
 
 
-def measure(config: Config, models: dict[str, Loaded], networks: metrics.Networks, pair: Pair, number: int) -> Row:
+def measure(config: Config, models: dict[str, Loaded], networks: metrics.Networks, shot: Shot, number: int) -> Row:
     """The numbers of a clip: of the input, and of all variants of all methods."""
-    clip = CameraClip(pair.content, MOVES[number % len(MOVES)], config.frames, config.size)
+    clip = shot.clip()
     given = [frame.pixels for frame in clip.frames()]
     row: Row = {"move": clip.label, "input": _numbers(networks, given, clip)}
     _keep(config, number, "input", given)
     for name, loaded in models.items():
         for variant, (weight, flow) in VARIANTS.items():
             controls = Controls()
-            look = (image.Picture(pair.style),)
+            look = (image.Picture(shot.style),)
             size = (config.size, config.size)
             task = Task(loaded, look, controls, size, weight, jax.local_devices()[:1], flow)
             begun, frames = time.process_time(), []
@@ -130,14 +187,14 @@ def measure(config: Config, models: dict[str, Loaded], networks: metrics.Network
                 frames.append(done.pixels)
             seconds = (time.process_time() - begun) / len(frames)
             some = slice(SCORED - 1, None, SCORED)
-            scores = metrics.scores(networks, np.stack(given[some]), pair.style, np.stack(frames[some]))
+            scores = metrics.scores(networks, np.stack(given[some]), shot.style, np.stack(frames[some]))
             ratios = {key: rounded(scores[key].mean()) for key in ("style_ratio", "content_ratio")}
             row[f"{name} {variant}"] = _numbers(networks, frames, clip) | ratios | {"seconds": rounded(seconds)}
             _keep(config, number, f"{name} {variant}", frames)
     return row
 
 
-def _numbers(networks: metrics.Networks, frames: Sequence[np.ndarray], clip: CameraClip) -> dict[str, float]:
+def _numbers(networks: metrics.Networks, frames: Sequence[np.ndarray], clip: CameraClip | FilmClip) -> dict[str, float]:
     lags = (1, LAG)
     warping = [metrics.warping_error(frames, clip.positions, lag) for lag in lags]
     values = (*warping, *metrics.lpips_by_lag(networks, frames, lags))
@@ -176,10 +233,11 @@ def markdown(found: results.Results) -> str:
     lines = [
         "# How still painted videos are",
         "",
-        "Means over clips in which a camera moves over a still picture. Warping error: mean square of the difference",
-        "between a frame and an earlier one moved by the true motion, values in [0, 1]. LPIPS between the same two,",
-        "not moved. Style: distance of channel statistics to the painting's, 0 = reached, 1 = as the input. Content:",
-        "of relu4_1 to the input's. Seconds are the processor's, the first compilation in them.",
+        MOTION[part["settings"].get("motion", "known")],
+        "Warping error: mean square of the difference between a frame and an earlier one moved by that motion, where",
+        "it is known, values in [0, 1]. LPIPS between the same two, not moved. Style: distance of channel statistics",
+        "to the painting's, 0 = reached, 1 = as the input. Content: of relu4_1 to the input's. Seconds are the",
+        "processor's, the first compilation in them.",
         "",
         results.table(["", *COLUMNS.values()], body),
         "By frame by frame, of means:",
@@ -253,10 +311,12 @@ def evaluate(config: Config) -> Path:
     results.check_writable(path, page)
     networks = metrics.load_networks()
     tasks = {
-        pair.name: results.Task(pair.fingerprint, partial(measure, config, models, networks, pair, number))
-        for number, pair in enumerate(load_pairs(config))
+        shot.name: results.Task(shot.fingerprint, partial(measure, config, models, networks, shot, number))
+        for number, shot in enumerate(load(config))
     }
     settings: dict[str, Any] = {"frames": config.frames, "size": config.size, "variants": list(VARIANTS)}
+    if config.videos:
+        settings["motion"] = "found"
     results.complete(found, path, "clips", settings, tasks)
     files.write(page, markdown(found))
     return page
