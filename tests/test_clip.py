@@ -128,17 +128,44 @@ def test_a_file_that_was_cut_off_is_found_before_it_is_painted(tmp_path, name):
         open_clip(str(path)).check_whole()
 
 
-def test_damage_in_the_middle_is_one_line(tmp_path):
-    path = clips.make(tmp_path / "a.mkv", [clips.picture(i) for i in range(30)])
-    data = bytearray(path.read_bytes())
-    data[len(data) // 3 : len(data) // 3 + 300] = bytes(300)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize("seed", range(8))
+def test_damage_is_an_error_or_is_told(tmp_path, name, seed):
+    """Decoders mend what they can; what comes out is never less than the file says it has without a word."""
+    path = clips.make(tmp_path / name, [clips.picture(i) for i in range(40)])
+    assert _read_whole(path) == (40, ())
+    data, random = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    at, count = int(random.integers(len(data) // 6, 5 * len(data) // 6)), int(random.choice([40, 300]))
+    data[at : at + count] = random.integers(0, 256, count, np.uint8).tobytes()
     path.write_bytes(data)
     try:
-        found = list(open_clip(str(path)).frames())
+        count, notices = _read_whole(path)
     except ImageError as error:
         assert "is damaged" in str(error) and "\n" not in str(error)
-    else:  # decoders mend what they can
-        assert found
+    else:
+        assert all(name in notice for notice in notices)
+        assert count == 40 or any("the rest is missing or damaged" in notice for notice in notices)
+        assert notices or count == 40
+
+
+def _read_whole(path):
+    clip = open_clip(str(path))
+    frames = list(clip.frames())
+    end = (frames[-1].pts + frames[-1].duration - frames[0].pts) * clip.facts.time_base
+    return len(frames), clip.damage(end)
+
+
+def test_mended_frames_are_counted(tmp_path):
+    """The second half of what one frame of forty is made of is overwritten: it is shown, and told of."""
+    path = clips.make(tmp_path / "a.mp4", [clips.picture(i) for i in range(40)])
+    with clips.av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data, (at, size) = bytearray(path.read_bytes()), packets[20]
+    data[at + size // 2 : at + size] = bytes(size - size // 2)
+    path.write_bytes(data)
+    count, notices = _read_whole(path)
+    assert count == 40
+    assert notices == (f"{path}: 1 frame is damaged, and shown as far as the decoder could mend it",)
 
 
 def test_which_names_of_masks_are_clips(tmp_path):

@@ -159,10 +159,12 @@ def stylize_video(
                 cuts = _encode(frames, setting, goal, part)
             if not part.done:
                 raise ImageError(clip.label, f"has no frames from {float(wish.start):g} s on")
+            lasts = container.durations(part.shown, 1)
+            duration = (part.shown[-1][0] + lasts[-1] - part.shown[0][0]) * setting.time_base
+            if isinstance(clip, Film):
+                notices += clip.damage(duration if not wish.start and wish.end is None else None)
             notices += [*clip.facts.notices, *script.notices, *_said(wish, goal, setting, sound)]
             notices += _finish(goal, setting, part, sound)
-        lasts = container.durations(part.shown, 1)
-        duration = float((part.shown[-1][0] + lasts[-1] - part.shown[0][0]) * setting.time_base)
     seconds = time.perf_counter() - begun
     return VideoReport(
         output=goal.label,
@@ -172,7 +174,7 @@ def stylize_video(
         height=setting.height,
         frames=part.done,
         kept=kept,
-        duration=round(duration, 6),
+        duration=round(float(duration), 6),
         cuts=cuts,
         codec=wish.codec or goal.kind.animation or goal.kind.pattern,
         sound=() if sound is None else sound.words,

@@ -12,6 +12,9 @@ from jaxstyle.image import film
 from jaxstyle.image.source import ImageError, check_size, label_of, reason
 from jaxstyle.video.frames import FPS, Facts, Frame, stamp
 
+_MISSING = Fraction(1, 5)
+"""Seconds by which a film may be shorter than it says."""
+
 
 class Film:
     """A video file, read by PyAV."""
@@ -26,7 +29,7 @@ class Film:
           ImageError: see `open_clip`.
         """
         self.label, self._av = label_of(path), film.library(path)
-        self.path = path
+        self.path, self._mended = path, 0
         with self.opened() as container:
             stream = video_stream(container, self.label)
             check_size((stream.width, stream.height), max_pixels, self.label)
@@ -39,6 +42,7 @@ class Film:
             width, height = self._size if self._turn[0] else self._size[::-1]
             aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
             seconds = _seconds(container, stream)
+            self._stated = _own_seconds(stream)
             frames = stream.frames or (round(seconds * rate) if seconds else 0)
             aspect = 1 / aspect if self._turn[0] else aspect
             notices = tuple(f"{self.label}: {notice}" for notice in film.about(frame))
@@ -104,12 +108,28 @@ class Film:
                 if packet.is_corrupt and packet.size:
                     raise self._av.error.InvalidDataError(0, "a packet is not complete")
                 for frame in packet.decode():
+                    self._mended += frame.is_corrupt
                     yield frame
                     count, time = count + 1, frame.time if frame.time is not None else time
         except (self._av.error.FFmpegError, EOFError) as error:
             where = f"after {count} frames, at {time:.2f} s" if count else "before its first frame"
             problem = getattr(error, "strerror", None) or reason(error)
             raise ImageError(self.label, f"is damaged {where}: {problem.lower()}") from error
+
+    def damage(self, end: Fraction | None) -> tuple[str, ...]:
+        """What was wrong with the frames that have been read, sentences for the user: decoders mend what they can.
+
+        Args:
+          end: when the last of them ends, seconds since the first, where all were read; else None.
+        """
+        found: tuple[str, ...] = ()
+        if self._mended:
+            some, them = ("1 frame is", "it") if self._mended == 1 else (f"{self._mended} frames are", "them")
+            found += (f"{self.label}: {some} damaged, and shown as far as the decoder could mend {them}",)
+        if end is not None and self._stated and self._stated - end > max(_MISSING, 3 / self.facts.rate):
+            ends = f"its frames end at {float(end):.2f} s of {float(self._stated):.2f} s"
+            found += (f"{self.label}: {ends}: the rest is missing or damaged",)
+        return found
 
     def check_whole(self) -> None:
         """Checks, as far as the file itself tells, that nothing of it is missing at its end.
@@ -167,6 +187,18 @@ def video_stream(container: Any, label: str) -> Any:
 def _is_cover(stream: Any) -> bool:
     disposition: Any = getattr(stream, "disposition", None)
     return bool(disposition) and bool(disposition & type(disposition).attached_pic)
+
+
+def _own_seconds(stream: Any) -> Fraction | None:
+    """How long the pictures are, where the file says it of them alone."""
+    if stream.duration:
+        return Fraction(stream.duration * stream.time_base)
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska: 00:00:01.335000000
+    try:
+        minutes, seconds = rest.split(":")
+        return 3600 * Fraction(hours) + 60 * Fraction(minutes) + Fraction(seconds)
+    except ValueError:
+        return None
 
 
 def _seconds(container: Any, stream: Any) -> Fraction | None:
