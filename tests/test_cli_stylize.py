@@ -357,6 +357,8 @@ def test_a_hostile_picture_is_one_line_and_code_2(pictures, capsys, name, role):
         (["-o", "nowhere/out.png"], "there is no folder"),
         (["-o", "photo.png", "--overwrite"], "never replaced"),
         (["--unknown"], "--unknown"),
+        (["--style", "photo.png", "missing.png"], "missing.png: "),
+        (["--style", "photo.png", "@missing"], "'@missing': no built-in style of that name"),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_code_2(pictures, capsys, extra, words):

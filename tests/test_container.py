@@ -70,7 +70,7 @@ def test_sound_that_does_not_fit_is_left_out_with_a_notice(tmp_path):
     assert found.streams == () and found.notices == (f"{path}: its audio (aac) does not go into webm and is left out",)
 
 
-def test_folders_that_may_not_be_replaced(tmp_path):
+def test_folders_that_may_not_be_replaced(tmp_path, monkeypatch):
     kind = Kind(pattern="%03d.png")
 
     def check(name, overwrite=False):
@@ -93,6 +93,11 @@ def test_folders_that_may_not_be_replaced(tmp_path):
     ):
         with pytest.raises(ImageError, match=words):
             check(name, overwrite)
+    monkeypatch.chdir(tmp_path / "frames")
+    with pytest.raises(
+        ImageError, match="frames: is the folder that this runs in, which is never replaced: name another"
+    ):
+        check("frames", overwrite=True)
 
 
 def test_a_time_base_is_kept_or_a_multiple():

@@ -311,6 +311,9 @@ def test_standard_input_and_output(monkeypatch):
     report = paint("-", "-")
     assert (report.content, report.output) == ("-", "-")
     assert sys.stdout.buffer.getvalue() == Path("out.mkv").read_bytes()
+    monkeypatch.setattr(sys, "stdin", Stream(source.read_bytes()[:1000]))
+    with pytest.raises(ImageError, match=r"^<stdin>: is no video that can be read"):
+        paint("-", "out.mp4")
 
 
 # ---- stopped and killed ------------------------------------------------------------------------------------

@@ -94,6 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 _OPTIONS = ("weights_file", "format", "overwrite", "max_pixels", "tile", "scratch")
 
+_MIXED = "the styles are mixed in equal parts; --pair product takes them one by one"
+
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """Does what the flags say; returns the report, and the exit code."""
@@ -106,13 +108,16 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     mixed = len(args.style) > 1 and not (
         args.pair or args.weights or args.mask or any(find.is_group(style, style=True) for style in args.style)
     )
-    if mixed:
-        messages.note("the styles are mixed in equal parts; --pair product takes them one by one")
     if folder.is_batch(args.content, args.style, args.pair):
+        if mixed:
+            messages.note(_MIXED)
         return _folder(args)
     if args.recursive:
         raise ValueError("recursive: there is no folder to descend into")
-    return _file(args)
+    found = _file(args)
+    if mixed:  # said when it is done: an error is one line
+        messages.note(_MIXED)
+    return found
 
 
 def _file(args: argparse.Namespace) -> tuple[dict[str, Any], int]:

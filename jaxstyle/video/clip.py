@@ -36,7 +36,9 @@ def place_of(path: str) -> str:
     return os.path.dirname(path) or os.curdir
 
 
-def open_clip(source: str, fps: Fraction | None = None, max_pixels: int = image.MAX_PIXELS) -> Clip:
+def open_clip(
+    source: str, fps: Fraction | None = None, max_pixels: int = image.MAX_PIXELS, label: str | None = None
+) -> Clip:
     """Opens a clip.
 
     Args:
@@ -44,6 +46,7 @@ def open_clip(source: str, fps: Fraction | None = None, max_pixels: int = image.
         ``frames/%06d.png``.
       fps: frames per second of a folder of pictures, by default `FPS`; of no other.
       max_pixels: the largest frame that is read.
+      label: what a file is called in messages; by default its name.
 
     Raises:
       ImageError: it cannot be read, it has no video in it, or PyAV is missing; ``fps`` is for pictures only.
@@ -53,7 +56,8 @@ def open_clip(source: str, fps: Fraction | None = None, max_pixels: int = image.
         return _Pictures(source, fps, max_pixels)
     if fps is not None:
         raise ImageError(source, "has times of its own: fps is for folders of pictures")
-    return _Animation(source, max_pixels) if animation.is_animation(source) else Film(source, max_pixels)
+    kind = _Animation if animation.is_animation(source) else Film
+    return kind(source, max_pixels, label)
 
 
 def is_clip(source: object) -> bool:
@@ -164,8 +168,8 @@ def _numbered(pattern: str) -> list[str]:
 class _Animation:
     """A GIF or WebP; times are milliseconds."""
 
-    def __init__(self, path: str, max_pixels: int) -> None:
-        self.label = path
+    def __init__(self, path: str, max_pixels: int, label: str | None = None) -> None:
+        self.label, self._path = label or path, path
         height, width, count = animation.facts(path, max_pixels)
         shown = animation.durations(path)
         self._times = [0, *itertools.accumulate(shown)]
@@ -174,10 +178,10 @@ class _Animation:
 
     def stamps(self) -> list[list[Any]]:
         """See `Clip`."""
-        return [stamp(self.label)]
+        return [stamp(self._path)]
 
     def frames(self, start: int | None = None) -> Iterator[Frame]:
         """See `Clip`."""
         first = 0 if start is None else bisect.bisect_left(self._times, start)
-        for number, (pixels, shown) in enumerate(animation.frames_of(self.label, first), first):
+        for number, (pixels, shown) in enumerate(animation.frames_of(self._path, first), first):
             yield Frame(self._times[number], shown, pixels)

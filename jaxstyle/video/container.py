@@ -335,6 +335,8 @@ def check_folder(folder: str, label: str, kind: Kind, overwrite: bool) -> None:
     """
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise ImageError(label, "is a file, and the frames need a folder")
+    if os.path.realpath(folder) == os.path.realpath(os.curdir):
+        raise ImageError(label, "is the folder that this runs in, which is never replaced: name another")
     parent = os.path.dirname(os.path.realpath(folder))
     if not os.path.isdir(parent):
         raise ImageError(label, f"cannot be written: there is no folder {parent}")

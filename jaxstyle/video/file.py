@@ -20,7 +20,7 @@ import jax
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls
 from jaxstyle.image import film
-from jaxstyle.image.source import ImageError, check_size, os_problem, sent
+from jaxstyle.image.source import ImageError, check_size, label_of, os_problem, sent
 from jaxstyle.image.stream import check_format
 from jaxstyle.painting.options import PathLike, sort
 from jaxstyle.painting.picture import check, load_model, several
@@ -130,7 +130,7 @@ def stylize_video(
         source = stack.enter_context(named(content))
         read = (source, *map(os.fspath, sources), *chosen.files())
         check_goal(goal, wish, saving, [place for place in map(place_of, read) if os.path.exists(place)])
-        clip = open_clip(source, wish.fps, limits.max_pixels)
+        clip = open_clip(source, wish.fps, limits.max_pixels, label_of(content))
         if isinstance(clip, Film) and wish.end is None:
             clip.check_whole()
         setting = _setting(clip, goal, chosen, wish)

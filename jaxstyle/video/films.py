@@ -19,16 +19,17 @@ _MISSING = Fraction(1, 5)
 class Film:
     """A video file, read by PyAV."""
 
-    def __init__(self, path: str, max_pixels: int) -> None:
+    def __init__(self, path: str, max_pixels: int, label: str | None = None) -> None:
         """
         Args:
           path: the file.
           max_pixels: of a frame.
+          label: see `open_clip`.
 
         Raises:
           ImageError: see `open_clip`.
         """
-        self.label, self._av = label_of(path), film.library(path)
+        self.label, self._av = label or label_of(path), film.library(path)
         self.path, self._mended = path, 0
         with self.opened() as container:
             stream = video_stream(container, self.label)
