@@ -130,7 +130,8 @@ def stylize_video(
         source = stack.enter_context(named(content))
         read = (source, *map(os.fspath, sources), *chosen.files())
         check_goal(goal, wish, saving, [place for place in map(place_of, read) if os.path.exists(place)])
-        clip = open_clip(source, wish.fps, limits.max_pixels, label_of(content))
+        label = "<stdin>" if image.is_standard(content) else label_of(content)
+        clip = open_clip(source, wish.fps, limits.max_pixels, label)
         if isinstance(clip, Film) and wish.end is None:
             clip.check_whole()
         setting = _setting(clip, goal, chosen, wish)

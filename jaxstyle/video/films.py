@@ -29,7 +29,8 @@ class Film:
         Raises:
           ImageError: see `open_clip`.
         """
-        self.label, self._av = label or label_of(path), film.library(path)
+        self.label = label or label_of(path)
+        self._av = film.library(self.label)
         self.path, self._mended = path, 0
         with self.opened() as container:
             stream = video_stream(container, self.label)
