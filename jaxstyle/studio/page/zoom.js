@@ -161,6 +161,11 @@ export class Zoom {
     $("viewer").dataset.level = level.toFixed(2);
   }
 
+  /* Whether all that is in view has been drawn. */
+  get whole() {
+    return this.#viewer?.world.getItemAt(0)?.getFullyLoaded() ?? false;
+  }
+
   /* For whoever wants to look at one place, in [0, 1], at one level. */
   go(level, x, y) {
     const item = this.#viewer.world.getItemAt(0);
