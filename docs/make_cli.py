@@ -30,7 +30,8 @@ def _verb(verb: argparse.ArgumentParser) -> Iterator[str]:
     for group in verb._action_groups:
         shown = [action for action in group._group_actions if action.dest != "help"]
         if shown and group.title not in ("positional arguments", "options"):
-            yield from ("", f"**{group.title[:1].upper()}{group.title[1:]}.** {group.description}", "")
+            title = f"**{group.title[:1].upper()}{group.title[1:]}.** {group.description or ''}"
+            yield from ("", title.rstrip(), "")
         for action in shown:
             names = ", ".join(f"`{name}`" for name in action.option_strings[:-1])
             yield f"* {names}{', ' if names else ''}`{_form(action)}`: {action.help % vars(action)}"

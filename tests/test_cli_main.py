@@ -196,3 +196,36 @@ def test_an_interrupted_command_line_is_told(monkeypatch, capsys):
     with pytest.raises(Exit, match=r"^130$"):
         main.entry()
     assert capsys.readouterr().err == "jaxstyle: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("stylise a.png", "jaxstyle: stylise: no such verb; did you mean stylize? (see jaxstyle --help)\n"),
+        (
+            "stylize a.png --style b.png --preserve-colur match",
+            "jaxstyle stylize: unrecognized arguments: --preserve-colur match; did you mean --preserve-colour? "
+            "(see jaxstyle stylize --help)\n",
+        ),
+        (
+            "stylize --style b.png a.png",
+            "jaxstyle stylize: the following arguments are required: CONTENT, before --style, which takes all that "
+            "follows (see jaxstyle stylize --help)\n",
+        ),
+        (
+            "stylize a.png --style b.png --method inr",
+            "jaxstyle stylize: argument --method: expected one of adain, style_kernel, generalizable_inr, got 'inr'; "
+            "that is jaxstyle fit (see jaxstyle stylize --help)\n",
+        ),
+    ],
+)
+def test_what_was_meant_is_said(capsys, line, words):
+    with pytest.raises(SystemExit) as stopped:
+        main.main(line.split())
+    assert (stopped.value.code, capsys.readouterr().err) == (2, words)
+
+
+def test_colour_may_be_spelt_both_ways():
+    for flag in ("--preserve-color", "--preserve-colour", "--preserve_colour"):
+        args = main.parse(["stylize", "a.png", "--style", "b.png", flag, "match"])
+        assert args.preserve_color == "match"

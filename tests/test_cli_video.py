@@ -75,7 +75,7 @@ def test_every_mistake_is_one_line_and_exit_code_2(capsys, monkeypatch):
     assert run("in.mp4", "-o", "there.mp4") == 2 and "or give --overwrite" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "av", None)
     assert run("in.mp4", "-o", "a.mp4") == 2
-    assert capsys.readouterr().err == "jaxstyle: a.mp4: videos need PyAV: pip install 'jaxstyle[video]'\n"
+    assert capsys.readouterr().err == "jaxstyle: a.mp4: videos need PyAV: pip install 'jaxstyle[video,flow]'\n"
 
 
 def test_words_that_flags_do_not_take(capsys):

@@ -147,7 +147,7 @@ def test_a_missing_encoder_and_a_missing_package_are_one_line(monkeypatch):
     with pytest.raises(ImageError, match=r"^a\.mp4: unknown codec 'vp8': expected one of h264, hevc, av1, ffv1$"):
         film.encoder_name("vp8", "a.mp4")
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ImageError, match=r"^a\.mp4: videos need PyAV: pip install 'jaxstyle\[video\]'$"):
+    with pytest.raises(ImageError, match=r"^a\.mp4: videos need PyAV: pip install 'jaxstyle\[video,flow\]'$"):
         film.library("a.mp4")
 
 

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 
 import jaxstyle
-from jaxstyle import Controls, image
+from jaxstyle import Controls, image, methods
 from jaxstyle.controls import colors
 from jaxstyle.controls.degree import Maps, read_maps
 from jaxstyle.image.windows import ArraySource
@@ -22,6 +22,7 @@ from jaxstyle.painting.picture import (
     stylize,
 )
 from jaxstyle.painting.stroke_size import Shelf
+from tests import recolour
 from tests.pictures import LONG, SHORT, smooth
 
 RNG = np.random.default_rng(0)
@@ -308,3 +309,19 @@ def test_style_size_keeps_the_look_at_another_size():
     assert detail(large) > 0.9 * detail(painted_large)  # with its detail, not enlarged
     tiny = rendered(photo=content, size=(11, 8))
     assert np.sqrt(np.square(tiny - image.resize(small, (8, 11))).mean()) < 0.05
+
+
+def test_a_model_may_be_named(tmp_path, monkeypatch):
+    """A method, weights, or a file; what it is loaded from is all that is looked at here."""
+    asked = []
+
+    def load_model(name):
+        asked.append(name)
+        return methods.Loaded(recolour.METHOD, recolour.init())
+
+    monkeypatch.setattr(picture, "load_model", load_model)
+    pixels = np.zeros((16, 16, 3), np.float32)
+    for model in ("style_kernel", "adain", "adain_vgg16", tmp_path / "own.safetensors", None):
+        jaxstyle.stylize(pixels, pixels, model=model)
+    own = str(tmp_path / "own.safetensors")
+    assert asked == ["style_kernel_vgg16", "adain_vgg16", "adain_vgg16", own, "adain_vgg16"]

@@ -112,6 +112,15 @@ def test_what_is_no_name_is_told_with_those_that_are_near(text, words):
         jaxstyle.stylize(np.zeros((8, 8, 3), np.float32), text)
 
 
+def test_a_name_without_its_mark_is_told(place):
+    for read in (read_style, lambda text: jaxstyle.stylize(np.zeros((8, 8, 3), np.float32), text)):
+        with pytest.raises(StyleNameError, match=r"^waves: no such file; did you mean @waves\?$"):
+            read("waves")
+    image.write("waves.png", np.full((8, 8, 3), 0.5, np.float32))
+    Path("waves.png").rename("waves")
+    assert read_style("waves").pixels.shape == (8, 8, 3)
+
+
 def test_a_file_of_such_a_name_is_given_with_its_folder(place):
     image.write("@waves.png", np.full((8, 8, 3), 0.5, np.float32))
     Path("@waves").mkdir()

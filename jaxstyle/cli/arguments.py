@@ -158,7 +158,8 @@ def method(text: str) -> str:
     from jaxstyle import methods
 
     if text not in methods.METHODS:
-        raise argparse.ArgumentTypeError(f"expected one of {', '.join(methods.METHODS)}, got {text!r}")
+        hint = "; that is jaxstyle fit" if text in ("inr", "inr-st") else ""
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(methods.METHODS)}, got {text!r}{hint}")
     found = methods.shipped(text)
     if not found:
         raise argparse.ArgumentTypeError(f"no weights of {text} are shipped; give a file by --weights-file")
@@ -192,7 +193,7 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True, moving:
         type=degree_over_time if moving else degree,
         default=1.0,
         metavar="A",
-        help=f"degree of style: 0 the photo itself, 1 full style{keyed} (default: 1)",
+        help=f"degree of style: 0 the photo itself, 1 full style; below 0.5 the photo is mixed in{keyed} (default: 1)",
     )
     group.add_argument(
         "--alpha-map",
@@ -227,10 +228,12 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True, moving:
         help="grey pictures, one per style, white where that style goes; what no mask covers stays as in the photo",
     )
     group.add_argument(
+        "--preserve-colour",
         "--preserve-color",
+        dest="preserve_color",
         choices=("match", "histogram", "luminance"),
-        help="keep the photo's colours: match and histogram recolour the style beforehand, luminance repaints light "
-        "and dark alone",
+        help="luminance repaints light and dark alone, and colours stay where they are; match and histogram give the "
+        "style the photo's palette beforehand, which the painting then spreads anew",
     )
     group.add_argument(
         "--size",

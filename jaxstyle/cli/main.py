@@ -7,11 +7,12 @@ stderr), 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from jaxstyle import __version__
@@ -108,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
             name, help=module.HELP, description=module.DESCRIPTION, epilog=module.EPILOG, formatter_class=raw
         )
         module.add_arguments(verb)
+        verb.hints = {"required: CONTENT": ", before --style, which takes all that follows"}
         verb.set_defaults(top=top, parser=verb)
     return top
 
@@ -126,7 +128,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     for word in words[: words.index("--") if "--" in words else None]:
         if _is_file(word):
             sys.exit(command.fail(PROG, 2, f"{word}: begins with a dash, as flags do; write ./{word} for the file"))
-    return top.parse_args(words)
+    if not words[0].startswith("-") and words[0] not in VERBS and (near := _near(words[0], VERBS)):
+        top.error(f"{words[0]}: no such verb; did you mean {near}?")
+    args, unknown = top.parse_known_args(words)
+    if unknown:
+        near = _near(unknown[0].partition("=")[0], args.parser._option_string_actions)
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{f'; did you mean {near}?' if near else ''}")
+    return args
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """The one of some words that another is probably meant as; none: empty."""
+    return next(iter(difflib.get_close_matches(word, list(known), 1, 0.75)), "")
 
 
 def _dashed(word: str) -> str:
@@ -149,6 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit code; what a verb found out is printed, as JSON with ``--json``."""
     args = parse(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a command takes no more of a GPU than it needs
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's alarms; its errors are exceptions as well
     return command.guarded(lambda: _run(args), PROG)
 
 

@@ -85,6 +85,8 @@ def tell(args: argparse.Namespace, report: BatchReport, more: Sequence[str] = ()
         words += [f"{report.ignored} other files ignored"] if report.ignored else []
         words += [f"{report.notices} with notices in the manifest"] if report.notices else []
         words += more
-        speed = f"{report.seconds:.1f} s ({report.pictures_per_second:.3g} pictures/s)"
+        speed = f"{report.seconds:.1f} s"
+        if report.done + len(report.failed) > 1:
+            speed += f" ({report.pictures_per_second:.3g} pictures/s)"
         print(f"{report.folder}: of {report.pictures} pictures {', '.join(words)}, in {speed}")
     return dataclasses.asdict(report), 1 if report.failed or report.stopped else 0

@@ -102,8 +102,10 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     with progress.Bar(what="frames") as bar:
         report = stylize_video(args.content, args.style, args.output, arguments.controls(args), progress=bar, **options)
     messages.note(*report.notices)
-    size, speed = f"{report.width} x {report.height}", f"{report.frames_per_second:.3g} frames/s"
+    size = f"{report.width} x {report.height}"
+    speed = f" ({report.frames_per_second:.3g} frames/s)" if report.frames - report.kept > 1 else ""
     sound = f", with {', '.join(report.sound)}" if report.sound else ""
-    words = f"{report.frames} frames of {size} pixels, {report.duration:.2f} s{sound}"
-    messages.say(args, f"{report.output}: {words}, in {report.seconds:.1f} s ({speed})")
+    frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
+    words = f"{frames} of {size} pixels, {report.duration:.2f} s{sound}"
+    messages.say(args, f"{report.output}: {words}, in {report.seconds:.1f} s{speed}")
     return dataclasses.asdict(report), 0

@@ -78,7 +78,7 @@ def library(label: str) -> Any:
     try:
         import av
     except ImportError:
-        raise ImageError(label, "videos need PyAV: pip install 'jaxstyle[video]'") from None
+        raise ImageError(label, "videos need PyAV: pip install 'jaxstyle[video,flow]'") from None
     return av
 
 

@@ -187,7 +187,7 @@ _SIGNATURES = (
     (rb"RIFF....WEBP", "damaged WebP data"),
     (rb"II\*\0|MM\0\*", "a damaged TIFF, or one of an unknown kind"),
     (rb"....ftypavi[fs]", "damaged AVIF data"),
-    (rb"....ftyp|\x1aE\xdf\xa3", "a video"),
+    (rb"....ftyp|\x1aE\xdf\xa3", "a video: jaxstyle video paints it"),
     (rb"%!PS", "PostScript: convert it to PNG first"),
     (rb"%PDF", "a PDF document: convert it to PNG first"),
     (rb"PK\x03\x04", "a zip archive"),

@@ -7,6 +7,7 @@ know only windows of arrays. `jaxstyle.painting.file` does the same from file to
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Unpack
 
@@ -62,9 +63,10 @@ def stylize(
       style: the same, or a list of them; ``"@name"`` of a built-in style (`jaxstyle.styles`); or the path of a fitted
         style (`jaxstyle.fit_style_file`), which brings its model.
       controls: how; by default ``Controls()``.
-      model: from `jaxstyle.methods.load`, or a method's own model, such as `jaxstyle.adain.load` gives; by default the
-        shipped one, loaded once. The styles of one that was made in memory are encoded at every call, those of others
-        when they are new, see `jaxstyle.painting.style_cache`.
+      model: the name of a method, such as ``"style_kernel"``, or of weights, or a file of them; or what
+        `jaxstyle.methods.load` or a method's own ``load`` gives; by default the shipped AdaIN, loaded once. The styles
+        of one that was made in memory are encoded at every call, those of others when they are new, see
+        `jaxstyle.painting.style_cache`.
       fields: fields of `Controls`: ``alpha``, ``alpha_map``, ``gradient``, ``alpha_blend``, ``weights``, ``mask``,
         ``preserve_color``, ``size``, ``style_size``, ``refine``. They go before those of ``controls``.
 
@@ -75,14 +77,25 @@ def stylize(
       ImageError: a picture cannot be read.
       StyleNameError: there is no built-in style of that name.
       TypeError: there is no such field, or ``model`` is none.
+      WeightsError: there are no such weights.
       ValueError: a control is out of range or does not fit the styles, or the model cannot mix them.
     """
     chosen, sources = sort(Fields, controls, fields).controls, several(style)
     check(chosen, len(sources))
     picture, looks = image.read(content), [read_style(source) for source in sources]
-    loaded = load_model(weights_for(sources, DEFAULT_WEIGHTS)) if model is None else methods.loaded(model)
+    loaded = _model(model, sources)
     check(chosen, len(sources), loaded)
     return image.to_pil(render(picture, looks, chosen, read_maps(chosen), loaded))
+
+
+def _model(model: Any, sources: Sequence[image.Source]) -> Loaded:
+    """A model by whatever names it; by default that which the styles were fitted with, or the shipped one."""
+    if model is None:
+        return load_model(weights_for(sources, DEFAULT_WEIGHTS))
+    if isinstance(model, str | os.PathLike):
+        name = os.fspath(model)
+        return load_model((methods.shipped(name) or (name,))[0] if name in methods.METHODS else name)
+    return methods.loaded(model)
 
 
 def several(style: Any) -> tuple[Any, ...]:

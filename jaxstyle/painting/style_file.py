@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 from jaxstyle import image, weights
 from jaxstyle.image.source import MAX_PIXELS, ImageError
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
-from jaxstyle.styles import is_builtin, path_of
+from jaxstyle.styles import STYLES, StyleNameError, is_builtin, path_of
 
 SUFFIX = ".safetensors"
 PAINTING = "painting"
@@ -42,6 +42,8 @@ def read_style(source: image.Source, *, max_pixels: int = MAX_PIXELS, short_side
       StyleNameError: there is no built-in style of that name.
     """
     if not is_fitted(source):
+        if isinstance(source, str) and source in STYLES and not os.path.exists(source):
+            raise StyleNameError(f"{source}: no such file; did you mean @{source}?")
         return image.read(path_of(source), max_pixels=max_pixels, short_side=short_side)
     text = weights.header(source).get(PAINTING)
     if text is None:

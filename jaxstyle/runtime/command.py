@@ -11,7 +11,7 @@ import errno
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EIO)
@@ -19,10 +19,17 @@ DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line without the usage, with exit code 2."""
+    """A parser whose complaints are one line without the usage, with exit code 2.
+
+    Attributes:
+      hints: what is added to complaints in which a text stands.
+    """
+
+    hints: Mapping[str, str] = {}
 
     def error(self, message: str) -> NoReturn:
         """Says what is wrong and ends the process."""
+        message += "".join(hint for text, hint in self.hints.items() if text in message)
         print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
         sys.exit(2)
 

@@ -23,6 +23,7 @@ export class Painting {
   /* Something is another: a new preview is due, and the full result is of earlier settings. */
   changed() {
     this.#changes += 1;
+    $("copy").disabled = true; // until the command is that of what is seen
     this.#mark();
     this.later();
   }
@@ -52,9 +53,10 @@ export class Painting {
     return { ...found, ...(await this.maps.settings()) };
   }
 
-  /* A request that is made once more where the server has forgotten a map meanwhile. */
-  async #asked(path, signal) {
-    const ask = async () => send(path, { page: await this.stream.page, settings: await this.settings() }, signal);
+  /* A request about the settings, for this page or any; made once more where the server has forgotten a map meanwhile. */
+  async #asked(path, signal, mine = true) {
+    const page = mine ? { page: await this.stream.page } : {};
+    const ask = async () => send(path, { ...page, settings: await this.settings() }, signal);
     try {
       return await ask();
     } catch (error) {
@@ -71,6 +73,8 @@ export class Painting {
     this.stage.busy(true);
     if (!this.stage.after.src) $("shown").textContent = "The first preview takes a few seconds ...";
     try {
+      await this.#command(mine.signal);
+      if (mine.signal.aborted) return;
       const answer = await this.#asked("preview", mine.signal);
       const url = URL.createObjectURL(await answer.blob());
       if (mine.signal.aborted) return;
@@ -79,7 +83,6 @@ export class Painting {
       $("shown").textContent = "Preview, 256 px";
       const notices = JSON.parse(answer.headers.get("X-Notices") ?? "[]");
       if (notices.length) say(notices.join("; "));
-      await this.#command();
     } finally {
       if (this.#preview === mine) this.stage.busy(false);
     }
@@ -92,9 +95,11 @@ export class Painting {
     after.src = url;
   }
 
-  async #command() {
-    const answer = await (await send("command", { settings: await this.settings() })).json();
+  async #command(signal) {
+    const answer = await (await this.#asked("command", signal, false)).json();
+    if (signal.aborted) return;
     $("command").textContent = answer.command;
+    $("copy").disabled = false;
     this.maps.names = answer;
   }
 

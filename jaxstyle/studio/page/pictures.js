@@ -31,6 +31,8 @@ export class Pictures extends EventTarget {
 
   takePhoto(picture) {
     this.photo = picture;
+    const row = $("photo-examples");
+    if (![...row.children].some(({ dataset }) => dataset.id === picture.id)) row.prepend(this.#example("photo", picture));
     for (const painting of this.paintings) painting.mask = null;
     this.#list();
     this.#marked();
@@ -38,9 +40,9 @@ export class Pictures extends EventTarget {
   }
 
   async addPaintings(files) {
-    for (const file of files) {
+    for (const [number, file] of [...files].entries()) {
       const found = await attempt(() => this.#sent(file));
-      if (found) this.takePainting(found, true);
+      if (found) this.takePainting(found, number > 0 || $("mix").checked);
     }
   }
 
