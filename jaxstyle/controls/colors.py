@@ -12,8 +12,10 @@ _FLAT = (2 / 255) ** 2  # variance of a colour direction that is rounding noise 
 
 
 def luma(pixels: np.ndarray) -> np.ndarray:
-    """Y of YCbCr: float32 (...) of encoded pixels (..., 3)."""
-    return (np.asarray(pixels, np.float32) @ _LUMA).astype(np.float32)
+    """Y of YCbCr: float32 (...) of encoded pixels (..., 3); of a pixel it is the same wherever that is in an array,
+    which a product with a matrix does not promise."""
+    r, g, b = np.moveaxis(np.asarray(pixels, np.float32), -1, 0)
+    return np.asarray(_LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b)
 
 
 def match_covariance(style: np.ndarray, content: np.ndarray) -> np.ndarray:

@@ -218,7 +218,7 @@ def _masked(base: float | Degree, masks: list[Degree], alphas: Sequence[float]) 
     def degree(y: np.ndarray, x: np.ndarray) -> np.ndarray:
         shares = mix(len(masks), None, [mask(y, x) for mask in masks])
         rest = base(y, x) if callable(base) else np.float32(base)
-        found = (1 - shares.sum(-1)) * rest + shares @ np.asarray(alphas, np.float32)
+        found = (1 - shares.sum(-1)) * rest + (shares * np.asarray(alphas, np.float32)).sum(-1)
         return np.clip(found, 0, 1).astype(np.float32)
 
     return degree
