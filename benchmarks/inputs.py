@@ -11,6 +11,7 @@ from benchmarks.cases import STYLE_SIDE
 
 SHIPPED = Path(__file__).parents[1] / "jaxstyle" / "weights"
 ENCODER, DECODER = SHIPPED / "vgg16.safetensors", SHIPPED / "adain_vgg16.safetensors"
+HYPERNETWORK = SHIPPED / "generalizable_inr.safetensors"
 
 
 def pictures(seed: int, count: int, size: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from jaxstyle import methods
 from jaxstyle.controls.controls import Controls
 from jaxstyle.controls.degree import Maps
 from jaxstyle.image.windows import ArraySource
-from jaxstyle.methods import adain, inr, style_kernel
+from jaxstyle.methods import adain, generalizable_inr, inr, style_kernel
 from jaxstyle.methods.inr import step as inr_fit
 from jaxstyle.methods.inr.schedule import Refine, Schedule
 from jaxstyle.painting import picture
@@ -52,6 +52,8 @@ def prepare(case: Case, variant: Variant, made: Path) -> Subject:
         "train": _train,
         "kernel": _kernel,
         "kernel-train": _kernel_train,
+        "condition": _condition,
+        "render-generalizable": _render_generalizable,
         "render": _render,
         "fit": _fit,
     }[case.kind]
@@ -118,6 +120,31 @@ def _kernel_train(case: Case, dtype: Any, made: Path) -> Subject:
         return {"loss": terms["loss"], "gradients": state.opt[1].mu}  # type: ignore[index]
 
     return Subject(run, _step_outcome)
+
+
+def _condition(case: Case, dtype: Any, made: Path) -> Subject:
+    model = generalizable_inr.load().replace(dtype=dtype)  # type: ignore[attr-defined]
+    content, painting = inputs.pictures(0, 2, case.size)
+
+    def run() -> Any:
+        return jax.block_until_ready(generalizable_inr.condition(model, content, painting))
+
+    def outcome(field: Any) -> dict[str, np.ndarray]:
+        grids = {"content": field.content.code, "styled": field.styled, "own": field.own, "target": field.target}
+        found = {f"{name}.{part}": value for name, each in grids.items() for part, value in each._asdict().items()}
+        found |= {"context": field.content.context, "matrix": field.content.matrix}
+        return {f"field {name}": np.asarray(value) for name, value in found.items()}
+
+    return Subject(run, outcome)
+
+
+def _render_generalizable(case: Case, dtype: Any, made: Path) -> Subject:
+    field, size = generalizable_inr.load_picture(made), (case.size, case.size)
+
+    def run() -> jax.Array:
+        return inr.render_image(field, size, DEGREE, dtype=dtype).block_until_ready()
+
+    return Subject(run, lambda result: {"picture": np.asarray(result)[None]})
 
 
 def _render(case: Case, dtype: Any, made: Path) -> Subject:

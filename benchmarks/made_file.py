@@ -12,7 +12,8 @@ from typing import Any
 import jax
 
 from benchmarks import inputs
-from jaxstyle.methods import adain, inr, style_kernel
+from benchmarks.cases import CONDITIONED
+from jaxstyle.methods import adain, generalizable_inr, inr, style_kernel
 
 _SPREAD = {"gain": 0.3, "phi.block1.kernel": 0.01, "phi.block1.bias": 0.1, "aim.change.kernel": 0.003}
 _SPREAD |= {"query.kernel": 0.01, "key.kernel": 0.01, "psi.block2.kernel": 0.3, "psi.block2.bias": 1.0}
@@ -40,5 +41,14 @@ def write_style_kernel(file: Path) -> None:
     style_kernel.save(file, dataclasses.replace(model, params=params), licence="none")
 
 
+def write_generalizable_inr(file: Path) -> None:
+    """What the shipped hypernetwork makes of two pictures."""
+    model = generalizable_inr.load(str(inputs.HYPERNETWORK), encoder=str(inputs.ENCODER))
+    field = generalizable_inr.condition(model, *inputs.pictures(0, 2, CONDITIONED))
+    generalizable_inr.save_picture(file, field, licence="none")  # type: ignore[arg-type]
+
+
 if __name__ == "__main__":
-    {"inr": write_inr, "style_kernel": write_style_kernel}[sys.argv[1]](Path(sys.argv[2]))
+    {"inr": write_inr, "style_kernel": write_style_kernel, "generalizable_inr": write_generalizable_inr}[sys.argv[1]](
+        Path(sys.argv[2])
+    )

@@ -23,7 +23,7 @@ SETTLE = 0.05
 """Seconds between two timed calls, in which the threads of the last peer go to sleep."""
 
 
-TOLERANCE = {"picture": 1e-3, "loss": 1e-3, "gradient": 3e-2}
+TOLERANCE = {"picture": 1e-3, "field": 1e-3, "loss": 1e-3, "gradient": 3e-2}
 """How far from ours a result in float32 may be. A gradient jumps where rounding puts a ReLU or a maximum on its other
 side: one unit in a million that does so changes it by about a thousandth."""
 
@@ -155,8 +155,8 @@ def processors() -> int:
 def difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> dict[str, float]:
     """How far apart two outcomes are, by kind of their arrays, see `TOLERANCE`.
 
-    Of pictures the largest difference of a value; of losses and gradients the norm of the difference over that of ours,
-    the largest of all arrays.
+    Of pictures the largest difference of a value; of fields, losses and gradients the norm of the difference over that
+    of ours, the largest of all arrays.
 
     Raises:
       PeerError: they do not consist of the same arrays, or hold values that are not finite.

@@ -2,7 +2,7 @@
 
 Both sides compute the same from the same weights on the same number of processors, which is checked before anything is
 timed. What the cases are is said in `benchmarks.cases`; PyTorch's part is `benchmarks.torch_adain`,
-`benchmarks.torch_style_kernel` and `benchmarks.torch_inr`.
+`benchmarks.torch_style_kernel`, `benchmarks.torch_generalizable_inr` and `benchmarks.torch_inr`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from benchmarks import cases, peers, report, whole
 from benchmarks.peers import ROOT, PeerError, Record
 from jaxstyle.runtime import command, files
 
-MADE = {"render": "inr", "fit": "inr", "kernel": "style_kernel", "kernel-train": "style_kernel"}
+MADE = {
+    **{"render": "inr", "fit": "inr", "kernel": "style_kernel", "kernel-train": "style_kernel"},
+    "render-generalizable": "generalizable_inr",
+}
 """Kinds of cases whose network is no shipped one, and which one `benchmarks.made_file` makes for them."""
 
 

@@ -19,7 +19,7 @@ class Subject(NamedTuple):
     Attributes:
       run: computes once, and returns when the result is there. A training step goes on from the one before.
       outcome: what a result of ``run`` consists of, as arrays that both sides have in the same form: ``picture`` NHWC,
-        or ``loss`` and the optimiser's mean gradients.
+        or ``loss`` and the optimiser's mean gradients, or the arrays of a ``field``.
     """
 
     run: Callable[[], Any]

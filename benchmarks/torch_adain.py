@@ -34,6 +34,15 @@ def convolution(kernel: Tensor, bias: Tensor, *, reflect: bool = True) -> nn.Con
     return layer
 
 
+def dense(kernel: Tensor, bias: Tensor) -> nn.Linear:
+    """A dense layer from a kernel (Cin, Cout)."""
+    layer = nn.Linear(*kernel.shape)
+    with torch.no_grad():
+        layer.weight.copy_(kernel.T)
+        layer.bias.copy_(bias)
+    return layer
+
+
 class Encoder(nn.Module):
     """Normalised VGG-16 up to relu4_1, frozen."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks import inputs, torch_adain, torch_inr, torch_style_kernel
+from benchmarks import inputs, torch_adain, torch_generalizable_inr, torch_inr, torch_style_kernel
 from benchmarks.cases import Case, Variant
 from benchmarks.subject import DEGREE, SHARE, Subject
 
@@ -44,6 +44,8 @@ def prepare(case: Case, variant: Variant, made: Path) -> Subject:
         "train": _train,
         "kernel": _kernel,
         "kernel-train": _kernel_train,
+        "condition": _condition,
+        "render-generalizable": _render_generalizable,
         "render": _render,
         "fit": _fit,
     }[case.kind]
@@ -143,6 +145,30 @@ def _kernel_train(case: Case, variant: Variant, made: Path) -> Subject:
 
     step = _step(_compiled(module, variant), optimizer, variant, content, style, identity)
     return Subject(step, outcome)
+
+
+def _condition(case: Case, variant: Variant, made: Path) -> Subject:
+    encoder = torch_adain.Encoder(inputs.ENCODER)
+    module = _placed(torch_generalizable_inr.Condition(encoder, inputs.HYPERNETWORK, case.size), variant)
+    run_module = _compiled(module, variant)
+    content, painting = (_images(picture[None], variant) for picture in inputs.pictures(0, 2, case.size))
+
+    def run() -> dict[str, Tensor]:
+        with torch.no_grad(), _autocast(variant):
+            return _finish(run_module(content, painting))  # type: ignore[no-any-return]
+
+    return Subject(run, lambda found: {f"field {name}": value.float().cpu().numpy() for name, value in found.items()})
+
+
+def _render_generalizable(case: Case, variant: Variant, made: Path) -> Subject:
+    field = _compiled(_placed(torch_generalizable_inr.Field(made), variant), variant)
+    alpha = torch.tensor(DEGREE, device=_device())
+
+    def run() -> Tensor:
+        with torch.no_grad(), _autocast(variant):
+            return _finish(torch_inr.render(field, case.size, alpha, variant.points, _device()))
+
+    return Subject(run, lambda picture: {"picture": picture[None].cpu().numpy()})
 
 
 def _render(case: Case, variant: Variant, made: Path) -> Subject:

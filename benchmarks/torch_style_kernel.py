@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.torch_adain import Decoder, Encoder, Moments, convolution, moments
+from benchmarks.torch_adain import Decoder, Encoder, Moments, convolution, dense, moments
 
 HEADS, TAPS, POSITIONS = 8, 3, 4096
 BLOCK = 1024
@@ -36,7 +36,7 @@ class Network(nn.Module):
         self.decoder = Decoder(file, prefix="decoder")
         names = ("query", "key", "psi.block0", "psi.block1", "psi.block2", "phi.block0", "phi.block1")
         self.layers = nn.ModuleDict({n.replace(".", "_"): _layer(arrays, n) for n in names})
-        self.aim = nn.ModuleDict({n: _dense(arrays[f"aim.{n}.kernel"], arrays[f"aim.{n}.bias"]) for n in AIM})
+        self.aim = nn.ModuleDict({n: dense(arrays[f"aim.{n}.kernel"], arrays[f"aim.{n}.bias"]) for n in AIM})
         self.sharpness = nn.Parameter(arrays["sharpness"])
         self.gain = nn.Parameter(arrays["gain"])
 
@@ -90,14 +90,6 @@ AIM = ("seen", "change")
 
 def _layer(arrays: dict[str, Tensor], name: str) -> nn.Conv2d:
     return convolution(arrays[f"{name}.kernel"], arrays[f"{name}.bias"])
-
-
-def _dense(kernel: Tensor, bias: Tensor) -> nn.Linear:
-    layer = nn.Linear(*kernel.shape)
-    with torch.no_grad():
-        layer.weight.copy_(kernel.T)
-        layer.bias.copy_(bias)
-    return layer
 
 
 def _heads(x: Tensor) -> Tensor:

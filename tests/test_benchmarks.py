@@ -28,6 +28,8 @@ CPU = {"kind": "cpu"}
         ("kernel-48-encode", Case("kernel-48-encode", "kernel", 48, variant="encode")),
         ("kernel-train-128x4", Case("kernel-train-128x4", "kernel-train", 128, 4)),
         ("render-2001-map", Case("render-2001-map", "render", 2001, variant="map")),
+        ("condition-64", Case("condition-64", "condition", 64)),
+        ("render-generalizable-77", Case("render-generalizable-77", "render-generalizable", 77)),
         ("fit-256", Case("fit-256", "fit", 256)),
         ("command-64", Case("command-64", "command", 64)),
     ],
@@ -54,6 +56,9 @@ def test_all_that_is_timed_by_default_has_a_name_and_goals_are_of_such_cases() -
         "fit-9x9",
         "kernel-64-map",
         "kernel-train-64",
+        "condition-64-encode",
+        "render-generalizable-64-map",
+        "render-generalizable",
     ],
 )
 def test_what_is_no_name_is_refused(name: str) -> None:
@@ -71,7 +76,8 @@ def test_pytorch_is_tried_in_every_way_under_a_name_of_its_own() -> None:
         assert not any(variant.compiled for variant in eager)
         assert sum(variant.bfloat16 for variant in eager) == (case.kind != "command")
     assert [v.name for v in cases.variants(cases.parse("fit-16"))][:2] == ["eager NCHW", "eager channels_last"]
-    assert cases.variants(cases.parse("render-16"))[3].name == "compile 65536 points"
+    for name in ("render-16", "render-generalizable-16"):
+        assert cases.variants(cases.parse(name))[3].name == "compile 65536 points"
 
 
 # ---- arithmetic and tables ---------------------------------------------------------------------------------
@@ -140,6 +146,8 @@ def test_pictures_differ_by_their_worst_value_and_gradients_by_their_norms() -> 
     ours = {"loss": np.float32(2), "gradient a": np.array([3.0, 4.0]), "gradient b": np.ones(4)}
     theirs = {"loss": np.float32(2.5), "gradient a": np.array([3.0, 4.5]), "gradient b": np.ones(4)}
     assert peers.difference(ours, theirs) == {"loss": 0.25, "gradient": 0.1}
+    fields = ({"field code": np.array([3.0, 4.0]) + x, "field matrix": np.ones(4)} for x in (0, 1))
+    assert peers.difference(*fields) == {"field": pytest.approx(2**0.5 / 5)}
 
 
 @pytest.mark.parametrize(
@@ -374,7 +382,10 @@ def test_what_is_done_is_kept_where_a_later_case_fails(
 @pytest.mark.torch
 @pytest.mark.parametrize(
     "name",
-    ["stylize-16", "render-20-map", "fit-16", "train-64x2", "command-64", "kernel-32-encode", "kernel-train-32x4"],
+    [
+        *("stylize-16", "render-20-map", "fit-16", "train-64x2", "command-64", "kernel-32-encode", "kernel-train-32x4"),
+        *("condition-48", "render-generalizable-20"),
+    ],
 )
 def test_pytorch_computes_the_same_and_is_timed(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
