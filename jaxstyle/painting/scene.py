@@ -305,7 +305,7 @@ class Painter:
         if (across, down) != (1, 1):
             y = places.axis(scene.height * down, y0, y1, top * down, min(top + self.rows, scene.height) * down)
             x = places.axis(scene.width * across, x0, x1, left * across, min(left + self.columns, scene.width) * across)
-            missing = tuple((0, rest * n) for (_, rest), n in zip(missing, (down, across), strict=True))
+            missing = (0, missing[0][1] * down), (0, missing[1][1] * across)
         y, x = (np.pad(values, grow, mode="edge") for values, grow in zip((y, x), missing, strict=True))
         arrays = self._params, np.float32(x), np.float32(y), alpha, self._seen
         return _samples(*arrays, chunk=self._chunk, points=self.points, mesh=self._mesh, bits=self.bits)

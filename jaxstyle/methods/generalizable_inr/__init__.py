@@ -9,6 +9,7 @@ from jaxstyle.methods import interface
 from jaxstyle.methods.generalizable_inr.code import Code
 from jaxstyle.methods.generalizable_inr.field import Field, Spec, View, numbers
 from jaxstyle.methods.generalizable_inr.files import KIND, PICTURE, load, load_picture, save, save_picture
+from jaxstyle.methods.generalizable_inr.fitted import Fitted
 from jaxstyle.methods.generalizable_inr.network import Config, Model, Style, batch, condition, from_adain, init
 from jaxstyle.methods.generalizable_inr.whole import Whole, WholeField
 from jaxstyle.methods.generalizable_inr.windows import (
@@ -30,6 +31,7 @@ __all__ = [
     "Code",
     "Config",
     "Field",
+    "Fitted",
     "Model",
     "Spec",
     "Style",
