@@ -93,6 +93,12 @@ def test_all_parts_are_made_once(setting: list[str], tmp_path: Path, monkeypatch
     assert "| rendered is better, of 2 | 2 | 0 | 0 |" in (tmp_path / "out" / "r.md").read_text()
     made.clear()
     assert module.main(flags) == 0 and not made
+    real = module.weights.header
+    monkeypatch.setattr(
+        module.weights, "header", lambda name: real(name) | ({"sha256": "new"} if "generalizable" in name else {})
+    )
+    assert module.main(flags) == 0  # other weights of the method: the others' rows and the code's are as they were
+    assert set(made) == {"conditioned", "enlarged", "conditioning", "rendering"}
 
 
 def test_fits_of_the_first_pairs(setting: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +152,8 @@ def test_the_page_has_ratios_to_the_photos_and_lowest_values() -> None:
         "scores": {**MADE, "rows": {"a": full(1.0), "b": full(3.0) | {"photo_lattice_8": 3.0}}},
         "scores other": {**MADE, "rows": {"a": row(1.0)}},
     }
-    page = markdown({"subject": {"weights": "w", "sha256": "0123456789abcdef"}, "parts": parts})
-    assert "sha256 0123456789ab." in page and "64896 numbers" in page
+    page = markdown({"subject": {"method": "generalizable_inr"}, "parts": parts})
+    assert "64896 numbers" in page and "On cpu: slow" in page
     assert "| generalizable_inr | 2 | 2.00 | 2.00 | 4.00 | 1.00 | 2.00 | 1.00 | 32.0 | 31.0 |" in page
     assert "| other | 1 | 1.00 | 1.00 | 2.00 | 0.500 | 2.00 | 1.00 |  |  |" in page
 

@@ -1,7 +1,7 @@
 """What generalizable INR is worth: ``python -m train.evaluate_generalizable_inr --output FILE --pairs-file PAIRS ...``.
 
 Results are kept in ``FILE.json``, with ``FILE.md`` for people; the same command goes on where an interrupted one
-stopped. ``--parts scores,budgets,larger,costs`` chooses among
+stopped, and with other weights makes anew what depends on them. ``--parts scores,budgets,larger,costs`` chooses among
 
 * scores: style, Gram, content, LPIPS and lattice of every pair, and PSNR at degree 0, beside other methods
   (``--beside``) and INR-st (``--inr``, fits of the first pairs; ``--inr-pairs``, fitted here, kept in ``FILE.fits``);
@@ -218,13 +218,14 @@ def evaluate(config: Config) -> Path:
       MeasureError: rendering failed.
       OSError: something cannot be written.
     """
-    model, digest = load_model(config.weights), weights.header(config.weights)["sha256"]
+    model, digest = load_model(config.weights), weights.header(config.weights)["sha256"][:12]
     path, page = (Path(f"{config.output}.{suffix}") for suffix in ("json", "md"))
-    found = results.load(path, {"weights": Path(config.weights).stem, "sha256": digest})
+    found = results.load(path, {"method": ginr.KIND})
     scored = pairs.squares(config.pairs_file, size=config.size, count=config.pairs)
     results.check_writable(path, page)
     networks = metrics.load_networks()
     origin = {"pairs": Path(config.pairs_file).name, "size": config.size}
+    own = {"weights": Path(config.weights).stem, "sha256": digest}
 
     def complete(part: str, settings: dict[str, Any], tasks: dict[str, Task]) -> None:
         results.complete(found, path, part, settings, tasks)
@@ -234,7 +235,7 @@ def evaluate(config: Config) -> Path:
         return {_name(pair): Task(pair.fingerprint, partial(make, pair)) for pair in chosen}
 
     if "scores" in config.chosen:
-        complete("scores", origin, by_pair(partial(_swapped, conditioned, networks, model)))
+        complete("scores", origin | own, by_pair(partial(_swapped, conditioned, networks, model)))
         for name in filter(None, (name.strip() for name in config.beside.split(","))):
             loaded, other = load_any(name), weights.header(name)["sha256"][:12]
             make = partial(_swapped, stylized, networks, loaded)
@@ -254,12 +255,12 @@ def evaluate(config: Config) -> Path:
             Path(name).stem: Task(_of(photo), partial(enlarged, networks, model, photo))
             for name, photo in _photos(config).items()
         }
-        complete("larger", origin | {"size": config.large, "from": config.large // ENLARGED}, tasks)
+        complete("larger", origin | own | {"size": config.large, "from": config.large // ENLARGED}, tasks)
     if "costs" in config.chosen:
         sizes = whole_numbers(config.sizes, "sizes")
         tasks = {f"condition {n}": Task(digest, partial(conditioning, model, n, config.repeats)) for n in (256, 512)}
         tasks |= {f"render {n}": Task(digest, partial(rendering, model, n, config.repeats)) for n in sizes}
-        complete("costs", {"repeats": config.repeats}, tasks)
+        complete("costs", own | {"repeats": config.repeats}, tasks)
     return page
 
 

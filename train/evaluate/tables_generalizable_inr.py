@@ -19,8 +19,7 @@ ENLARGED = 4
 
 def markdown(found: results.Results) -> str:
     """The page of a file of results: a section for every part that it has."""
-    subject, parts = found["subject"], found["parts"]
-    lines = ["# Generalizable INR", "", f"weights {subject['weights']}, sha256 {subject['sha256'][:12]}.", ""]
+    parts, lines = found["parts"], ["# Generalizable INR", ""]
     if "scores" in parts:
         lines += [*_scores(parts), tables.made(parts["scores"]), ""]
     if "budgets" in parts:
