@@ -179,6 +179,18 @@ def test_chunks_windows_points_and_the_whole_are_one_function(conditioned):
     np.testing.assert_allclose(one(coords[3], degree[3]), whole[3], atol=2e-6)
 
 
+def test_smaller_it_is_the_area_average_of_its_full_size(conditioned):
+    alpha = places.resample(np.random.default_rng(0).random((5, 6), np.float32), places.axis(12), places.axis(10))
+    for degree in (1.0, np.asarray(alpha)):
+        spread = np.repeat(np.repeat(degree, 4, 0), 4, 1) if np.ndim(degree) else degree
+        full = np.asarray(jaxstyle.render_image(conditioned, (48, 40), spread))
+        wanted = full.reshape(10, 4, 12, 4, 3).mean((1, 3))
+        found = jaxstyle.render_image(conditioned, (12, 10), degree)
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+    window = jaxstyle.render_image(conditioned, (12, 10), alpha, window=(3, 2, 9, 7), chunk=50)
+    np.testing.assert_allclose(window, found[2:7, 3:9], atol=1e-6)
+
+
 def test_one_pixel_of_the_map_changes_one_pixel(conditioned):
     degree = np.full((20, 24), 0.7, np.float32)
     before = np.asarray(jaxstyle.render_image(conditioned, (24, 20), degree))
