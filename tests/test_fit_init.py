@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,8 +10,6 @@ from jaxstyle import adain, image
 from jaxstyle.cli import main
 from jaxstyle.methods import generalizable_inr as ginr
 from jaxstyle.methods import inr
-from jaxstyle.methods.generalizable_inr import code as codes
-from jaxstyle.methods.generalizable_inr import field as fields
 from jaxstyle.methods.generalizable_inr import fitted
 from jaxstyle.methods.inr import step
 from jaxstyle.methods.inr.schedule import Enlarge, Refine, Regress, Schedule
@@ -21,25 +18,10 @@ from jaxstyle.painting import fit_file as module
 from jaxstyle.painting.fit import fit
 from jaxstyle.painting.fit_file import fit_file
 from jaxstyle.painting.rendering import render_file
+from tests.conditioned import field_of
 
 SMALL = ginr.Config(tokens=4, width=16, depth=1, heads=2, weight_tokens=3, context=4, features=8, hidden=8)
 SIDE = 16
-
-
-def field_of(photo, styled):
-    """A conditioned picture without a network: the codes of two pictures, and a matrix and an MLP drawn at random."""
-    code, style = (jax.tree.map(lambda leaf: leaf[0], codes.analyse(jnp.asarray(p)[None])) for p in (photo, styled))
-    count, wide = fields.inputs(SMALL.spec, 4), SMALL.features
-    rng = np.random.default_rng(2)
-    matrix, hidden, last = (
-        jnp.asarray(0.1 * rng.normal(size=shape), jnp.float32) for shape in ((count, wide), (wide + 3, 8), (8, 3))
-    )
-    shared = {"hidden": {"kernel": hidden, "bias": jnp.zeros(8)}, "colours": {"kernel": last, "bias": jnp.zeros(3)}}
-    height, width = photo.shape[:2]
-    view = fields.View(code, jnp.zeros((4, 4, 4)), matrix, jnp.array([width, height], jnp.float32))
-    own = fields.reference(view, SMALL.spec)
-    target = own._replace(mean=own.mean + 0.1, std=1.2 * own.std)
-    return ginr.Field(shared, view, style, own, target, SMALL.spec, (width, height))
 
 
 @pytest.fixture(autouse=True)

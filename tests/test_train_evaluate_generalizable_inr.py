@@ -1,5 +1,6 @@
 """What the evaluation of generalizable INR measures, keeps and says; its errors."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from PIL import Image
 from jaxstyle.methods import inr
 from jaxstyle.methods.generalizable_inr import code as codes
 from jaxstyle.metrics import metrics
+from tests.conditioned import field_of
 from train.evaluate import generalizable_inr as module
-from train.evaluate import measure_inr
+from train.evaluate import measure_inr, measure_starts
 from train.evaluate.tables_generalizable_inr import BUDGETS, markdown
 from train.pairs import Pair
 
@@ -71,6 +73,11 @@ def full(k: float) -> dict[str, float]:
     return row(k) | {"psnr_alpha0": 30 + k, "numbers": 64896, "photo_lattice_8": 1.0, "photo_lattice_4": 1.0}
 
 
+def steps() -> dict[str, object]:
+    curves = {"photo": {"0": 9.0, "100": 3.0, "200": 2.0}, "condition": {"0": 4.0, "10": 2.9}}
+    return {"needed": {"100": 10, "200": None}, **curves}
+
+
 def test_all_parts_are_made_once(setting: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
 
@@ -84,13 +91,17 @@ def test_all_parts_are_made_once(setting: list[str], tmp_path: Path, monkeypatch
     monkeypatch.setattr(module, "conditioning", note("conditioning", {"processor": 2.0, "seconds": 1.0}))
     cost = {"processor": 4.0, "seconds": 3.0, "calls": 1, "peak_bytes": 1 << 29}
     monkeypatch.setattr(module, "rendering", note("rendering", cost))
+    monkeypatch.setattr(measure_starts, "saving", lambda model, pair, goals: made.append("saving") or steps())
     flags = [*setting, "--large", "64", "--beside", "adain_vgg16", "--sizes", "100,40"]
     assert module.main(flags) == 0
-    assert made == [name for name in ("conditioned", "stylized", "enlarged", "conditioning", "rendering") for _ in "ab"]
+    names = ("conditioned", "stylized", "enlarged", "conditioning", "rendering", "saving")
+    assert made == [name for name in names for _ in "ab"]
     parts = json.loads((tmp_path / "out" / "r.json").read_text())["parts"]
-    assert list(parts) == ["scores", "scores adain_vgg16", "budgets", "larger", "costs"]
+    assert list(parts) == ["scores", "scores adain_vgg16", "budgets", "larger", "costs", "steps"]
     assert list(parts["scores"]["rows"]) == ["0 + 2", "1 + 2"] and list(parts["budgets"]["rows"]) == ["0", "1"]
-    assert "| rendered is better, of 2 | 2 | 0 | 0 |" in (tmp_path / "out" / "r.md").read_text()
+    page = (tmp_path / "out" / "r.md").read_text()
+    assert "| rendered is better, of 2 | 2 | 0 | 0 |" in page
+    assert "| 0 + 2 | 10 |  | 4.00 | 9.00 | 3.00 | 2.00 |" in page
     made.clear()
     assert module.main(flags) == 0 and not made
     real = module.weights.header
@@ -98,7 +109,7 @@ def test_all_parts_are_made_once(setting: list[str], tmp_path: Path, monkeypatch
         module.weights, "header", lambda name: real(name) | ({"sha256": "new"} if "generalizable" in name else {})
     )
     assert module.main(flags) == 0  # other weights of the method: the others' rows and the code's are as they were
-    assert set(made) == {"conditioned", "enlarged", "conditioning", "rendering"}
+    assert set(made) == {"conditioned", "enlarged", "conditioning", "rendering", "saving"}
 
 
 def test_fits_of_the_first_pairs(setting: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +128,7 @@ def test_fits_of_the_first_pairs(setting: list[str], tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--parts", "scores,colours"], "parts: 'scores,colours'; expected some of scores,budgets,larger,costs"),
+        (["--parts", "scores,colours"], "parts: 'scores,colours'; expected some of scores,budgets,larger,costs,steps"),
         (["--large", "100"], "large: 100; expected 64, 96, 128, ..."),
         (["--inr", "a.safetensors", "--inr-pairs", "1"], "inr_pairs: only without --inr"),
         (["--pairs-file", "none.tsv"], "none.tsv: cannot be read"),
@@ -156,6 +167,23 @@ def test_the_page_has_ratios_to_the_photos_and_lowest_values() -> None:
     assert "64896 numbers" in page and "On cpu: slow" in page
     assert "| generalizable_inr | 2 | 2.00 | 2.00 | 4.00 | 1.00 | 2.00 | 1.00 | 32.0 | 31.0 |" in page
     assert "| other | 1 | 1.00 | 1.00 | 2.00 | 0.500 | 2.00 | 1.00 |  |  |" in page
+
+
+@pytest.mark.slow
+def test_steps_are_counted_until_the_objective_is_that_of_the_other_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that is what the other one reaches needs no step, and one without the style as many as that."""
+    pair = Pair("a + b", smooth(0, 32), np.random.default_rng(0).random((32, 32, 3), np.float32))
+    monkeypatch.setattr(measure_starts, "EVERY", 1)
+    uninformed = field_of(pair.content, pair.content)
+    uninformed = dataclasses.replace(uninformed, target=uninformed.own)
+    monkeypatch.setattr(measure_starts.ginr, "condition", lambda *arguments: uninformed)
+    found = measure_starts.saving(None, pair, (4, 8))  # type: ignore[arg-type]
+    assert list(found["photo"]) == ["0", "4", "8"] and found["photo"]["0"] == found["condition"]["0"]
+    assert found["needed"]["4"] <= 4 and found["needed"]["8"] <= 8
+    assert found["photo"]["8"] < found["photo"]["0"]
+    informed = field_of(pair.content, pair.style)
+    monkeypatch.setattr(measure_starts.ginr, "condition", lambda *arguments: informed)
+    assert measure_starts.saving(None, pair, (1, 2))["needed"]["1"] == 0  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -1,14 +1,16 @@
 """What generalizable INR is worth: ``python -m train.evaluate_generalizable_inr --output FILE --pairs-file PAIRS ...``.
 
 Results are kept in ``FILE.json``, with ``FILE.md`` for people; the same command goes on where an interrupted one
-stopped, and with other weights makes anew what depends on them. ``--parts scores,budgets,larger,costs`` chooses among
+stopped, and with other weights makes anew what depends on them. ``--parts`` chooses among
 
 * scores: style, Gram, content, LPIPS and lattice of every pair, and PSNR at degree 0, beside other methods
   (``--beside``) and INR-st (``--inr``, fits of the first pairs; ``--inr-pairs``, fitted here, kept in ``FILE.fits``);
 * budgets: PSNR of the linear code of colours alone, by its control points;
 * larger: a photo conditioned on at a quarter of its size and rendered at its own, at degree 0, beside bicubic
   interpolation: LPIPS, SSIM and PSNR to the photo;
-* costs: processor seconds of conditioning, and of rendering with its memory, by size.
+* costs: processor seconds of conditioning, and of rendering with its memory, by size;
+* steps: how many steps ``jaxstyle fit --init generalizable`` needs where a start without the style needs 100 and 200,
+  of the first `STARTS` pairs.
 """
 
 from __future__ import annotations
@@ -42,12 +44,14 @@ from jaxstyle.painting.picture import render
 from jaxstyle.runtime import cache, files
 from train import pairs, run
 from train.config import ConfigError, check_least, flag, required, whole_numbers
-from train.evaluate import measure_inr, results
+from train.evaluate import measure_inr, measure_starts, results
 from train.evaluate.results import Row, Task, rounded
-from train.evaluate.tables_generalizable_inr import BUDGETS, ENLARGED, PERIODS, SCORES, markdown
+from train.evaluate.tables_generalizable_inr import BUDGETS, ENLARGED, GOALS, PERIODS, SCORES, markdown
 from train.pairs import Pair
 
-PARTS = ("scores", "budgets", "larger", "costs")
+PARTS = ("scores", "budgets", "larger", "costs", "steps")
+STARTS = 3
+"""Pairs of the part steps, which takes minutes for each."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Config:
 
     output: str = required("results to make or complete: OUTPUT.json and OUTPUT.md")
     pairs_file: str = required("lines of PHOTO tab PAINTING, of which squares are cut")
-    parts: str = flag("scores,budgets,larger,costs", "which parts")
+    parts: str = flag("scores,budgets,larger,costs,steps", "which parts")
     weights: str = flag("generalizable_inr", "a model of the method: a shipped name, or a file of the trainer")
     beside: str = flag("adain_vgg16,style_kernel_vgg16", "weights of other methods, beside it; empty: none")
     inr: str | None = flag(None, "fits of the first pairs, FILE,FILE,..., in their order")
@@ -261,6 +265,9 @@ def evaluate(config: Config) -> Path:
         tasks = {f"condition {n}": Task(digest, partial(conditioning, model, n, config.repeats)) for n in (256, 512)}
         tasks |= {f"render {n}": Task(digest, partial(rendering, model, n, config.repeats)) for n in sizes}
         complete("costs", own | {"repeats": config.repeats}, tasks)
+    if "steps" in config.chosen:
+        make = partial(measure_starts.saving, model, goals=GOALS)
+        complete("steps", origin | own, by_pair(make, scored[:STARTS]))
     return page
 
 

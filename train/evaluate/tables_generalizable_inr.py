@@ -15,6 +15,8 @@ BUDGETS = ((2, 1), (3, 1), (4, 1), (5, 2), (6, 2), (codes.LUMA, codes.CHROMA), (
 """Control points along a side of a cell, of brightness and of the colour differences."""
 ENLARGED = 4
 """How many times, at degree 0."""
+GOALS = (100, 200)
+"""Steps of a start without the style, whose objective a conditioned start has sooner."""
 
 
 def markdown(found: results.Results) -> str:
@@ -54,6 +56,15 @@ def markdown(found: results.Results) -> str:
         ]
         head = ["", "processor seconds", "seconds", "memory, GiB"]
         lines += ["## Time and memory", "", results.table(head, body), tables.made(parts["costs"]), ""]
+    if "steps" in parts:
+        body = [
+            [name, *row["needed"].values(), row["condition"]["0"], *(row["photo"][str(n)] for n in (0, *GOALS))]
+            for name, row in parts["steps"]["rows"].items()
+        ]
+        head = ["", *(f"steps instead of {goal}" for goal in GOALS), "objective at the start"]
+        head += [f"without the style: after {n} steps" for n in (0, *GOALS)]
+        lines += ["## Steps of a fit that starts from a conditioned picture", "", results.table(head, body)]
+        lines += [tables.made(parts["steps"]), ""]
     return "\n".join(lines)
 
 
