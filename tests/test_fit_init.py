@@ -77,7 +77,7 @@ def test_degree_0_stays_bit_for_bit_and_the_objective_falls(start):
     data = inr.targets(encoder, *pictures, loss)
     before, after = (float(inr.objective(p, encoder, data, 0.7, loss)[0]) for p in (start, found))
     assert before == pytest.approx(told[0], rel=1e-4) and after < told[-1]
-    for name in ("content", "own", "shared"):
+    for name in ("content", "own", "target", "shared"):
         jax.tree.map(np.testing.assert_array_equal, getattr(found, name), getattr(start, name))
 
 

@@ -38,7 +38,7 @@ def _looks(
 ) -> Iterator[tuple[int, float]]:
     """Steps done and the objective, from 0 steps on."""
     pictures = {"content": pair.content, "style": pair.style}
-    data = cast(inr.Targets, step.stage_data(schedule, 0, encoder, **pictures))
+    data = cast(inr.Targets, step.stage_data(schedule, 0, encoder, pair.content, pair.style))
     state = step.started(fitted.start(field), schedule)
     yield 0, float(_objective(state.params, encoder, data, schedule.loss))
     for done, after, _ in step.steps(jax.random.key(0), state, encoder, schedule, pictures):

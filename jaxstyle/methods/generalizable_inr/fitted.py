@@ -1,7 +1,8 @@
 """A conditioned picture that is fitted to its own pair: a start for test-time training, close to where that ends.
 
-What is fitted is the picture's alone, `STYLE`: the style's latent grids, and the moments that AdaIN over coordinates
-gives. At degree 0 neither has a share, so that the photo stays what it is, bit for bit, whatever is minimised.
+What is fitted is the picture's own and the style's alone, its latent grids. At degree 0 they have no share, so that the
+photo stays what it is, bit for bit, whatever is minimised. Moments of AdaIN over coordinates that are fitted, too,
+change nothing to speak of; with the MLP the objective falls a little sooner, and the photo is lost.
 
 Not in the paper, whose pictures are what the network makes of them.
 """
@@ -18,8 +19,8 @@ from flax import struct
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods.generalizable_inr.field import Field, Spec
 
-STYLE = ("styled", "target")
-"""What of a `Field` is fitted: all that full style has of its own."""
+STYLE = ("styled",)
+"""What of a `Field` is fitted."""
 
 
 @struct.dataclass
@@ -66,4 +67,5 @@ class Fitted:
 def start(field: Field) -> Fitted:
     """A conditioned picture before its first step; all arrays are copies, which a step may overwrite."""
     parts = {name: getattr(field, name) for name in STYLE}, field
-    return Fitted(*(jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), part) for part in parts), size=field.size)
+    network, rest = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), parts)
+    return Fitted(network, rest, size=field.size)
