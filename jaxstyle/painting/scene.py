@@ -307,11 +307,13 @@ class Painter:
             x = places.axis(scene.width * across, x0, x1, left * across, min(left + self.columns, scene.width) * across)
             missing = (0, missing[0][1] * down), (0, missing[1][1] * across)
         y, x = (np.pad(values, grow, mode="edge") for values, grow in zip((y, x), missing, strict=True))
+        if (across, down) != (1, 1):
+            y, x = y.reshape(-1, down), x.reshape(-1, across)
         arrays = self._params, np.float32(x), np.float32(y), alpha, self._seen
-        return _samples(*arrays, chunk=self._chunk, points=self.points, mesh=self._mesh, bits=self.bits)
+        return _samples(*arrays, chunk=self._chunk, mesh=self._mesh, bits=self.bits)
 
 
-@partial(jax.jit, static_argnames=("chunk", "points", "mesh", "bits"))
+@partial(jax.jit, static_argnames=("chunk", "mesh", "bits"))
 def _samples(
     params: Picture,
     x: Array,
@@ -320,11 +322,10 @@ def _samples(
     seen: Any,
     *,
     chunk: int,
-    points: tuple[int, int],
     mesh: Any,
     bits: int,
 ) -> Array:
     """`render_grid`, rounded as in `jaxstyle.image.encode.quantise`."""
-    colours = render_grid(params, x, y, alpha, chunk=chunk, points=points, seen=seen, mesh=mesh)
+    colours = render_grid(params, x, y, alpha, chunk=chunk, seen=seen, mesh=mesh)
     full = 2**bits - 1
     return jnp.floor(jnp.clip(colours, 0, 1) * full + 0.5).astype(jnp.uint8 if bits == 8 else jnp.uint16)

@@ -185,13 +185,13 @@ def render_image(
     points = points_in(params, width, height, (x0, y0, x1, y1))
     if points != (1, 1):
         across, down = points
-        x = places.axis(width * across, x0, x1, left * across, right * across)
-        y = places.axis(height * down, y0, y1, top * down, bottom * down)
+        x = places.axis(width * across, x0, x1, left * across, right * across).reshape(-1, across)
+        y = places.axis(height * down, y0, y1, top * down, bottom * down).reshape(-1, down)
     arrays = (bare, np.float32(x), np.float32(y), degree, seen)
     if mesh is not None:
         arrays = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))
     params, *grid, seen = arrays
-    return render_grid(params, *grid, chunk=_chunk(chunk), points=points, seen=seen, mesh=mesh, dtype=dtype)
+    return render_grid(params, *grid, chunk=_chunk(chunk), seen=seen, mesh=mesh, dtype=dtype)
 
 
 def view_of(params: Picture, width: int, height: int, region: places.Box = places.WHOLE) -> Any:
@@ -236,7 +236,7 @@ def _render_points(params: Picture, points: Array, alpha: Array, seen: Any = Non
     return colours.reshape(-1, 3)[:count]
 
 
-@partial(jax.jit, static_argnames=("chunk", "points", "mesh", "dtype"))
+@partial(jax.jit, static_argnames=("chunk", "mesh", "dtype"))
 def render_grid(
     params: Picture,
     x: Array,
@@ -244,7 +244,6 @@ def render_grid(
     alpha: Array,
     *,
     chunk: int,
-    points: tuple[int, int] = (1, 1),
     seen: Any = None,
     mesh: Mesh | None = None,
     dtype: Any = jnp.float32,
@@ -253,11 +252,10 @@ def render_grid(
 
     Args:
       params: a network.
-      x, y: ``(W,)`` and ``(H,)`` float32, the columns' and the rows' coordinates; with more than one point in a pixel
-        those of all points, ``(W across,)`` and ``(H down,)``.
+      x, y: ``(W,)`` and ``(H,)`` float32, the columns' and the rows' coordinates; or those of all points in a pixel,
+        the mean of whose colours is its colour, ``(W, across)`` and ``(H, down)``.
       alpha: degree of style, ``()`` or ``(H, W)``.
       chunk: points computed at once, but at least one row of those of a pixel.
-      points: in a pixel, ``(across, down)``; the mean of their colours is its colour.
       seen: how the picture is looked at; without it there is no detail.
       mesh: devices that share the chunks, one axis named ``chunks``.
       dtype: see `render`.
@@ -265,7 +263,9 @@ def render_grid(
     Returns:
       ``(H, W, 3)``.
     """
-    height, width = y.shape[0] // points[1], x.shape[0] // points[0]
+    height, width = y.shape[0], x.shape[0]
+    points = (x.size // width, y.size // height)
+    x, y = x.reshape(-1), y.reshape(-1)
     rows, columns = _tile(height, width, max(1, chunk // points[0]))
     down, across = -(-height // rows), -(-width // columns)
     if down * across == 1 and mesh is None:
