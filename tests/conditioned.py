@@ -13,7 +13,9 @@ SPEC = ginr.Config().spec
 
 def field_of(photo: np.ndarray, styled: np.ndarray) -> ginr.Field:
     """The codes of two pictures, a matrix and an MLP drawn at random, and moments of another style."""
-    code, style = (jax.tree.map(lambda leaf: leaf[0], codes.analyse(jnp.asarray(p)[None])) for p in (photo, styled))
+    pairs = ((photo, codes.PHOTO), (styled, codes.PAINTED))
+    found = (codes.analyse(jnp.asarray(pixels)[None], points=points) for pixels, points in pairs)
+    code, style = (jax.tree.map(lambda leaf: leaf[0], each) for each in found)
     count, wide = fields.inputs(SPEC, 4), 8
     rng = np.random.default_rng(2)
     matrix, hidden, last = (

@@ -35,8 +35,8 @@ def test_the_shipped_budget_is_the_code_of_the_method() -> None:
     photo = np.random.default_rng(0).random((32, 48, 3), np.float32)
     code = codes.Code(*(leaf[0] for leaf in codes.analyse(jnp.asarray(photo)[None])))
     wanted = codes.on_grid(code, jnp.arange(48) + 0.5, jnp.arange(32) + 0.5) @ codes.COLOURS
-    assert (codes.LUMA, codes.CHROMA) in BUDGETS
-    np.testing.assert_allclose(module.coded(photo, (codes.LUMA, codes.CHROMA)), wanted, atol=1e-4)
+    assert codes.PHOTO in BUDGETS
+    np.testing.assert_allclose(module.coded(photo, codes.PHOTO), wanted, atol=1e-4)
 
 
 def test_more_control_points_hold_more() -> None:

@@ -11,7 +11,7 @@ from train.evaluate import results, tables
 SCORES = ("style_ratio", "gram_ratio", "content_ratio", "lpips")
 PERIODS = (8, 4)
 """Of the patterns that decoders leave, in pixels: cells of ``relu4_1`` and ``relu3_1``."""
-BUDGETS = ((2, 1), (3, 1), (4, 1), (5, 2), (6, 2), (codes.LUMA, codes.CHROMA), (7, 4), (8, 8))
+BUDGETS = ((2, 1), (3, 1), (4, 1), (5, 2), (6, 2), codes.PHOTO, (7, 4), (8, 8))
 """Control points along a side of a cell, of brightness and of the colour differences."""
 ENLARGED = 4
 """How many times, at degree 0."""

@@ -263,7 +263,7 @@ def batch(
     own, target = (jax.vmap(lambda v: fields.reference(v, spec))(v) for v in views)
     told = describe(params, model, maps_s, target)
     painted = paint(params, model, restyle(maps_c, told.moments, statistics(maps_c)))
-    styled = codes.analyse(painted)
+    styled = codes.analyse(painted, points=codes.PAINTED)
     return Field(shared(params), views[0], styled, own, target, spec, (content.shape[2], content.shape[1]))
 
 
@@ -317,5 +317,5 @@ def _condition(model: Model, content: Array, style: Array, extent: Array, style_
     own, target = (fields.reference(v, spec) for v in (photo, painting))
     told = describe(params, model, maps_s, target)
     painted = paint(params, model, restyle(maps_c, told.moments, statistics(maps_c)))
-    (styled,) = (Code(*(leaf[0] for leaf in codes.analyse(painted))),)
+    styled = Code(*(leaf[0] for leaf in codes.analyse(painted, points=codes.PAINTED)))
     return Field(shared(params), photo, styled, own, target, spec, (0, 0))
