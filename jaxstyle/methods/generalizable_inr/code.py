@@ -1,9 +1,10 @@
 """The latent grids that hold colours: a linear code of a picture, in cubic B-splines of fewer numbers than pixels.
 
 Where 8 x 8 pixels of a photo were there are 7 x 7 control points of brightness and 2 x 2 of each of two colour
-differences; of what is painted, whose strokes are finer and more colourful, 8 x 8 and 4 x 4. They are those whose spline is nearest to the picture, by least squares, with the picture mirrored
-at its edges. A spline has no cells that could be seen: it is smooth everywhere to its second derivative, its control
-points are evenly spaced, and it is as good at any place between pixels as at their centres.
+differences; of what is painted, whose strokes are finer and more colourful, 8 x 8 and 4 x 4. They are those whose
+spline is nearest to the picture, by least squares, with the picture mirrored at its edges. A spline has no cells that
+could be seen: it is smooth everywhere to its second derivative, its control points are evenly spaced, and it is as good
+at any place between pixels as at their centres.
 
 At 256 x 256 pixels that are 58 368 numbers, a third of the samples, and 98 304, a half.
 
