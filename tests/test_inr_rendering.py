@@ -82,11 +82,12 @@ def test_several_pictures_at_once(params):
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *several)
     at = coords.grid(3, 2)
     found = jax.vmap(render, in_axes=(0, None, None))(stacked, at, 0.4)
-    pictures = jax.vmap(lambda p: render_image(p, (3, 2), 0.4))(stacked)
+    pictures = jax.vmap(lambda p: render_image(p, (60, 40), 0.4))(stacked)
+    small = jax.vmap(lambda p: render_image(p, (3, 2), 0.4))(stacked)
     for i, one in enumerate(several):
-        wanted = render(one, at, 0.4)
-        np.testing.assert_allclose(found[i], wanted, atol=1e-6)
-        np.testing.assert_allclose(pictures[i], wanted, atol=1e-6)
+        np.testing.assert_allclose(found[i], render(one, at, 0.4), atol=1e-6)
+        np.testing.assert_allclose(pictures[i], render(one, coords.grid(60, 40), 0.4), atol=1e-6)
+        np.testing.assert_allclose(small[i], render_image(one, (3, 2), 0.4), atol=1e-6)
 
 
 # ---- pictures ----------------------------------------------------------------------------------------------
@@ -200,6 +201,59 @@ def test_one_pixel_of_the_map_changes_one_pixel_exactly(params, chunk):
         assert different[13, 8] and different.sum() == 1
 
 
+# ---- smaller pictures --------------------------------------------------------------------------------------
+
+
+def mean_of_points(params, size, alpha, points, region=coords.WHOLE):
+    """The slow way: all points of all pixels, from `render`, and their means."""
+    (width, height), (across, down) = size, points
+    at = coords.grid(width * across, height * down, region)
+    degree = np.repeat(np.repeat(np.broadcast_to(alpha, (height, width)), down, 0), across, 1)
+    return np.asarray(render(params, at, degree)).reshape(height, down, width, across, 3).mean((1, 3))
+
+
+@pytest.mark.parametrize(
+    ("size", "points"), [((15, 10), (2, 2)), ((29, 19), (2, 2)), ((7, 20), (5, 1)), ((1, 1), (30, 20))], ids=str
+)
+@pytest.mark.parametrize("uniform", [True, False])
+def test_pixels_larger_than_the_fits_are_means_of_points_as_dense_as_its_pixels(params, size, points, uniform):
+    alpha = 0.7 if uniform else maps(size[::-1])
+    assert inr_render.points_in(params, *size) == points
+    wanted = mean_of_points(params, size, alpha, points)
+    np.testing.assert_allclose(render_image(params, size, alpha), wanted, atol=1e-6)
+    np.testing.assert_allclose(render_image(params, size, alpha, chunk=7), wanted, atol=1e-6)
+
+
+def test_half_and_third_of_the_size_are_means_of_the_fits_pixels(params, whole):
+    for by in (2, 5):
+        means = whole.reshape(20 // by, by, 30 // by, by, 3).mean((1, 3))
+        np.testing.assert_allclose(render_image(params, (30 // by, 20 // by), 0.7), means, atol=1e-6)
+
+
+def test_nothing_is_averaged_from_the_fits_size_on(params):
+    for size in (SIZE, (31, 21), (300, 200)):
+        x, y = (jnp.asarray(coords.axis(n), jnp.float32) for n in size)
+        plain = inr_render.render_grid(inr_render.sizeless(params), x, y, jnp.float32(0.7), chunk=4096)
+        np.testing.assert_array_equal(render_image(params, size, 0.7, chunk=4096), plain)
+    region = (-0.5, -0.5, 0.5, 0.5)  # 15 x 10 pixels of the fit
+    assert inr_render.points_in(params, 15, 10, region) == (1, 1)
+    assert inr_render.points_in(params, 14, 10, region) == (2, 1)
+
+
+@pytest.mark.parametrize("window", [(0, 0, 3, 2), (4, 1, 9, 7), (8, 6, 11, 7)])
+def test_a_window_of_a_smaller_picture_is_a_crop_of_it(params, window):
+    left, top, right, bottom = window
+    for alpha in (0.7, maps((7, 11))):
+        expected = render_image(params, (11, 7), alpha)[top:bottom, left:right]
+        np.testing.assert_allclose(render_image(params, (11, 7), alpha, window=window), expected, atol=1e-6)
+
+
+def test_a_region_of_a_smaller_picture_is_the_mean_of_its_points(params):
+    region = (-0.5, -1.0, 0.75, 0.25)
+    wanted = mean_of_points(params, (5, 4), 0.3, (4, 4), region)
+    np.testing.assert_allclose(render_image(params, (5, 4), 0.3, region=region), wanted, atol=1e-6)
+
+
 def test_sizes(params):
     assert render_image(params).shape == (20, 30, 3)  # that of the picture fitted to
     assert render_image(params, 10).shape == (10, 15, 3)  # the short side
@@ -226,13 +280,15 @@ def test_devices_share_the_chunks(params, uniform, chunk):
 def test_nothing_is_compiled_anew_for_another_alpha_or_picture(params):
     at = coords.grid(4, 3)
     render(params, at, 0.1)
+    render_image(params, (60, 40), 0.1, window=(0, 0, 4, 3))
     render_image(params, (4, 3), 0.1)
     counts = inr_render._render_points._cache_size(), inr_render.render_grid._cache_size()
     other = init(jax.random.key(5), SMALL, size=(77, 50))
     for alpha in (0, 1, 0.25, np.float64(0.5), np.array(0.75), jnp.float32(1)):
         render(other, at, alpha)
         render_image(params, (4, 3), alpha)
-        render_image(other, (4, 3), alpha, region=(-0.5, 0, 0.5, 1))
+        render_image(dataclasses.replace(other, size=SIZE), (4, 3), alpha)  # as many points in a pixel
+        render_image(other, (4, 3), alpha, region=(-0.05, 0, 0.05, 0.1))
         render_image(other, (4000, 3000), alpha, window=(100, 200, 104, 203))
     assert (inr_render._render_points._cache_size(), inr_render.render_grid._cache_size()) == counts
 

@@ -29,7 +29,7 @@ TRAINING = (
     ("adain", "generalizable_inr_config", "inr_pairs", "style_kernel_config"),
     ("generalizable_inr", "inr_report", "style_kernel"),
     ("inr_fit", "evaluate"),
-    ("evaluate_inr", "evaluate_video"),
+    ("evaluate_generalizable_inr", "evaluate_inr", "evaluate_video"),
 )
 ONLY_IN = {"PIL": "image/", "torch": "nets/convert_vgg.py", "torchvision": "nets/convert_vgg.py"}
 """Packages of others that a part of the library alone may import."""

@@ -80,6 +80,16 @@ def test_the_file_is_the_picture(tmp_path, colours, name, bits):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_a_smaller_file_is_averaged_tile_by_tile(tmp_path):
+    points = render_image(PARAMS, (41 * 3, 23 * 4), 0.7)  # as dense as the fit's pixels, or denser
+    render(tmp_path / "a.png", size=(41, 23), alpha=0.7, tile=16, bits=16)
+    means = np.asarray(points).reshape(23, 4, 41, 3, 3).mean((1, 3))
+    close_to(np.rint(image.read(tmp_path / "a.png").pixels * 65535), means, 65535)
+    render(tmp_path / "b.png", size=(41, 23), gradient="left:0,right:1", tile=16, bits=16)
+    wanted = render_image(PARAMS, (41, 23), np.broadcast_to(np.linspace(0, 1, 41, dtype=np.float32), (23, 41)))
+    close_to(np.rint(image.read(tmp_path / "b.png").pixels * 65535), wanted, 65535)
+
+
 def test_a_tiff_has_smaller_versions(tmp_path, colours, monkeypatch):
     tifffile = pytest.importorskip("tifffile")
     monkeypatch.setattr(tiff, "TILE", 32)

@@ -112,7 +112,7 @@ def test_rendering_is_measured_in_a_process_of_its_own(tmp_path) -> None:
 
 def test_long_calls_are_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     clock = iter([0.0, 30.0, 100.0, 140.0])
-    monkeypatch.setattr(inr, "load", lambda file: None)
+    monkeypatch.setattr(measure_inr, "load_picture", lambda file: None)
     monkeypatch.setattr(measure_inr, "_band", lambda *band: None)
     monkeypatch.setattr(measure_inr.time, "perf_counter", lambda: next(clock))
     row = measure_inr._render_cost("fit", 16, 5)

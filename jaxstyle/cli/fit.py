@@ -24,7 +24,8 @@ what is done, and there is never a broken file under the name OUT. In the end it
 examples:
   jaxstyle fit photo.jpg --style painting.jpg -o fit.safetensors --preset preview
   jaxstyle fit photo.jpg --style painting.jpg -o fit.safetensors --strip strip.png
-  jaxstyle fit photo.jpg --style painting.jpg -o fit.safetensors --size 512"""
+  jaxstyle fit photo.jpg --style painting.jpg -o fit.safetensors --size 512
+  jaxstyle fit photo.jpg --style painting.jpg -o fit.safetensors --init generalizable"""
 
 PRESETS = ("preview", "fast", "zoom", "paper")
 
@@ -39,9 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         choices=PRESETS,
-        default="fast",
         help="what the fit consists of: preview is a first look, zoom is fast and then detail for enlargements, paper "
-        "is the paper's optimisation (default: %(default)s)",
+        "is the paper's optimisation (default: fast)",
+    )
+    parser.add_argument(
+        "--init",
+        metavar="START",
+        help="instead of a preset: generalizable starts from what jaxstyle condition makes of the pair and fits the "
+        "style's part of that; or a file of weights of that method",
     )
     parser.add_argument(
         "--size",
@@ -51,7 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 256)",
     )
     parser.add_argument(
-        "--steps", type=arguments.count, metavar="N", help="in all (default: 360, 570, 690 and 20000, by preset)"
+        "--steps",
+        type=arguments.count,
+        metavar="N",
+        help="in all (default: 360, 570, 690 and 20000, by preset, and 60 with --init)",
     )
     parser.add_argument(
         "--seed", type=arguments.seed, default=0, metavar="N", help="of everything random (default: %(default)s)"
@@ -72,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_json(parser)
 
 
-_OPTIONS = ("preset", "size", "steps", "seed", "strip", "vgg", "max_pixels", "overwrite")
+_OPTIONS = ("preset", "init", "size", "steps", "seed", "strip", "vgg", "max_pixels", "overwrite")
 
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], int]:

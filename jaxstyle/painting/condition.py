@@ -9,17 +9,16 @@ from typing import TypedDict, Unpack, cast
 
 import numpy as np
 
-from jaxstyle import image, methods, styles
+from jaxstyle import image, styles
 from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.methods import generalizable_inr
 from jaxstyle.methods.generalizable_inr import Field
 from jaxstyle.methods.inr import render_image
+from jaxstyle.painting.conditioned import WEIGHTS, load_model
 from jaxstyle.painting.fit import fidelity
 from jaxstyle.painting.fit_file import SUFFIX
 from jaxstyle.painting.options import PathLike
-from jaxstyle.weights import WeightsError
 
-WEIGHTS = "generalizable_inr"
 SIZE = 512
 """Short side in pixels to which larger pictures are brought."""
 
@@ -84,7 +83,7 @@ def condition(
       ValueError: ``size`` is out of range.
     """
     _check_size(size)
-    model = _model(weights_file)
+    model = load_model(weights_file)
     photo, painting = (_shrunk(image.read(source).pixels, size) for source in (content, styles.path_of(style)))
     return cast(Field, generalizable_inr.condition(model, photo, painting))
 
@@ -120,7 +119,7 @@ def condition_file(
     most = options.get("max_pixels", image.MAX_PIXELS)
     paths = (content, styles.path_of(style))
     read = [image.read(image.source_of(path), max_pixels=most) for path in paths]
-    model = _model(name)
+    model = load_model(name)
     photo, painting = (_shrunk(found.pixels, size) for found in read)
     field = cast(Field, generalizable_inr.condition(model, photo, painting))
     generalizable_inr.save_picture(output, field)
@@ -143,13 +142,6 @@ def condition_file(
 def _check_size(size: int) -> None:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ValueError(f"size: expected a number of pixels of at least 1, got {size!r}")
-
-
-def _model(name: PathLike) -> generalizable_inr.Model:
-    model = methods.load(name).model
-    if not isinstance(model, generalizable_inr.Model) or isinstance(model.config, generalizable_inr.Whole):
-        raise WeightsError(f"{os.fspath(name)}: needed is a model of generalizable_inr with latent grids")
-    return model
 
 
 def _shrunk(pixels: np.ndarray, size: int) -> np.ndarray:

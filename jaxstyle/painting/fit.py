@@ -11,7 +11,7 @@ import functools
 import os
 import shlex
 from collections.abc import Iterator
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, cast
 
 import jax
 import numpy as np
@@ -19,10 +19,15 @@ import numpy as np
 from jaxstyle import image, styles
 from jaxstyle.arrays import Params
 from jaxstyle.methods import inr
+from jaxstyle.methods.generalizable_inr import Field
 from jaxstyle.methods.inr import schedule as inr_schedule
 from jaxstyle.methods.inr import step
+from jaxstyle.methods.inr.rendering import Picture
+from jaxstyle.painting import conditioned
 from jaxstyle.painting.picture import repaint
 
+DEFAULT = "fast"
+"""The preset of fits that start afresh."""
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Degrees of style on a strip."""
 LONG_SIDE = 1024
@@ -34,19 +39,20 @@ class Aids(TypedDict, total=False):
 
     vgg: str | os.PathLike[str]
     stylized: image.Source | None
+    init: str | os.PathLike[str] | None
 
 
 def fit(
     content: image.Source,
     style: image.Source,
-    preset: str | inr_schedule.Schedule = "fast",
+    preset: str | inr_schedule.Schedule | None = None,
     *,
     size: int | None = None,
     steps: int | None = None,
     seed: int = 0,
     callback: step.Callback | None = None,
     **aids: Unpack[Aids],
-) -> inr.InrParams:
+) -> inr.InrParams | Field:
     """Fits a coordinate network to a photo and a painting (INR-st, arXiv:2210.07762).
 
     After ``params = jaxstyle.fit(photo, painting)``, ``jaxstyle.render_image(params, (width, height), alpha)`` gives
@@ -55,8 +61,8 @@ def fit(
     Args:
       content, style: path, PIL image, bytes or array; see `jaxstyle.image.read`. Transparency is not looked at. The
         style may be the ``"@name"`` of a built-in one.
-      preset: ``"fast"``, ``"zoom"``, ``"preview"`` or ``"paper"``, see `jaxstyle.methods.inr.schedule.PRESETS`,
-        or a schedule of your own.
+      preset: ``"fast"`` (the default), ``"zoom"``, ``"preview"`` or ``"paper"``, see
+        `jaxstyle.methods.inr.schedule.PRESETS`, or a schedule of your own.
       size: both pictures are brought to about ``size * size`` pixels, their shapes kept; by default to the schedule's
         size, 256. It decides what detail is learned and how long that takes, not how large one may render.
       steps: in all; by default the schedule's.
@@ -64,10 +70,12 @@ def fit(
       callback: called after every step with the steps done and the terms of the loss; a true result ends the fit.
       aids: ``vgg``, the name of shipped weights of VGG, by default ``"vgg16"``, or a file that ``jaxstyle convert-vgg``
         wrote. ``stylized``, for schedules that begin with regression: what the picture shall look like at alpha 1 after
-        it; by default what the default model makes of the pair.
+        it; by default what the default model makes of the pair. ``init="generalizable"``: start from what
+        `jaxstyle.condition` makes of the pair, and fit the style's part of that; or a file of weights of that method.
+        It has steps of its own, few of them; ``preset`` may then be a schedule of stages `Refine`.
 
     Returns:
-      The fitted picture.
+      The fitted picture; with ``init`` a `jaxstyle.generalizable_inr.Field`, at degree 0 as it was conditioned.
 
     Raises:
       ImageError: a picture cannot be read.
@@ -77,15 +85,25 @@ def fit(
     """
     if unknown := sorted(set(aids) - set(Aids.__annotations__)):
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    vgg, stylized = aids.get("vgg", "vgg16"), aids.get("stylized")
-    schedule = schedule_of(preset, size, steps)
+    vgg, stylized, init = aids.get("vgg", "vgg16"), aids.get("stylized"), aids.get("init")
+    schedule = schedule_of(preset, size, steps, init)
     key = key_of(seed)
     schedule, encoder = with_encoder(schedule, vgg)
     photo, painting = (image.read(source).pixels for source in (content, styles.path_of(style)))
     target = None if stylized is None else image.read(stylized).pixels
     if target is None and any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
         target = repainted(photo, painting, schedule.size)
-    return step.fit(key, photo, painting, encoder, schedule, stylized=target, callback=callback)
+    if init is None:
+        return step.fit(key, photo, painting, encoder, schedule, stylized=target, callback=callback)
+    pictures = {
+        name: step.resized(pixels, name, schedule.size) for name, pixels in (("content", photo), ("style", painting))
+    }
+    state = step.started(conditioned.start(init, pictures), schedule)
+    for done, after, terms in step.steps(jax.random.split(key)[1], state, encoder, schedule, pictures):
+        state = after
+        if callback is not None and callback(done, terms):
+            break
+    return cast(Field, state.params.picture)
 
 
 def fitting(
@@ -124,12 +142,17 @@ def fitting(
         yield done, schedule.steps, after.params
 
 
-def schedule_of(preset: str | inr_schedule.Schedule, size: int | None, steps: int | None) -> inr_schedule.Schedule:
+def schedule_of(
+    preset: str | inr_schedule.Schedule | None, size: int | None, steps: int | None, init: object = None
+) -> inr_schedule.Schedule:
     """A preset by its name, or a schedule, with another size or number of steps where they are given.
 
     Raises:
-      ValueError: there is no such preset, or ``size`` or ``steps`` is out of range.
+      ValueError: there is no such preset, or none that goes with ``init``; ``size`` or ``steps`` is out of range.
     """
+    if init is not None:
+        return conditioned.schedule_of(preset, size, steps)
+    preset = DEFAULT if preset is None else preset
     if not isinstance(preset, inr_schedule.Schedule):
         return inr_schedule.preset(preset, size=size, steps=steps)
     schedule = preset if size is None else dataclasses.replace(preset, size=size)
@@ -171,7 +194,7 @@ def repainted(photo: np.ndarray, painting: np.ndarray, size: int) -> np.ndarray:
     return repaint(image.resize(photo, sides[0]), image.resize(painting, sides[1]))
 
 
-def renders(params: inr.InrParams) -> list[np.ndarray]:
+def renders(params: Picture) -> list[np.ndarray]:
     """The picture that was fitted, at each of `ALPHAS`."""
     return [np.asarray(inr.render_image(params, None, alpha)) for alpha in ALPHAS]
 

@@ -21,11 +21,13 @@ import numpy as np
 from jaxstyle import image, styles, weights
 from jaxstyle.image.grid import grid
 from jaxstyle.image.source import MAX_PIXELS, ImageError, label_of, os_problem
-from jaxstyle.methods import inr
+from jaxstyle.methods import generalizable_inr, inr
 from jaxstyle.methods.inr import step
 from jaxstyle.methods.inr.schedule import Regress, Schedule
 from jaxstyle.methods.inr.step import FitState
-from jaxstyle.painting.fit import check_sizes, fidelity, key_of, renders, repainted, schedule_of, with_encoder
+from jaxstyle.painting import conditioned
+from jaxstyle.painting.conditioned import INIT, weights_of
+from jaxstyle.painting.fit import DEFAULT, check_sizes, fidelity, key_of, renders, repainted, schedule_of, with_encoder
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
 from jaxstyle.painting.unfinished import SUFFIX as PART
 from jaxstyle.painting.unfinished import Unfinished, opened
@@ -74,6 +76,7 @@ class FitOptions(TypedDict, total=False):
     seed: int
     strip: PathLike | None
     vgg: PathLike
+    init: PathLike | None
     overwrite: bool
     max_pixels: int
 
@@ -82,7 +85,7 @@ def fit_file(
     content: PathLike,
     style: PathLike,
     output: PathLike,
-    preset: str = "fast",
+    preset: str | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
     **options: Unpack[FitOptions],
@@ -92,9 +95,9 @@ def fit_file(
     Args:
       content, style: the photo and the painting, or the ``"@name"`` of a built-in style; ``"-"`` for standard input.
       output: the file to write, which `jaxstyle.render_file` renders; it ends in ``.safetensors``.
-      preset: ``"fast"``, ``"zoom"``, ``"preview"`` or ``"paper"``.
+      preset: ``"fast"`` (the default), ``"zoom"``, ``"preview"`` or ``"paper"``; none together with ``init``.
       progress: called with the steps done.
-      options: ``size``, ``steps``, ``seed`` and ``vgg`` as of `jaxstyle.fit`. ``strip``: a file for a strip of
+      options: ``size``, ``steps``, ``seed``, ``vgg``, ``init`` as of `jaxstyle.fit`. ``strip``: a file for a strip of
         pictures, from the photo to full style. ``overwrite``: replace ``output`` and ``strip`` if they are there, and
         throw away what was begun for another request; the files that are read are never replaced. ``max_pixels``: the
         largest picture that is read.
@@ -116,12 +119,13 @@ def fit_file(
     if unknown := sorted(set(options) - FitOptions.__optional_keys__):
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
     seed, strip = options.get("seed", 0), options.get("strip")
-    overwrite, vgg = options.get("overwrite", False), options.get("vgg", "vgg16")
-    schedule = schedule_of(preset, options.get("size"), options.get("steps"))
+    overwrite, vgg, init = options.get("overwrite", False), options.get("vgg", "vgg16"), options.get("init")
+    schedule = schedule_of(preset, options.get("size"), options.get("steps"), init)
+    preset = preset or (DEFAULT if init is None else INIT)
     first_key, key = jax.random.split(key_of(seed))
     names = {"content": content, "style": styles.path_of(style)}
     keep = [path for path in names.values() if not image.is_standard(path)]
-    _check_targets(output, strip, overwrite, keep)
+    _check_targets(output, strip, overwrite, keep if init is None else [*keep, init])
     schedule, encoder = with_encoder(schedule, vgg)
     most = options.get("max_pixels", MAX_PIXELS)
     read = {name: image.read(image.source_of(path), max_pixels=most) for name, path in names.items()}
@@ -130,9 +134,12 @@ def fit_file(
     if schedule.enlarges:
         pictures["painting"] = step.own_pixels(read["style"].pixels, "style")
     height, width = pictures["content"].shape[:2]
-    state = step.create_state(first_key, schedule, (width, height))
+    if init is None:
+        state = step.create_state(first_key, schedule, (width, height))
+    else:
+        state = step.started(conditioned.start(init, pictures), schedule)
     facts = {"preset": preset, "steps": schedule.steps, "size": schedule.size, "seed": seed}
-    request = facts | _request(schedule, pictures, vgg)
+    request = facts | _request(schedule, pictures, vgg, DEFAULT_WEIGHTS if init is None else weights_of(init))
     with opened(output, request, (_bytes(state),), np.dtype(np.uint8), discard=overwrite) as part:
         begun = _newest(part, state)
         kept = int(begun[0].step)
@@ -143,11 +150,13 @@ def fit_file(
             pictures["stylized"] = repainted(read["content"].pixels, read["style"].pixels, schedule.size)
         left = step.steps(key, begun[0], encoder, schedule, pictures)
         params = _run(part, left, begun, schedule.steps, progress).params
+        params = params if init is None else params.picture
         shown = renders(params)
         if strip is not None:
             part.note("strip", os.path.realpath(strip))  # from now on it is ours
             image.write(strip, grid([shown]))
-        inr.save(output, params, **{name: str(value) for name, value in facts.items()})
+        save = inr.save if init is None else generalizable_inr.save_picture
+        save(output, params, **{name: str(value) for name, value in facts.items()})
         part.keep = False
     return Fitting(
         output=os.fspath(output),
@@ -174,11 +183,11 @@ def _check_targets(output: PathLike, strip: PathLike | None, overwrite: bool, re
         image.check_target(strip, overwrite=True, keep=(*read, output))
 
 
-def _request(schedule: Schedule, pictures: dict[str, np.ndarray], vgg: PathLike) -> dict[str, Any]:
+def _request(schedule: Schedule, pictures: dict[str, np.ndarray], vgg: PathLike, model: PathLike) -> dict[str, Any]:
     """What decides a fit, beside what its flags are called: the pixels, the weights, the whole schedule."""
     found: dict[str, Any] = {name: hashlib.sha256(p.tobytes()).hexdigest()[:16] for name, p in pictures.items()}
     found |= {"shapes": [list(pixels.shape[:2]) for pixels in pictures.values()]}
-    found |= {"vgg": weights.header(vgg)["sha256"][:16], "weights": weights.header(DEFAULT_WEIGHTS)["sha256"][:16]}
+    found |= {"vgg": weights.header(vgg)["sha256"][:16], "weights": weights.header(model)["sha256"][:16]}
     return found | {"schedule": repr(schedule)}
 
 

@@ -276,4 +276,5 @@ def _request(painter: Painter, view: View) -> dict[str, Any]:
         "tile": [painter.rows, painter.columns],
         "device": painter.kind,
         "jax": jax.__version__,
+        **({"points": list(painter.points)} if painter.points != (1, 1) else {}),
     }

@@ -26,7 +26,7 @@ from jaxstyle.arrays import Array
 from jaxstyle.controls.controls import Controls, Size
 from jaxstyle.controls.degree import ResizedMap, gradient_at, mix, open_maps, product, same_shape
 from jaxstyle.image.windows import Source
-from jaxstyle.methods.inr.rendering import CHUNK, Picture, checked_region, render_grid, sizeless, view_of
+from jaxstyle.methods.inr.rendering import CHUNK, Picture, checked_region, points_in, render_grid, sizeless, view_of
 from jaxstyle.nets import coords as places
 
 TILE = {"cpu": 512}
@@ -250,6 +250,7 @@ class Painter:
       dtype: of the samples.
       rows, columns: of a tile, in pixels.
       down, across: how many tiles the picture has, in rows and columns of them; ``count`` in all.
+      points: averaged in a pixel, across and down.
       platform, kind: of the devices.
     """
 
@@ -273,7 +274,8 @@ class Painter:
         self.scene, self.bits, self.dtype = scene, bits, np.dtype(np.uint8 if bits == 8 else np.uint16)
         self._mesh = Mesh(np.array(used), ("chunks",)) if len(used) > 1 else None
         everywhere = NamedSharding(self._mesh, PartitionSpec()) if self._mesh else used[0]
-        seen = view_of(scene.params, scene.width, scene.height, scene.region)
+        shown = scene.params, scene.width, scene.height, scene.region
+        seen, self.points = view_of(*shown), points_in(*shown)
         bare = sizeless(scene.params)  # one program for all pictures
         self._params, self._seen = jax.device_put((bare, seen), everywhere)
         side = TILE.get(self.platform, _TILE_ELSEWHERE) if tile is None else tile
@@ -299,14 +301,29 @@ class Painter:
             alpha = np.pad(np.float32(factor) * scene.degree(y, x), missing, mode="edge")
         else:
             alpha = np.asarray(factor * scene.degree, np.float32)
+        across, down = self.points
+        if (across, down) != (1, 1):
+            y = places.axis(scene.height * down, y0, y1, top * down, min(top + self.rows, scene.height) * down)
+            x = places.axis(scene.width * across, x0, x1, left * across, min(left + self.columns, scene.width) * across)
+            missing = (0, missing[0][1] * down), (0, missing[1][1] * across)
         y, x = (np.pad(values, grow, mode="edge") for values, grow in zip((y, x), missing, strict=True))
+        if (across, down) != (1, 1):
+            y, x = y.reshape(-1, down), x.reshape(-1, across)
         arrays = self._params, np.float32(x), np.float32(y), alpha, self._seen
         return _samples(*arrays, chunk=self._chunk, mesh=self._mesh, bits=self.bits)
 
 
 @partial(jax.jit, static_argnames=("chunk", "mesh", "bits"))
 def _samples(
-    params: Picture, x: Array, y: Array, alpha: Array, seen: Any, *, chunk: int, mesh: Any, bits: int
+    params: Picture,
+    x: Array,
+    y: Array,
+    alpha: Array,
+    seen: Any,
+    *,
+    chunk: int,
+    mesh: Any,
+    bits: int,
 ) -> Array:
     """`render_grid`, rounded as in `jaxstyle.image.encode.quantise`."""
     colours = render_grid(params, x, y, alpha, chunk=chunk, seen=seen, mesh=mesh)

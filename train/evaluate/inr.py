@@ -157,6 +157,7 @@ def make_fit(config: Config, pair: Pair, file: Path, *, reweighting: bool = True
         print(f"fit: {file}", file=sys.stderr, flush=True)
         start = time.perf_counter()
         params = jaxstyle.fit(pair.content, _painting(pair), schedule, seed=config.seed, vgg=config.vgg)
+        assert isinstance(params, inr.InrParams)  # it starts afresh
         np.asarray(params.z_c)  # waits until it is there
         seconds = time.perf_counter() - start
         file.parent.mkdir(parents=True, exist_ok=True)

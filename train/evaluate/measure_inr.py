@@ -18,8 +18,10 @@ import numpy as np
 from jaxstyle import image
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import enlarge
+from jaxstyle.methods.inr.rendering import Picture
 from jaxstyle.metrics import metrics
 from jaxstyle.nets.stats import gram
+from jaxstyle.painting.rendering import load_picture
 from jaxstyle.runtime import memory
 from train.evaluate.results import Row, rounded
 
@@ -41,10 +43,10 @@ class MeasureError(RuntimeError):
 
 
 def render_cost(file: str, size: int, repeats: int) -> Row:
-    """Seconds and peak memory of rendering a square picture, in a process of its own.
+    """Seconds (those of all processors, too) and peak memory of rendering a square picture, in a process of its own.
 
     Args:
-      file: of the fitted picture.
+      file: of the fitted or conditioned picture.
       size: side in pixels.
       repeats: timed calls; fewer where they take longer than `LONG` together.
 
@@ -60,16 +62,19 @@ def render_cost(file: str, size: int, repeats: int) -> Row:
 
 
 def _render_cost(file: str, size: int, repeats: int) -> Row:
-    params = inr.load(file)
+    params = load_picture(file)
     for rows in sorted({bottom - top for top, bottom in bands(size)}):  # compiles what is timed below
         _band(params, size, 0, rows)
     times: list[float] = []
+    busy = -time.process_time()
     while len(times) < repeats and sum(times) < LONG:
         start = time.perf_counter()
         for top, bottom in bands(size):
             _band(params, size, top, bottom)
         times.append(time.perf_counter() - start)
-    return {"seconds": rounded(statistics.median(times)), "calls": len(times), "peak_bytes": peak_bytes()}
+    busy = (busy + time.process_time()) / len(times)
+    row = {"seconds": rounded(statistics.median(times)), "processor": rounded(busy)}
+    return row | {"calls": len(times), "peak_bytes": peak_bytes()}
 
 
 def bands(size: int) -> list[tuple[int, int]]:
@@ -78,7 +83,7 @@ def bands(size: int) -> list[tuple[int, int]]:
     return [(top, min(top + rows, size)) for top in range(0, size, rows)]
 
 
-def _band(params: inr.InrParams, size: int, top: int, bottom: int) -> np.ndarray:
+def _band(params: Picture, size: int, top: int, bottom: int) -> np.ndarray:
     """Rows of the picture in 8 bits, as they would go to a file."""
     pixels = inr.render_image(params, (size, size), 1.0, window=(0, top, size, bottom))
     return np.asarray(jnp.round(255 * pixels).astype(jnp.uint8))

@@ -9,7 +9,17 @@ from jaxstyle.methods import interface
 from jaxstyle.methods.generalizable_inr.code import Code
 from jaxstyle.methods.generalizable_inr.field import Field, Spec, View, numbers
 from jaxstyle.methods.generalizable_inr.files import KIND, PICTURE, load, load_picture, save, save_picture
-from jaxstyle.methods.generalizable_inr.network import Config, Model, Style, batch, condition, from_adain, init
+from jaxstyle.methods.generalizable_inr.fitted import Fitted
+from jaxstyle.methods.generalizable_inr.network import (
+    Config,
+    Model,
+    Style,
+    as_painted,
+    batch,
+    condition,
+    from_adain,
+    init,
+)
 from jaxstyle.methods.generalizable_inr.whole import Whole, WholeField
 from jaxstyle.methods.generalizable_inr.windows import (
     OBJECTIVE,
@@ -30,12 +40,14 @@ __all__ = [
     "Code",
     "Config",
     "Field",
+    "Fitted",
     "Model",
     "Spec",
     "Style",
     "View",
     "Whole",
     "WholeField",
+    "as_painted",
     "batch",
     "condition",
     "encode_styles",

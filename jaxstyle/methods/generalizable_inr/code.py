@@ -1,11 +1,12 @@
 """The latent grids that hold colours: a linear code of a picture, in cubic B-splines of fewer numbers than pixels.
 
-Where 8 x 8 pixels were there are `LUMA` x `LUMA` control points of brightness and `CHROMA` x `CHROMA` of each of two
-colour differences. They are those whose spline is nearest to the picture, by least squares, with the picture mirrored
-at its edges. A spline has no cells that could be seen: it is smooth everywhere to its second derivative, its control
-points are evenly spaced, and it is as good at any place between pixels as at their centres.
+Where 8 x 8 pixels of a photo were there are 7 x 7 control points of brightness and 2 x 2 of each of two colour
+differences; of what is painted, whose strokes are finer and more colourful, 8 x 8 and 4 x 4. They are those whose
+spline is nearest to the picture, by least squares, with the picture mirrored at its edges. A spline has no cells that
+could be seen: it is smooth everywhere to its second derivative, its control points are evenly spaced, and it is as good
+at any place between pixels as at their centres.
 
-At 256 x 256 pixels that are 58 368 numbers, a third of the samples.
+At 256 x 256 pixels that are 58 368 numbers, a third of the samples, and 98 304, a half.
 
 Not in the paper, whose latent is one matrix for a whole picture: sharpness is bought with numbers, not with training.
 """
@@ -23,8 +24,10 @@ from jaxstyle.arrays import Array, Image
 
 CELL = 8
 """Pixels of the side of a square with a whole number of control points."""
-LUMA, CHROMA = 7, 2
-"""Control points along a side of it."""
+Points = tuple[int, int]
+"""Control points along a side of it: of brightness, and of each colour difference."""
+PHOTO, PAINTED = (7, 2), (8, 4)
+"""Those of a photo, and of what is painted of it."""
 REACH = 32
 """So many pixels beyond a cell have an influence on its control points that is worth computing."""
 COLOURS = (np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])).astype(np.float32)
@@ -37,8 +40,8 @@ class Code(NamedTuple):
     """Control points of a picture of H x W pixels, multiples of `CELL`.
 
     Attributes:
-      luma: ``(..., LUMA H / 8, LUMA W / 8, 1)``.
-      chroma: ``(..., CHROMA H / 8, CHROMA W / 8, 2)``.
+      luma: ``(..., P H / 8, P W / 8, 1)``, P the first of its `Points`.
+      chroma: ``(..., P H / 8, P W / 8, 2)``, P the second.
     """
 
     luma: Array
@@ -89,12 +92,13 @@ def analysis(length: int, size: int | Array, points: int) -> Array:
     return found.at[rows, mirrored[:, None]].add(taps, mode="drop")
 
 
-def analyse(pictures: Image, size: Array | None = None) -> Code:
+def analyse(pictures: Image, size: Array | None = None, points: Points = PHOTO) -> Code:
     """The codes of pictures.
 
     Args:
       pictures: ``(N, H, W, 3)``, H and W multiples of `CELL`.
       size: (2,), height and width of the pictures where they are smaller than that, multiples of `CELL`.
+      points: in a cell.
 
     Returns:
       A `Code` of N pictures; what lies beyond their size means nothing.
@@ -103,8 +107,8 @@ def analyse(pictures: Image, size: Array | None = None) -> Code:
     tall, wide = (height, width) if size is None else (size[0], size[1])
     colours = jnp.einsum("nhwc,kc->nkhw", pictures, COLOURS, precision=_EXACT)
     found = []
-    for points, values in ((LUMA, colours[:, :1]), (CHROMA, colours[:, 1:])):
-        down, across = analysis(height, tall, points), analysis(width, wide, points)
+    for count, values in zip(points, (colours[:, :1], colours[:, 1:]), strict=True):
+        down, across = analysis(height, tall, count), analysis(width, wide, count)
         rows = jnp.einsum("ih,nkhw->nkiw", down, values, precision=_EXACT)
         found.append(jnp.einsum("nkiw,jw->nijk", rows, across, precision=_EXACT))
     return Code(*found)
@@ -113,29 +117,30 @@ def analyse(pictures: Image, size: Array | None = None) -> Code:
 # ---- values ------------------------------------------------------------------------------------------------
 
 
-def at_points(code: Code, x: Array, y: Array) -> Array:
+def at_points(code: Code, x: Array, y: Array, points: Points = PHOTO) -> Array:
     """Colours of places, ``(..., 3)``, in the axes of `COLOURS`.
 
     Args:
       code: of one picture.
       x, y: ``(...)``, pixels from its left and its upper edge.
+      points: of its cells.
     """
     found = []
-    for grid, points in zip(code, (LUMA, CHROMA), strict=True):
+    for grid, count in zip(code, points, strict=True):
         rows, columns, channels = grid.shape
-        (i, down), (j, across) = _spline(y, rows, points), _spline(x, columns, points)
+        (i, down), (j, across) = _spline(y, rows, count), _spline(x, columns, count)
         flat = grid.reshape(rows * columns, channels)
         values = flat[i[..., :, None] * columns + j[..., None, :]]  # (..., 4, 4, channels)
         found.append(jnp.einsum("...k,...m,...kmc->...c", down, across, values, precision=_EXACT))
     return jnp.concatenate(found, axis=-1)
 
 
-def on_grid(code: Code, x: Array, y: Array) -> Array:
+def on_grid(code: Code, x: Array, y: Array, points: Points = PHOTO) -> Array:
     """The same at all points of a grid, columns ``x`` ``(W,)`` and rows ``y`` ``(H,)``: ``(H, W, 3)``."""
     found = []
-    for grid, points in zip(code, (LUMA, CHROMA), strict=True):
-        here = _along(grid, y, points)
-        found.append(_along(here.swapaxes(0, 1), x, points).swapaxes(0, 1))
+    for grid, count in zip(code, points, strict=True):
+        here = _along(grid, y, count)
+        found.append(_along(here.swapaxes(0, 1), x, count).swapaxes(0, 1))
     return jnp.concatenate(found, axis=-1)
 
 
@@ -161,8 +166,3 @@ def _spline(values: Array, count: int, points: int) -> tuple[Array, Array]:
     around = np.arange(-1, 3, dtype=np.int32).reshape((1,) * low.ndim + (4,))
     index = (low.astype(jnp.int32)[..., None] + around) % (2 * count)
     return jnp.where(index < count, index, 2 * count - 1 - index), jnp.stack(weights, axis=-1) / 6
-
-
-def mixed(content: Code, style: Code, alpha: Array) -> Code:
-    """``(1 - alpha) content + alpha style``, of one degree for all places."""
-    return Code(*((1 - alpha) * c + alpha * s for c, s in zip(content, style, strict=True)))

@@ -99,12 +99,8 @@ class Field:
     def at_points(self, coords: Array, alpha: Array, dtype: Any = jnp.float32, seen: None = None) -> Array:
         """Colours ``(..., 3)`` in [0, 1] of ``(..., 2)`` with degrees of style ``()`` or ``(...)``."""
         x, y = pixels(self.content, coords[..., 0], 0), pixels(self.content, coords[..., 1], 1)
-        if alpha.ndim:
-            content, styled = (codes.at_points(grid, x, y) for grid in (self.content.code, self.styled))
-            shown = _blend(content, styled, alpha)
-        else:
-            content = codes.at_points(self.content.code, x, y)
-            shown = codes.at_points(codes.mixed(self.content.code, self.styled, alpha), x, y)
+        content = codes.at_points(self.content.code, x, y)
+        shown = _blend(content, codes.at_points(self.styled, x, y, codes.PAINTED), alpha)
         return jnp.clip(self._colours(at_points(self.content, self.spec, coords, content), shown, alpha, dtype), 0, 1)
 
     def on_grid(self, x: Array, y: Array, alpha: Array, dtype: Any = jnp.float32, seen: None = None) -> Array:
@@ -115,10 +111,7 @@ class Field:
         """`on_grid` before it is clipped, for losses."""
         at = pixels(self.content, x, 0), pixels(self.content, y, 1)
         content = codes.on_grid(self.content.code, *at)
-        if alpha.ndim:
-            shown = _blend(content, codes.on_grid(self.styled, *at), alpha)
-        else:
-            shown = codes.on_grid(codes.mixed(self.content.code, self.styled, alpha), *at)
+        shown = _blend(content, codes.on_grid(self.styled, *at, codes.PAINTED), alpha)
         return self._colours(on_grid(self.content, self.spec, x, y, content), shown, alpha, dtype)
 
     def _colours(self, features: Array, shown: Array, alpha: Array, dtype: Any) -> Array:
@@ -187,7 +180,8 @@ def pixels(view: View, values: Array, axis: int) -> Array:
 
 
 def _blend(content: Array, styled: Array, alpha: Array) -> Array:
-    return (1 - alpha[..., None]) * content + alpha[..., None] * styled
+    degree = alpha[..., None] if alpha.ndim else alpha
+    return (1 - degree) * content + degree * styled
 
 
 def _edged(context: Array) -> Array:

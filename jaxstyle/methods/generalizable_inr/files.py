@@ -121,11 +121,11 @@ def _shapes(found: dict[str, np.ndarray], spec: Spec) -> dict[str, tuple[int, ..
     """
     (tall, wide, _), (side, _, context) = found["content.chroma"].shape, found["context"].shape
     (wanted,), (hidden,) = found["own.mean"].shape, found["hidden.bias"].shape
-    tall, wide = tall // codes.CHROMA, wide // codes.CHROMA
+    tall, wide = tall // codes.PHOTO[1], wide // codes.PHOTO[1]
     grids = {
-        f"{part}.{name}": (tall * points, wide * points, channels)
-        for part in ("content", "styled")
-        for name, points, channels in (("luma", codes.LUMA, 1), ("chroma", codes.CHROMA, 2))
+        f"{part}.{name}": (tall * count, wide * count, channels)
+        for part, points in (("content", codes.PHOTO), ("styled", codes.PAINTED))
+        for name, count, channels in zip(codes.Code._fields, points, (1, 2), strict=True)
     }
     vectors = {f"{part}.{name}": (wanted,) for part in ("own", "target") for name in Moments._fields}
     layers = {"hidden.kernel": (wanted + 3, hidden), "hidden.bias": (hidden,)}

@@ -131,8 +131,8 @@ def objective(
     photos, maps_p = content, maps_c
     if where is not None:  # the photo at the same places, of its code
         code = codes.analyse(content)
-        at = ((line + 1) * (content.shape[1] / 2) for line in where)
-        photos = jnp.matmul(jax.vmap(codes.on_grid, (0, None, None))(code, *at), codes.COLOURS)
+        x, y = ((line + 1) * (content.shape[1] / 2) for line in where)
+        photos = jnp.matmul(jax.vmap(codes.on_grid, (0, None, None))(code, x, y), codes.COLOURS)
         maps_p = network.encode(model, photos)
     maps_o = network.encode(model, images)
     before, wanted = network.statistics(maps_p), network.statistics(maps_s)

@@ -263,7 +263,7 @@ def batch(
     own, target = (jax.vmap(lambda v: fields.reference(v, spec))(v) for v in views)
     told = describe(params, model, maps_s, target)
     painted = paint(params, model, restyle(maps_c, told.moments, statistics(maps_c)))
-    styled = codes.analyse(painted)
+    styled = codes.analyse(painted, points=codes.PAINTED)
     return Field(shared(params), views[0], styled, own, target, spec, (content.shape[2], content.shape[1]))
 
 
@@ -287,6 +287,18 @@ def condition(model: Model, content: ArrayLike, style: ArrayLike) -> Field | Who
     (content_pixels, extent), (style_pixels, style_extent) = found
     made = _condition(model, content_pixels, style_pixels, *(np.asarray(e, np.float32) for e in (extent, style_extent)))
     return dataclasses.replace(made, size=extent)
+
+
+def as_painted(picture: ArrayLike) -> Code:
+    """The latent grids that a picture ``(H, W, 3)`` has as a painting (``Field.styled``); to begin a fit without a
+    network.
+
+    Raises:
+      ValueError: it is no picture.
+    """
+    pixels, _ = _mirrored(picture, "picture")
+    code: Code = jax.tree.map(lambda leaf: leaf[0], codes.analyse(jnp.asarray(pixels), points=codes.PAINTED))
+    return code
 
 
 def _mirrored(picture: ArrayLike, name: str) -> tuple[np.ndarray, tuple[int, int]]:
@@ -317,5 +329,5 @@ def _condition(model: Model, content: Array, style: Array, extent: Array, style_
     own, target = (fields.reference(v, spec) for v in (photo, painting))
     told = describe(params, model, maps_s, target)
     painted = paint(params, model, restyle(maps_c, told.moments, statistics(maps_c)))
-    (styled,) = (Code(*(leaf[0] for leaf in codes.analyse(painted))),)
+    styled = jax.tree.map(lambda leaf: leaf[0], codes.analyse(painted, points=codes.PAINTED))
     return Field(shared(params), photo, styled, own, target, spec, (0, 0))

@@ -192,13 +192,13 @@ def _local(
         )
         scale = std / of_tap.std[:, None, None]
         restyled[tap] = f * scale + (mean - of_tap.mean[:, None, None] * scale)
-    painted = codes.analyse(network.paint(params, model, restyled, size=seen.size), seen.size)
+    painted = codes.analyse(network.paint(params, model, restyled, size=seen.size), seen.size, codes.PAINTED)
     photo = network.view(params, model, seen.pixels, features, size=seen.size, extent=seen.extent)
     photo, styled = (jax.tree.map(lambda leaf: leaf[0], each) for each in (photo, painted))
 
     def rendered(x: Array, y: Array, degree: Array, change: tuple[Array, Array]) -> Array:
         at = fields.pixels(photo, x, 0), fields.pixels(photo, y, 1)
-        content, wanted = (codes.on_grid(grid, *at) for grid in (photo.code, styled))
+        content, wanted = codes.on_grid(photo.code, *at), codes.on_grid(styled, *at, codes.PAINTED)
         found = fields.on_grid(photo, spec, x, y, content)
         shown = (1 - degree) * content + degree * wanted
         return fields.colours(network.shared(params), found, shown, degree[..., 0], change, jnp.float32)

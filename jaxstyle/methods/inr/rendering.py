@@ -7,6 +7,10 @@ default network:
   weights, 2 MB; for the result 12 bytes a point. Nothing else grows with the picture.
 * computing: 0.92 MFLOP a point, of the plain network's 1.03; `jaxstyle.methods.inr.network` says how. A processor that
   does 200 GFLOP/s makes 0.2 megapixels a second.
+
+Where a pixel is larger than one of the photo, its colour is the mean of points that lie in it evenly, as close to each
+other as the photo's pixels (`points_in`): a smaller picture takes as long as one of the photo's size, and has no
+moiré. Elsewhere a pixel is the point at its centre.
 """
 
 from __future__ import annotations
@@ -142,7 +146,8 @@ def render_image(
     """A picture of any size and shape from a fitted network.
 
     Equal to `render` at the centres of the pixels, but on a grid the input costs next to nothing. Detail that a picture
-    was fitted with is that of pixels of this size.
+    was fitted with is that of pixels of this size. Where pixels are larger than those of the picture fitted to, each is
+    the mean of points in it, see `points_in`; its degree of style is that of its centre.
 
     Args:
       params: a fitted picture.
@@ -177,6 +182,11 @@ def render_image(
         degree = places.resample(degree, x, y)
     mesh = None if devices is None else Mesh(np.array(devices), ("chunks",))
     seen = view_of(params, width, height, (x0, y0, x1, y1))
+    points = points_in(params, width, height, (x0, y0, x1, y1))
+    if points != (1, 1):
+        across, down = points
+        x = places.axis(width * across, x0, x1, left * across, right * across).reshape(-1, across)
+        y = places.axis(height * down, y0, y1, top * down, bottom * down).reshape(-1, down)
     arrays = (bare, np.float32(x), np.float32(y), degree, seen)
     if mesh is not None:
         arrays = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))
@@ -191,6 +201,18 @@ def view_of(params: Picture, width: int, height: int, region: places.Box = place
     """
     wide, tall = (params.size[i] * (region[i + 2] - region[i]) / 2 for i in (0, 1))
     return params.view(min(width / wide, height / tall))
+
+
+def points_in(params: Picture, width: int, height: int, region: places.Box = places.WHOLE) -> tuple[int, int]:
+    """How many points are averaged in a pixel of a render of ``width`` x ``height`` pixels of a region.
+
+    Returns:
+      ``(across, down)``: so many that they lie no further from each other than the pixels of the picture fitted to, and
+      1 where a pixel is no larger than those.
+    """
+    sides = (params.size[i] * (region[i + 2] - region[i]) / 2 / (width, height)[i] for i in (0, 1))
+    across, down = (max(1, math.ceil(side - 1e-9)) for side in sides)
+    return across, down
 
 
 @partial(jax.jit, static_argnames=("chunk", "dtype"))
@@ -230,9 +252,10 @@ def render_grid(
 
     Args:
       params: a network.
-      x, y: ``(W,)`` and ``(H,)`` float32, the columns' and the rows' coordinates.
+      x, y: ``(W,)`` and ``(H,)`` float32, the columns' and the rows' coordinates; or those of all points in a pixel,
+        the mean of whose colours is its colour, ``(W, across)`` and ``(H, down)``.
       alpha: degree of style, ``()`` or ``(H, W)``.
-      chunk: points computed at once.
+      chunk: points computed at once, but at least one row of those of a pixel.
       seen: how the picture is looked at; without it there is no detail.
       mesh: devices that share the chunks, one axis named ``chunks``.
       dtype: see `render`.
@@ -241,20 +264,24 @@ def render_grid(
       ``(H, W, 3)``.
     """
     height, width = y.shape[0], x.shape[0]
-    rows, columns = _tile(height, width, chunk)
+    points = (x.size // width, y.size // height)
+    x, y = x.reshape(-1), y.reshape(-1)
+    rows, columns = _tile(height, width, max(1, chunk // points[0]))
     down, across = -(-height // rows), -(-width // columns)
     if down * across == 1 and mesh is None:
-        return params.on_grid(x, y, alpha, dtype, seen)
+        return _pixels(params, x, y, alpha, points, dtype, seen)
     grow = (0, down * rows - height), (0, across * columns - width)
-    grid = jnp.pad(y, grow[0]), jnp.pad(x, grow[1]), jnp.pad(alpha, grow) if alpha.shape else alpha
+    more = [(0, missing * n) for (_, missing), n in zip(grow, points[::-1], strict=True)]
+    grid = jnp.pad(y, more[0]), jnp.pad(x, more[1]), jnp.pad(alpha, grow) if alpha.shape else alpha
 
     @jax.checkpoint  # a gradient computes a tile once more: cheaper than to keep all layers of all tiles
     def tile(number: Array, params: Picture, seen: Any, y: Array, x: Array, alpha: Array) -> Array:
         i, j = number // across * rows, number % across * columns
         if alpha.shape:
             alpha = lax.dynamic_slice(alpha, (i, j), (rows, columns))
-        x, y = lax.dynamic_slice(x, (j,), (columns,)), lax.dynamic_slice(y, (i,), (rows,))
-        return params.on_grid(x, y, alpha, dtype, seen)
+        x = lax.dynamic_slice(x, (j * points[0],), (columns * points[0],))
+        y = lax.dynamic_slice(y, (i * points[1],), (rows * points[1],))
+        return _pixels(params, x, y, alpha, points, dtype, seen)
 
     def tiles(numbers: Array, *rest: Any) -> Array:
         return lax.map(lambda number: tile(number, *rest), numbers)
@@ -269,6 +296,22 @@ def render_grid(
         found = spread(numbers, params, seen, *grid)[: down * across]
     found = found.reshape(down, across, rows, columns, 3).transpose(0, 2, 1, 3, 4)
     return found.reshape(down * rows, across * columns, 3)[:height, :width]
+
+
+def _pixels(params: Picture, x: Array, y: Array, alpha: Array, points: tuple[int, int], dtype: Any, seen: Any) -> Array:
+    """Pixels of a grid, each the mean of its points, a row of which is computed at once; see `render_grid`."""
+    if points == (1, 1):
+        return params.on_grid(x, y, alpha, dtype, seen)
+    across, down = points
+    degree = jnp.repeat(alpha, across, axis=1) if alpha.shape else alpha
+    height, width = y.shape[0] // down, x.shape[0] // across
+
+    def add(total: Array, row: Array) -> tuple[Array, None]:
+        colours = params.on_grid(x, row, degree, dtype, seen)
+        return total + colours.reshape(height, width, across, 3).sum(2), None
+
+    total, _ = lax.scan(add, jnp.zeros((height, width, 3), jnp.float32), y.reshape(height, down).T)
+    return total / (across * down)
 
 
 def _tile(height: int, width: int, chunk: int) -> tuple[int, int]:

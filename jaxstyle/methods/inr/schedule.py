@@ -238,6 +238,10 @@ PRESETS = {
 then detail for enlargements. ``preview``: a first look."""
 
 
+CONDITIONED = Schedule((Refine(60, alphas=2, lr=1e-2, lr_end=2e-3),))
+"""Of a fit that starts from a conditioned picture, which is close to its end (`jaxstyle.painting.conditioned`)."""
+
+
 def preset(name: str, *, size: int | None = None, steps: int | None = None) -> Schedule:
     """One of `PRESETS`, with another size (and grids as fine as that) or number of steps where they are given.
 

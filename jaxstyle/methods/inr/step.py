@@ -44,12 +44,13 @@ class FitState:
 
     Attributes:
       step: steps done, () int32.
-      params: the picture so far.
+      params: the picture so far: `inr.InrParams`, or for `Refine` another picture (`rendering.Picture`), whose
+        ``network`` is what a step changes.
       opt: the optimiser's state.
     """
 
     step: Array
-    params: inr.InrParams
+    params: Any
     opt: optax.OptState
 
 
@@ -85,7 +86,11 @@ def create_state(key: Array, schedule: Schedule, size: tuple[int, int] = (256, 2
       schedule: the fit.
       size: (width, height) of the picture, kept in the parameters.
     """
-    params = inr.init(key, schedule.spec, size=size)
+    return started(inr.init(key, schedule.spec, size=size), schedule)
+
+
+def started(params: Any, schedule: Schedule) -> FitState:
+    """The state before the first step of a picture that is there already, see `FitState`; its arrays will be gone."""
     return FitState(jnp.zeros((), jnp.int32), params, optimizer(schedule).init(params.network))
 
 
