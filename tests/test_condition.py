@@ -60,7 +60,7 @@ def test_from_files_to_a_picture_of_any_size(pictures, weights_file, capsys):
         ("photo.png --style painting.png -o out.safetensors --size 0", "--size"),
         (
             "photo.png --style painting.png -o out.safetensors --weights-file adain_vgg16",
-            "adain_vgg16: needed is a model of generalizable_inr with latent grids",
+            "adain_vgg16: holds weights of kind 'adain'; needed is a model of generalizable_inr",
         ),
     ],
 )

@@ -111,6 +111,7 @@ def test_interrupted_it_goes_on_to_the_same_bits(start):
     ("preset", "message"),
     [
         ("zoom", "preset: expected none together with init, which has its own stages, got 'zoom'"),
+        (5, "preset: expected a Schedule, or none, together with init, got 5"),
         (Schedule((Regress(3),)), "preset: expected stages Refine without anchor"),
         (Schedule((Refine(3, anchor=1.0),)), "preset: expected stages Refine without anchor"),
         (Schedule((Refine(3, gradient_every=2),)), "preset: expected stages Refine without anchor"),
@@ -122,12 +123,19 @@ def test_presets_are_of_fits_that_start_afresh(preset, message):
         fit("photo.png", "painting.png", preset, init="generalizable")
 
 
+@pytest.mark.parametrize("init", ["", ".", 5, True, b"generalizable", ["generalizable"], np.zeros(3)])
+def test_a_start_is_a_word_or_a_file(init):
+    with pytest.raises(ValueError, match=r"^init: expected 'generalizable' or a file of weights, got "):
+        fit("photo.png", "painting.png", init=init)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         ("--init generalizable --preset fast", "preset: expected none together with init"),
-        ("--init nothing.safetensors", "nothing.safetensors: no such weight file"),
-        ("--init adain_vgg16", "adain_vgg16: needed is a model of generalizable_inr with latent grids"),
+        ("--init nothing.safetensors", "--init: expected 'generalizable' or a file of weights, got 'nothing.saf"),
+        ("--init generalisable", "--init: expected 'generalizable' or a file of weights, got 'generalisable'"),
+        ("--init adain_vgg16", "adain_vgg16: holds weights of kind 'adain'; needed is a model of generalizable_inr"),
         ("--init photo.png --overwrite", "photo.png"),
     ],
 )

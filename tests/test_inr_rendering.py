@@ -257,7 +257,8 @@ def test_a_region_of_a_smaller_picture_is_the_mean_of_its_points(params):
 def test_sizes(params):
     assert render_image(params).shape == (20, 30, 3)  # that of the picture fitted to
     assert render_image(params, 10).shape == (10, 15, 3)  # the short side
-    assert render_image(dataclasses.replace(params, size=(20, 30)), np.int64(7)).shape == (round(10.5), 7, 3)
+    assert render_image(params, 3).shape == (3, 5, 3)  # 4.5: halves upwards
+    assert render_image(dataclasses.replace(params, size=(20, 30)), np.int64(7)).shape == (11, 7, 3)
     assert render_image(params, [5, 40]).shape == (40, 5, 3)
     assert render_image(params, (1, 1)).shape == (1, 1, 3)
 

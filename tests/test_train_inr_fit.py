@@ -3,8 +3,11 @@
 import csv
 import dataclasses
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -466,3 +469,44 @@ def test_a_fit_that_enlarges_is_the_librarys_and_pairs_have_their_own(
     flows = [inr.load(f"two/{pair}/inr.safetensors").network["flow"]["points"] for pair in ("a_b", "c_b")]
     same, other = (np.abs(points - found.network["flow"]["points"]).mean() for points in flows)
     assert same < 0.2 * other
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [7, 10])
+def test_killed_while_it_enlarges_and_resumed_it_is_the_fit_of_one_go(
+    pictures: Path, tmp_path: Path, killed: int
+) -> None:
+    """kill -9 in the first step of the stage, and later; the newest checkpoint is some steps old, or from before."""
+    code = """
+import os, signal, sys
+from jaxstyle.methods import inr
+from jaxstyle.methods.inr import schedule
+from jaxstyle.methods.inr.schedule import Enlarge, Regress, Schedule
+from train import inr_fit, inr_pairs
+from train.logs import MetricLog
+spec = inr.Spec(octaves=3, latent=4, width=16, depth=3, skip=1, bottleneck=8, detail=4)
+stages = Regress(6, points=64, lr=1e-2), Enlarge(6, windows=2, side=16, vectors=16)
+schedule.PRESETS["zoom"] = Schedule(stages, spec, size=16)
+inr_pairs.stylized = lambda pair: pair.content / 2
+write, last = MetricLog.write, int(sys.argv.pop(1))
+def writing(log, step, values):
+    write(log, step, values)
+    if step == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+MetricLog.write = writing
+sys.exit(inr_fit.main(sys.argv[1:]))
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+
+    def run(last: int, workdir: str, **changes: Any) -> int:
+        flags = arguments(config(pictures, workdir, preset="zoom", log_every=1, checkpoint_every=3, **changes))
+        return subprocess.run([sys.executable, "-c", code, str(last), *flags], env=environment, check=False).returncode
+
+    assert run(0, "whole") == 0
+    assert run(killed, "cut") == -signal.SIGKILL
+    with Checkpoints(tmp_path / "cut") as saved:
+        assert saved.latest == (killed - 1) // 3 * 3
+    assert run(0, "cut", resume=True) == 0
+    assert Path("cut/inr.safetensors").read_bytes() == Path("whole/inr.safetensors").read_bytes()
+    for stage in ("1_regress", "2_enlarge"):
+        assert rows(Path(f"cut/metrics_{stage}.csv")) == rows(Path(f"whole/metrics_{stage}.csv"))

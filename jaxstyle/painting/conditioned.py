@@ -7,12 +7,13 @@ the steps and the objective of INR-st.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
 
-from jaxstyle import methods
+from jaxstyle import methods, weights
 from jaxstyle.methods import generalizable_inr
 from jaxstyle.methods.generalizable_inr import Field, fitted
 from jaxstyle.methods.inr.schedule import CONDITIONED, Refine, Schedule
@@ -31,6 +32,9 @@ def load_model(name: PathLike) -> generalizable_inr.Model:
     Raises:
       WeightsError: it is missing, damaged, or of another method.
     """
+    kind = weights.header(name)["kind"]
+    if kind != generalizable_inr.KIND:
+        raise WeightsError(f"{name}: holds weights of kind {kind!r}; needed is a model of {generalizable_inr.KIND}")
     model = methods.load(name).model
     if not isinstance(model, generalizable_inr.Model) or isinstance(model.config, generalizable_inr.Whole):
         raise WeightsError(f"{name}: needed is a model of generalizable_inr with latent grids")
@@ -38,7 +42,14 @@ def load_model(name: PathLike) -> generalizable_inr.Model:
 
 
 def weights_of(init: PathLike) -> PathLike:
-    """The weights of a start: those shipped for `INIT`, else a file."""
+    """The weights of a start: those shipped for `INIT`, else a file.
+
+    Raises:
+      ValueError: ``init`` is neither.
+    """
+    named = isinstance(init, str | os.PathLike)
+    if not named or (init != INIT and not os.path.isfile(init) and os.fspath(init) not in weights.shipped()):
+        raise ValueError(f"init: expected {INIT!r} or a file of weights, got {init!r}")
     return WEIGHTS if init == INIT else init
 
 
@@ -51,6 +62,8 @@ def schedule_of(preset: str | Schedule | None, size: int | None, steps: int | No
     if isinstance(preset, str):
         raise ValueError(f"preset: expected none together with init, which has its own stages, got {preset!r}")
     found = CONDITIONED if preset is None else preset
+    if not isinstance(found, Schedule):
+        raise ValueError(f"preset: expected a Schedule, or none, together with init, got {found!r}")
     for stage in found.stages:
         if not isinstance(stage, Refine) or stage.anchor or stage.gradient_every > 1:
             raise ValueError(

@@ -11,6 +11,7 @@ picture are averaged.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -123,7 +124,7 @@ def shown_size(
         return size
     wide, tall = (fitted[i] * (region[i + 2] - region[i]) / 2 for i in (0, 1))
     scale = min(fitted[0] / wide, fitted[1] / tall) if size is None else size / min(wide, tall)
-    return max(1, round(wide * scale)), max(1, round(tall * scale))
+    return max(1, math.floor(wide * scale + 0.5)), max(1, math.floor(tall * scale + 0.5))
 
 
 @contextlib.contextmanager

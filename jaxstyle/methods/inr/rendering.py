@@ -393,7 +393,8 @@ def _checked_size(size: Any, fitted: tuple[int, int]) -> tuple[int, int]:
         raise ValueError(f"size: expected (width, height) or the short side in pixels, at least 1, got {size!r}")
     if pair:
         return int(sides[0]), int(sides[1])
-    return round(fitted[0] * size / min(fitted)), round(fitted[1] * size / min(fitted))
+    short = min(fitted)
+    return (2 * fitted[0] * size + short) // (2 * short), (2 * fitted[1] * size + short) // (2 * short)
 
 
 def _checked_window(window: Any, width: int, height: int) -> tuple[int, int, int, int]:
