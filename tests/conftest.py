@@ -1,6 +1,7 @@
 """The test session: four CPU devices, a compilation cache of its own, and no silent rank promotion."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # rounding at most. XLA_FLAGS= in the environment, as `make test-slow` sets it, leaves them as users have them.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -28,6 +30,21 @@ from tests.pictures import LONG, SHORT, smooth
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+MOST_MAPS = 16_000
+"""Regions of memory that a process may have before what it has compiled is forgotten: Linux allows 65 530, every
+compiled program takes some, and with none left XLA ends the process."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs() -> Iterator[None]:
+    """Forgets compiled programs after a module where there are many; they come back from the cache folder."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
