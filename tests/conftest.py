@@ -32,7 +32,7 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-MOST_MAPS = 16_000
+MOST_MAPS = 36_000
 """Regions of memory that a process may have before what it has compiled is forgotten: Linux allows 65 530, every
 compiled program takes some, and with none left XLA ends the process."""
 
