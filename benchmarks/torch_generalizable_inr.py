@@ -18,7 +18,8 @@ from torch.nn import functional
 from benchmarks.torch_adain import UPSAMPLED, Decoder, Encoder, Moments, adain, dense, moments
 
 HEADS, DEPTH, WEIGHT_TOKENS, TOKENS, OCTAVES = 4, 3, 8, 16, 4
-CELL, LUMA, CHROMA, REACH = 8, 7, 2, 32
+CELL, REACH = 8, 32
+PHOTO, PAINTED = (7, 2), (8, 4)  # control points along a cell, of brightness and of colours
 COLOURS = (np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])).astype(np.float32)
 LEAST, REFERENCE, NORM_EPS = 0.05, 32, 1e-6
 
@@ -84,11 +85,11 @@ def values(grid: Tensor, down: Axis, across: Axis) -> Tensor:
 # ---- a picture as a function of place ----------------------------------------------------------------------
 
 
-def colours_at(luma: Tensor, chroma: Tensor, coords: Tensor, extent: Tensor) -> Tensor:
+def colours_at(luma: Tensor, chroma: Tensor, coords: Tensor, extent: Tensor, points: tuple[int, int] = PHOTO) -> Tensor:
     """What a code of colours shows at places (n, 2): (n, 3)."""
     x, y = ((coords + 1) * (extent / 2)).unbind(1)
-    grids = ((luma, LUMA), (chroma, CHROMA))
-    found = [values(g, cubic(y, g.shape[0], points), cubic(x, g.shape[1], points)) for g, points in grids]
+    grids = zip((luma, chroma), points, strict=True)
+    found = [values(g, cubic(y, g.shape[0], count), cubic(x, g.shape[1], count)) for g, count in grids]
     return torch.cat(found, 1)
 
 
@@ -125,8 +126,8 @@ class Field(nn.Module):
         """Points (n, 2) with degrees of style () or (n,) -> colours (n, 3) in [0, 1]."""
         part = {name: value for name, value in self.named_buffers()}
         content, styled = (
-            colours_at(part[f"{name}_luma"], part[f"{name}_chroma"], coords, part["extent"])
-            for name in ("content", "styled")
+            colours_at(part[f"{name}_luma"], part[f"{name}_chroma"], coords, part["extent"], points)
+            for name, points in (("content", PHOTO), ("styled", PAINTED))
         )
         features = features_at(part["context"], part["matrix"], coords, content)
         alpha = alpha.expand(len(coords))[:, None]
@@ -219,8 +220,7 @@ class Condition(nn.Module):
         line = (2 * torch.arange(REFERENCE) + 1) / REFERENCE - 1
         y, x = torch.meshgrid(line, line, indexing="ij")
         constants = {
-            "luma": analysis(size, LUMA),
-            "chroma": analysis(size, CHROMA),
+            **{f"of_{points}": analysis(size, points) for points in {*PHOTO, *PAINTED}},
             "parts": parts(size // CELL, TOKENS),
         }
         constants |= {"reference": torch.stack([x, y], -1).reshape(-1, 2), "axes": torch.from_numpy(COLOURS)}
@@ -236,17 +236,18 @@ class Condition(nn.Module):
         of_layers = [moments(f) for f in maps_s]
         wanted = [*of_layers[:-1], self.aimed(of_layers)]
         painted = self.painter([adain(f.float(), w) for f, w in zip(maps_c, wanted, strict=True)])
-        styled = self.code(painted)
+        styled = self.code(painted, PAINTED)
         found = {f"content.{name}": photo[name] for name in ("luma", "chroma")}
         found |= {f"styled.{name}": value for name, value in styled.items()}
         found |= {f"own.{n}": v for n, v in zip(("mean", "std"), own, strict=True)}
         found |= {f"target.{n}": v for n, v in zip(("mean", "std"), target, strict=True)}
         return found | {name: photo[name] for name in ("context", "matrix")}
 
-    def code(self, pictures: Tensor) -> Arrays:
+    def code(self, pictures: Tensor, points: tuple[int, int] = PHOTO) -> Arrays:
         """The latent grids of a picture's colours."""
         colours = torch.einsum("nchw,kc->nkhw", pictures, self.axes)
-        grids = {"luma": (self.luma, colours[:, :1]), "chroma": (self.chroma, colours[:, 1:])}
+        luma, chroma = (getattr(self, f"of_{count}") for count in points)
+        grids = {"luma": (luma, colours[:, :1]), "chroma": (chroma, colours[:, 1:])}
         return {name: (matrix @ x @ matrix.T)[0].permute(1, 2, 0) for name, (matrix, x) in grids.items()}  # type: ignore[operator]
 
     def view(self, pictures: Tensor, deepest: Tensor) -> Arrays:
