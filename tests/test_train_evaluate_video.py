@@ -100,4 +100,4 @@ def test_films_get_the_paintings_of_the_examples_in_turn(tmp_path):
             image.write(tmp_path / name / f"{i}.png", pixels)
     one, two = video.load(video.Config("x", videos=f"{tmp_path}/a,{tmp_path}/b", size=32, frames=9))
     assert (one.name.split(" + ")[0], two.name.split(" + ")[0]) == ("a", "b") and one.name[1:] != two.name[1:]
-    assert one.clip().label == "a" and two.clip().label == "b"
+    assert one.clip.label == "a" and two.clip.label == "b"

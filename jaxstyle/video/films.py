@@ -71,6 +71,7 @@ class Film:
 
     def frames(self, start: int | None = None) -> Iterator[Frame]:
         """See `Clip`. What lies before ``start`` is skipped, from the key frame before it on."""
+        self._mended = 0
         with self.opened() as container:
             stream = video_stream(container, self.label)
             decoded = self._decoded(container, stream)

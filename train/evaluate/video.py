@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -101,12 +101,12 @@ class Shot(NamedTuple):
 
     name: str
     fingerprint: str
-    clip: Callable[[], CameraClip | FilmClip]
+    clip: CameraClip | FilmClip
     style: np.ndarray
 
 
 def load(config: Config) -> list[Shot]:
-    """The clips, each made when it is asked for, and their paintings.
+    """The clips and their paintings.
 
     Raises:
       PairsError: a file cannot be read.
@@ -117,7 +117,7 @@ def load(config: Config) -> list[Shot]:
         Shot(
             pair.name,
             pair.fingerprint,
-            partial(CameraClip, pair.content, MOVES[number % len(MOVES)], config.frames, config.size),
+            CameraClip(pair.content, MOVES[number % len(MOVES)], config.frames, config.size),
             pair.style,
         )
         for number, pair in enumerate(_moved_over(config))
@@ -135,12 +135,8 @@ def _films(config: Config) -> list[Shot]:
         style = _read(config, str(painting))
         first = next(clip.frames()).pixels
         pair = Pair(f"{clip.label} + {painting.stem}", first, style)
-        found.append(Shot(pair.name, pair.fingerprint, partial(_same, clip), style))
+        found.append(Shot(pair.name, pair.fingerprint, clip, style))
     return found
-
-
-def _same(clip: FilmClip) -> FilmClip:
-    return clip
 
 
 def _read(config: Config, file: str) -> np.ndarray:
@@ -172,7 +168,7 @@ def _moved_over(config: Config) -> list[Pair]:
 
 def measure(config: Config, models: dict[str, Loaded], networks: metrics.Networks, shot: Shot, number: int) -> Row:
     """The numbers of a clip: of the input, and of all variants of all methods."""
-    clip = shot.clip()
+    clip = shot.clip
     given = [frame.pixels for frame in clip.frames()]
     row: Row = {"move": clip.label, "input": _numbers(networks, given, clip)}
     _keep(config, number, "input", given)
