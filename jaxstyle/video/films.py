@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import statistics
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -32,6 +33,7 @@ class Film:
         self.label = label or label_of(path)
         self._av = film.library(self.label)
         self.path, self._mended = path, 0
+        self._steps: list[int] = []
         with self.opened() as container:
             stream = video_stream(container, self.label)
             check_size((stream.width, stream.height), max_pixels, self.label)
@@ -45,6 +47,7 @@ class Film:
             aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
             seconds = _seconds(container, stream)
             self._stated = _own_seconds(stream)
+            self._counts = bool(stream.frames)
             frames = stream.frames or (round(seconds * rate) if seconds else 0)
             aspect = 1 / aspect if self._turn[0] else aspect
             notices = tuple(f"{self.label}: {notice}" for notice in film.about(frame))
@@ -71,7 +74,7 @@ class Film:
 
     def frames(self, start: int | None = None) -> Iterator[Frame]:
         """See `Clip`. What lies before ``start`` is skipped, from the key frame before it on."""
-        self._mended = 0
+        self._mended, self._steps = 0, []
         with self.opened() as container:
             stream = video_stream(container, self.label)
             decoded = self._decoded(container, stream)
@@ -86,6 +89,8 @@ class Film:
                 pts = frame.pts if frame.pts is not None else 0 if last is None else last + step
                 if last is not None and pts <= last:  # two frames at one time: the first is shown
                     continue
+                if last is not None:
+                    self._steps.append(pts - last)
                 last = pts
                 if start is None or pts >= start:
                     pixels = film.upright(film.to_rgb(frame, self._size), self._turn)
@@ -129,6 +134,9 @@ class Film:
         if self._mended:
             some, them = ("1 frame is", "it") if self._mended == 1 else (f"{self._mended} frames are", "them")
             found += (f"{self.label}: {some} damaged, and shown as far as the decoder could mend {them}",)
+        if missing := 0 if self._counts else _gaps(self._steps):
+            some = "1 frame seems" if missing == 1 else f"{missing} frames seem"
+            found += (f"{self.label}: {some} to be missing: the time between two frames is longer there than elsewhere",)
         if end is not None and self._stated and self._stated - end > max(_MISSING, 3 / self.facts.rate):
             ends = f"its frames end at {float(end):.2f} s of {float(self._stated):.2f} s"
             found += (f"{self.label}: {ends}: the rest is missing or damaged",)
@@ -202,6 +210,16 @@ def _own_seconds(stream: Any) -> Fraction | None:
         return 3600 * Fraction(hours) + 60 * Fraction(minutes) + Fraction(seconds)
     except ValueError:
         return None
+
+
+def _gaps(steps: list[int]) -> int:
+    """How many frames would fill the gaps of a film of even steps; 0 where steps are of many kinds."""
+    if not steps:
+        return 0
+    usual = statistics.median_low(steps)
+    long = [step for step in steps if 2 * step > 3 * usual]
+    even = all(abs(step - usual) <= 1 + usual // 50 for step in steps if 2 * step <= 3 * usual)
+    return sum(round(step / usual) - 1 for step in long) if even and 4 * len(long) <= len(steps) else 0
 
 
 def _seconds(container: Any, stream: Any) -> Fraction | None:
