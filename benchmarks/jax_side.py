@@ -164,7 +164,7 @@ def _fit(case: Case, dtype: Any, made: Path) -> Subject:
     content, style = inputs.pictures(0, 2, case.size)
     data = inr_fit.stage_data(schedule, 0, encoder, content, style)
     params = inr.load(made)
-    state = inr_fit.FitState(jnp.zeros((), jnp.int32), params, inr_fit.optimizer(schedule).init(params.network))
+    state = inr_fit.started(params, schedule)
     step = jax.jit(partial(inr_fit.fit_step, schedule=schedule, stage=0), donate_argnums=1)
     key = jax.random.key(0)
 

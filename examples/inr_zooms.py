@@ -28,7 +28,7 @@ def with_detail(params: jaxstyle.InrParams, painting: str) -> jaxstyle.InrParams
     schedule = dataclasses.replace(preset, stages=preset.stages[-1:], spec=spec)
     made = step.create_state(jax.random.key(0), schedule, params.size).params
     made = dataclasses.replace(params, network=made.network | params.network, spec=spec)
-    state = step.FitState(jax.numpy.zeros((), "int32"), made, step.optimizer(schedule).init(made.network))
+    state = step.started(made, schedule)
     own = jaxstyle.image.read(painting).pixels
     coarse = np.asarray(jaxstyle.render_image(params))
     pictures = {"content": coarse, "style": step.resized(own, painting, schedule.size), "painting": own}

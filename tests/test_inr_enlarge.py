@@ -142,8 +142,20 @@ def test_the_stages_terms_have_names_and_it_lowers_the_loss():
     assert all(set(t) == {"loss", "style", "vectors", "coarse"} and np.isfinite(list(t.values())).all() for t in terms)
     before, after = fitted()[19][1].params, fitted()[-1][1].params
     data = enlarge.targets(after, encoder(), PAINTING, inr.Loss(), STAGE)
-    loss = jax.jit(lambda p: enlarge.objective(jax.random.key(9), p, encoder(), data, inr.Loss(), STAGE)[0])
+    key, weight = jax.random.key(9), STAGE.coarse
+    loss = jax.jit(lambda p: enlarge.objective(key, p, encoder(), data, inr.Loss(), STAGE, weight)[0])
     assert loss(after) < loss(before)
+
+
+def test_the_coarse_terms_weight_follows_what_the_pair_needs():
+    """Up where windows are further from the coarse picture than asked, down where nearer, at most a pace a step."""
+    stage = Enlarge(1, psnr=20.0, pace=0.1)
+    found = [float(enlarge.followed(jnp.float32(2.0), jnp.float32(c), stage)) for c in (0.0, 0.005, 0.01, 0.015, 1.0)]
+    np.testing.assert_allclose(found, 2 * np.exp([-0.1, -0.05, 0.0, 0.05, 0.1]), rtol=1e-5)
+    weights, terms = zip(*((float(state.weight), t.get("coarse")) for _, state, t in fitted()), strict=True)
+    assert set(weights[:20]) == {1.0}  # the stages before have nothing to hold
+    for before, after, coarse in zip(weights[19:], weights[20:], terms[20:], strict=False):
+        assert after == pytest.approx(float(enlarge.followed(jnp.float32(before), coarse, STAGE)), rel=1e-5)
 
 
 def test_continued_from_a_state_it_is_the_fit_of_one_go():
@@ -175,6 +187,8 @@ def test_the_preset_is_fast_and_then_detail():
         ({"windows": 0}, "windows: expected a whole number of at least 1, got 0"),
         ({"near": -1.0}, "near: expected a number of at least 0, got -1.0"),
         ({"coarse": math.inf}, "coarse: expected a number of at least 0, got inf"),
+        ({"psnr": math.nan}, "psnr: expected a number of at least 0, got nan"),
+        ({"pace": -0.1}, "pace: expected a number of at least 0, got -0.1"),
     ],
 )
 def test_a_stage_that_none_can_be_is_refused(change, message):

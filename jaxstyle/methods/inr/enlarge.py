@@ -4,7 +4,7 @@ A step looks at windows of the picture at full style, all at one random zoom. Th
 its own, come near those of the painting at the same pixel scale, which has its own pixels and is never enlarged; every
 place of a window comes near some place of the painting in features, and the other way round (a relaxed earth mover's
 distance: without it noise of the right spectrum would do). And every window, averaged over the pixels of the coarse
-picture, stays the coarse picture.
+picture, stays the coarse picture. How much that weighs follows the pair: as much as its PSNR needs, and no more.
 
 Not in the paper (arXiv:2210.07762).
 """
@@ -150,7 +150,7 @@ def flow(picture: np.ndarray, cells: int) -> np.ndarray:
 
 
 def objective(
-    key: Array, params: InrParams, encoder: Params, data: Scales, loss: Loss, stage: Enlarge
+    key: Array, params: InrParams, encoder: Params, data: Scales, loss: Loss, stage: Enlarge, weight: Array
 ) -> tuple[Array, dict[str, Array]]:
     """The loss of one step.
 
@@ -161,6 +161,7 @@ def objective(
       data: from `targets`.
       loss: the layers.
       stage: the weights, and how many windows there are.
+      weight: of ``coarse``, see `followed`.
 
     Returns:
       ``(loss, terms)``: ``style``, the Gram matrices' squared distances relative to the painting's squared norm,
@@ -188,7 +189,14 @@ def objective(
         some = sample_positions(jax.random.fold_in(k_vectors, number), found[tap], stage.vectors)
         near += remd(some.reshape(1, -1, some.shape[-1]), vectors[jnp.round(place).astype(jnp.int32)][None])
     terms = {"style": style, "vectors": near, "coarse": coarse.mean()}
-    return style + stage.near * near + stage.coarse * terms["coarse"], terms
+    return style + stage.near * near + weight * terms["coarse"], terms
+
+
+def followed(weight: Array, coarse: Array, stage: Enlarge) -> Array:
+    """The weight of the coarse term after a step: larger where windows were further from the coarse picture than
+    ``stage.psnr`` says, smaller where they were nearer."""
+    beyond = coarse * 10 ** (stage.psnr / 10) - 1
+    return weight * jnp.exp(stage.pace * jnp.clip(beyond, -1, 1))
 
 
 def _corners(key: Array, count: int) -> Array:

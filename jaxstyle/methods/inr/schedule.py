@@ -95,7 +95,9 @@ class Enlarge:
       zooms: the lowest and the highest one; their logarithm is uniform.
       each: weight of every window's own Gram distance (squared) beside that of all together.
       near, vectors: weight of the relaxed earth mover's distance, and how many vectors of a window it looks at.
-      coarse: weight of the mean squared difference to the coarse picture.
+      coarse: weight of the mean squared difference to the coarse picture, of the first step.
+      psnr, pace: in dB, how near windows are to be to the coarse picture, and how fast the weight of that follows:
+        after a step it is up to ``exp(pace)`` times larger where they were further from it, or smaller. 0: never.
       lr, lr_end: see `Regress`.
     """
 
@@ -107,6 +109,8 @@ class Enlarge:
     near: float = 1.0
     vectors: int = 512
     coarse: float = 1000.0
+    psnr: float = 30.0
+    pace: float = 0.1
     lr: float = 1e-2
     lr_end: float | None = 5e-4
 
@@ -115,7 +119,7 @@ class Enlarge:
         _check_stage(self, "windows", "side", "vectors")
         if len(self.zooms) != 2 or not 1 < self.zooms[0] <= self.zooms[1] < math.inf:
             raise ValueError(f"zooms: expected two numbers above 1, the lower one first, got {self.zooms}")
-        for name in ("each", "near", "coarse"):
+        for name in ("each", "near", "coarse", "psnr", "pace"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
 

@@ -47,11 +47,13 @@ class FitState:
       params: the picture so far: `inr.InrParams`, or for `Refine` another picture (`rendering.Picture`), whose
         ``network`` is what a step changes.
       opt: the optimiser's state.
+      weight: of what `Enlarge` holds the picture by, relative to the stage's, () float32.
     """
 
     step: Array
     params: Any
     opt: optax.OptState
+    weight: Array
 
 
 @struct.dataclass
@@ -91,7 +93,8 @@ def create_state(key: Array, schedule: Schedule, size: tuple[int, int] = (256, 2
 
 def started(params: Any, schedule: Schedule) -> FitState:
     """The state before the first step of a picture that is there already, see `FitState`; its arrays will be gone."""
-    return FitState(jnp.zeros((), jnp.int32), params, optimizer(schedule).init(params.network))
+    opt = optimizer(schedule).init(params.network)
+    return FitState(jnp.zeros((), jnp.int32), params, opt, jnp.ones((), jnp.float32))
 
 
 def stage_data(
@@ -170,25 +173,29 @@ def fit_step(
         if isinstance(this, Regress):
             return _regression(key, params, cast(Pixels, data), this, jnp.dtype(schedule.loss.dtype))
         if isinstance(this, Enlarge):
-            return enlarge.objective(key, params, encoder, cast(enlarge.Scales, data), schedule.loss, this)
+            scales, weight = cast(enlarge.Scales, data), this.coarse * state.weight
+            return enlarge.objective(key, params, encoder, scales, schedule.loss, this, weight)
         return _refinement(key, params, encoder, cast(inr.Targets, data), this, schedule.loss)
 
     (loss, terms), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params.network)
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam multiplies floats with its count of steps
         updates, opt = optimizer(schedule).update(gradients, state.opt)
     lr = _learning_rate(this, done)
-    network = jax.tree.map(lambda p, u: p - lr * u, state.params.network, updates)
+    network, weight = jax.tree.map(lambda p, u: p - lr * u, state.params.network, updates), state.weight
     if isinstance(this, Enlarge):
+        weight = enlarge.followed(weight, terms["coarse"], this)
         network = state.params.network | {name: network[name] for name in detail.NAMES}
     params = dataclasses.replace(state.params, network=network)
-    return FitState(state.step + 1, params, opt), {"loss": loss, **terms}
+    return FitState(state.step + 1, params, opt, weight), {"loss": loss, **terms}
 
 
 def _enlarging(state: FitState, data: enlarge.Scales, schedule: Schedule, done: Array) -> FitState:
-    """The state with the strokes' directions of the coarse picture and, in the stage's first step, a new optimiser."""
+    """The state with the strokes' directions of the coarse picture and, in the stage's first step, a new optimiser and
+    the stage's own weight."""
     params = dataclasses.replace(state.params, network=state.params.network | {detail.FLOW: {"points": data.flow}})
     fresh = optimizer(schedule).init(params.network)
-    return FitState(state.step, params, jax.tree.map(lambda new, old: jnp.where(done == 0, new, old), fresh, state.opt))
+    opt = jax.tree.map(lambda new, old: jnp.where(done == 0, new, old), fresh, state.opt)
+    return FitState(state.step, params, opt, jnp.where(done == 0, 1.0, state.weight))
 
 
 def _learning_rate(stage: Stage, done: Array) -> Array | float:
