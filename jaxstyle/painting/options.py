@@ -16,6 +16,7 @@ import jax
 
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls, Fields
+from jaxstyle.runtime import platforms
 
 PathLike = str | os.PathLike[str]
 
@@ -39,6 +40,10 @@ class Limits:
     tile: int | None = None
     scratch: PathLike | None = None
     devices: Sequence[jax.Device] | None = None
+
+    def __post_init__(self) -> None:
+        """Brings lists to tuples; raises ValueError where ``devices`` are none."""
+        object.__setattr__(self, "devices", platforms.checked_devices(self.devices))
 
 
 @dataclass(frozen=True)
