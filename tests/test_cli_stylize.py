@@ -338,6 +338,7 @@ def test_a_hostile_picture_is_one_line_and_code_2(pictures, capsys, name, role):
         (["--alpha", "nan"], "--alpha"),
         (["--size", "0"], "--size"),
         (["--size", "4x"], "--size"),
+        (["--size", "1099511627776"], "--size: expected at most 1000000, got 1099511627776"),
         (["--style-size", "-3"], "--style-size"),
         (["--weights-file", "nothing"], "nothing: no such weight file"),
         (["--weights-file", "vgg16"], "kind 'vgg'"),

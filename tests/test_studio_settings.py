@@ -68,7 +68,7 @@ def test_no_picture_on_the_way_is_too_large():
         (Controls(size=2000), [photo], "size: 2667 x 2000 is 5 megapixels; the studio makes at most 2"),
         (Controls(size=(9999, 9999)), [photo], "size: "),
         (Controls(style_size=2000), [photo], "style_size: "),
-        (Controls(style_size=64), [long], "style_size: 3200000 x 64"),  # a bomb: few pixels that become many
+        (Controls(style_size=64), [long], "style_size: .* 3200000 x 64"),  # a bomb: few pixels that become many
     ):
         with pytest.raises(ValueError, match=f"^{problem}"):
             check_sizes(controls, photo, styles, 2_000_000)
