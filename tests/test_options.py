@@ -8,7 +8,7 @@ import jaxstyle
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls
 from jaxstyle.methods.inr.network import Spec, init
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Options, Output, sort
+from jaxstyle.painting.options import Limits, Options, Output, sort
 
 
 class Everything(Options, total=False):
@@ -21,7 +21,7 @@ class Everything(Options, total=False):
 
 
 def test_nothing_given_is_what_the_groups_begin_with():
-    assert sort(Options, None, {}) == (Controls(), Limits(), Output(), DEFAULT_WEIGHTS, {})
+    assert sort(Options, None, {}) == (Controls(), Limits(), Output(), None, {})
     assert Limits().max_pixels == image.MAX_PIXELS
 
 

@@ -289,9 +289,8 @@ def add_weights_file(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(  # the last one: messages about the file name this flag
         "--weights-file",
-        default=WEIGHTS,
         metavar="FILE",
-        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
+        help=f"the model: the name of shipped weights (see jaxstyle info), or a file (default: {WEIGHTS})",
     )
 
 

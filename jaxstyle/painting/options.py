@@ -79,14 +79,14 @@ class Sorted(NamedTuple):
 
     Attributes:
       controls, limits, output: the groups.
-      weights_file: the model's name or path.
+      weights_file: the model's name or path; None where none was given.
       rest: those of no group.
     """
 
     controls: Controls
     limits: Limits
     output: Output
-    weights_file: str
+    weights_file: str | None
     rest: dict[str, Any]
 
 
@@ -114,7 +114,8 @@ def sort(kind: Any, controls: Controls | None, options: Mapping[str, Any]) -> So
 
     chosen = dataclasses.replace(controls or Controls(), **take(Controls))
     limits, output = Limits(**take(Limits)), Output(**take(Output))
-    weights_file = left.pop("weights_file", DEFAULT_WEIGHTS)
-    if not isinstance(weights_file, str | os.PathLike):
+    given = "weights_file" in left
+    weights_file = left.pop("weights_file", None)
+    if given and not isinstance(weights_file, str | os.PathLike):
         raise TypeError(f"weights_file: expected a name or a path, got {weights_file!r}")
-    return Sorted(chosen, limits, output, os.fspath(weights_file), left)
+    return Sorted(chosen, limits, output, os.fspath(weights_file) if given else None, left)

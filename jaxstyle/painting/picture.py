@@ -91,10 +91,11 @@ def stylize(
 def _model(model: Any, sources: Sequence[image.Source]) -> Loaded:
     """A model by whatever names it; by default that which the styles were fitted with, or the shipped one."""
     if model is None:
-        return load_model(weights_for(sources, DEFAULT_WEIGHTS))
+        return load_model(weights_for(sources, None))
     if isinstance(model, str | os.PathLike):
         name = os.fspath(model)
-        return load_model((methods.shipped(name) or (name,))[0] if name in methods.METHODS else name)
+        named = (methods.shipped(name) or (name,))[0] if name in methods.METHODS else name
+        return load_model(weights_for(sources, named))
     return methods.loaded(model)
 
 
