@@ -217,6 +217,7 @@ def test_a_full_disk_is_a_line_and_the_rest_is_kept(monkeypatch):
     [
         ("nowhere.png --style painting.png -o a.safetensors", "nowhere.png: no such file"),
         ("photo.png --style text.png -o a.safetensors", "text.png: "),
+        ("photo.png --style old.safetensors -o a.safetensors", "old.safetensors: a fitted style has a model"),
         ("photo.png -o a.safetensors", "the following arguments are required: --style"),
         ("photo.png --style painting.png", "the following arguments are required: -o/--output"),
         ("photo.png --style painting.png -o a.png", "a.png: expected a name that ends in .safetensors"),

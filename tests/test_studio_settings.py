@@ -120,6 +120,8 @@ def test_the_header_decides_before_anything_is_decoded(photo):
     assert uploaded(cut, "cut.png", 10**6).width == 26  # the header is whole: it is found out when it is decoded
     with pytest.raises(ValueError, match=r"^text\.png: it is text|^text\.png: cannot be read"):
         uploaded(b"no picture at all", "text.png", 10**6)
+    with pytest.raises(ValueError, match=r"^fitted\.safetensors: a fitted style or weights; the studio takes picture"):
+        uploaded(b"no picture at all", "fitted.safetensors", 10**6)
 
 
 def test_grey_is_rounded():

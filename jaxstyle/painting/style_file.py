@@ -29,6 +29,19 @@ def is_fitted(source: Any) -> TypeGuard[PathLike]:
     return named and os.fspath(source).lower().endswith(SUFFIX)
 
 
+def painting_of(source: Any) -> Any:
+    """A style where a fitted one is of no use: what `jaxstyle.image.read` takes; of a built-in style its file.
+
+    Raises:
+      ImageError: it is a fitted style.
+      StyleNameError: there is no built-in style of that name.
+    """
+    if is_fitted(source):
+        wanted = "expected a picture file, or @NAME of a built-in style"
+        raise ImageError(os.fspath(source), f"a fitted style has a model of its own, of no use here; {wanted}")
+    return path_of(source)
+
+
 def read_style(source: image.Source, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None) -> image.Picture:
     """The picture of a style: that of a picture file, of a built-in style, or the painting of a fitted one.
 
