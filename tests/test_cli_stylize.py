@@ -110,7 +110,7 @@ def test_stylize_with_all_controls(pictures, capsys):
         "style_size": 19,
         "alpha_blend": "features",
     }
-    assert "jaxstyle: mask 1: 26 x 1 is stretched to 26 x 19\n" in captured.err
+    assert "jaxstyle: left.png: 26 x 1 is stretched to 26 x 19\n" in captured.err
 
 
 def test_styles_may_be_given_one_by_one(pictures):

@@ -394,7 +394,7 @@ def test_notices(files, negative, monkeypatch):
     )
     assert done.notices == (
         "moving.gif: animated picture of 2 frames: the first is taken",
-        f"mask 1: {WIDTH} x {HEIGHT} is stretched to {WIDTH} x 9",
+        f"photo.png: {WIDTH} x {HEIGHT} is stretched to {WIDTH} x 9",
     )
     monkeypatch.setattr(memory, "available_memory", lambda: 1 << 20)
     done = paint_file(
