@@ -40,7 +40,7 @@ def test_every_flag_arrives(pictures, capsys, monkeypatch):
     assert seen[1][2:] == (
         "sheet.png",
         Controls(),
-        {"cell": make.CELL, "recursive": False, "overwrite": False, "weights_file": "adain_vgg16"},
+        {"cell": make.CELL, "recursive": False, "overwrite": False},
     )
 
 

@@ -110,7 +110,7 @@ def test_stylize_with_all_controls(pictures, capsys):
         "style_size": 19,
         "alpha_blend": "features",
     }
-    assert "jaxstyle: mask 1: 26 x 1 is stretched to 26 x 19\n" in captured.err
+    assert "jaxstyle: left.png: 26 x 1 is stretched to 26 x 19\n" in captured.err
 
 
 def test_styles_may_be_given_one_by_one(pictures):
@@ -338,6 +338,7 @@ def test_a_hostile_picture_is_one_line_and_code_2(pictures, capsys, name, role):
         (["--alpha", "nan"], "--alpha"),
         (["--size", "0"], "--size"),
         (["--size", "4x"], "--size"),
+        (["--size", "1099511627776"], "--size: expected at most 1000000, got 1099511627776"),
         (["--style-size", "-3"], "--style-size"),
         (["--weights-file", "nothing"], "nothing: no such weight file"),
         (["--weights-file", "vgg16"], "kind 'vgg'"),

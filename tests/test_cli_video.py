@@ -41,7 +41,7 @@ def test_all_flags(capsys):
     assert run("in.mp4", "-o", "out.mkv", *flags.split()) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["frames"], report["codec"], report["temporal"]) == (4, "hevc", 0.2)
-    assert (report["width"], report["height"]) == (53, 40) and report["controls"]["alpha"] == 1.0
+    assert (report["width"], report["height"]) == (54, 40) and report["controls"]["alpha"] == 1.0
     with clips.av.open("out.mkv") as file:
         assert file.streams.video[0].codec_context.codec.canonical_name == "hevc"
 

@@ -83,6 +83,7 @@ def test_what_is_transparent_stands_on_white(tmp_path):
 
 def test_bad_files_are_one_line(tmp_path, film):
     (tmp_path / "text.mp4").write_text("no video at all\n" * 50)
+    (tmp_path / "text.png").write_text("no picture at all\n")
     (tmp_path / "empty.mp4").touch()
     whole = film[0].read_bytes()
     (tmp_path / "head.mp4").write_bytes(whole[: len(whole) // 2])
@@ -90,6 +91,7 @@ def test_bad_files_are_one_line(tmp_path, film):
         clips._tone(out, out.add_stream("aac", rate=48_000, layout="mono"), 0.1)
     for name, words in (
         ("text.mp4", "is no video that can be read: "),
+        ("text.png", "is no video that can be read: it does not say how large its pictures are$"),
         ("empty.mp4", "is no video that can be read: "),
         ("head.mp4", "is no video that can be read: "),
         ("sound.m4a", r"has no video stream \(audio\)$"),

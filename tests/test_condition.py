@@ -74,6 +74,15 @@ def test_mistakes_are_one_line_and_code_2(pictures, capsys, tmp_path, line, mess
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize("call", [jaxstyle.condition, jaxstyle.condition_file, jaxstyle.fit, jaxstyle.fit_file])
+def test_a_fitted_style_is_no_painting_here(pictures, call):
+    arguments = ["photo.png", "fitted.safetensors", *(["x.safetensors"] if "file" in call.__name__ else [])]
+    with pytest.raises(
+        image.ImageError, match=r"^fitted\.safetensors: a fitted style .*; expected a picture file, or @"
+    ):
+        call(*arguments)
+
+
 def test_what_is_there_is_not_replaced(pictures, weights_file, capsys, tmp_path):
     (tmp_path / "out.safetensors").write_text("mine")
     line = [

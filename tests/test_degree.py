@@ -226,6 +226,8 @@ def test_maps_of_another_shape_are_told():
     assert maps.stretched(400, 800) == ("mask 2: 50 x 100 is stretched to 800 x 400",)
     assert maps.stretched(201, 400) == ("mask 2: 50 x 100 is stretched to 400 x 201",)  # rounding is no other shape
     assert Maps().stretched(3, 4) == ()
+    named = Maps(maps.alpha_map, maps.mask, names=("map.png", "mask 1", "b.png"))
+    assert named.stretched(400, 800) == ("b.png: 50 x 100 is stretched to 800 x 400",)
 
 
 # ---- degree of style and shares ----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
+import jax
 import numpy as np
 import PIL.Image
 import pytest
@@ -138,7 +139,7 @@ def test_streamed_tiff_to_a_pyramid(files, model):
     paint_file("photo.tif", style, "out.dzi", Controls(), loaded=model, limits=Limits(tile=TILE, scratch=files))
     expected = render(image.read(pixels), looks(), Controls(), read_maps(Controls()), model).pixels
     found = image.read(files / "out_files" / "7" / "0_0.jpg").pixels
-    assert np.abs(found - expected).mean() < 3 / 255
+    assert np.abs(found - expected).mean() < 4 / 255
 
 
 @pytest.mark.parametrize("style_size", [20, 40, 75, 90])
@@ -359,7 +360,7 @@ def test_streams(files, monkeypatch):
     assert needed("anything", "out.png", plain, limits=Limits(tile=64))
     monkeypatch.setattr(memory, "available_memory", lambda devices=None: 1 << 20)
     assert needed("photo.png", "out.png", plain)
-    assert needed("photo.png", "out.png", plain, limits=Limits(devices=("any",)))
+    assert needed("photo.png", "out.png", plain, limits=Limits(devices=jax.devices()[:1]))
     whole_only = methods.loaded(adain.Model({}, {}, norm="instance"))
     assert not needed("photo.png", "out.png", plain, whole_only)
     assert needed("photo.png", "out.dzi", plain, whole_only)  # and is refused there
@@ -393,7 +394,7 @@ def test_notices(files, negative, monkeypatch):
     )
     assert done.notices == (
         "moving.gif: animated picture of 2 frames: the first is taken",
-        f"mask 1: {WIDTH} x {HEIGHT} is stretched to {WIDTH} x 9",
+        f"photo.png: {WIDTH} x {HEIGHT} is stretched to {WIDTH} x 9",
     )
     monkeypatch.setattr(memory, "available_memory", lambda: 1 << 20)
     done = paint_file(

@@ -217,6 +217,7 @@ def test_a_full_disk_is_a_line_and_the_rest_is_kept(monkeypatch):
     [
         ("nowhere.png --style painting.png -o a.safetensors", "nowhere.png: no such file"),
         ("photo.png --style text.png -o a.safetensors", "text.png: "),
+        ("photo.png --style old.safetensors -o a.safetensors", "old.safetensors: a fitted style has a model"),
         ("photo.png -o a.safetensors", "the following arguments are required: --style"),
         ("photo.png --style painting.png", "the following arguments are required: -o/--output"),
         ("photo.png --style painting.png -o a.png", "a.png: expected a name that ends in .safetensors"),
@@ -227,6 +228,7 @@ def test_a_full_disk_is_a_line_and_the_rest_is_kept(monkeypatch):
         ("photo.png --style painting.png -o a.safetensors --strip a.gif", "a.gif: "),
         ("photo.png --style painting.png -o a.safetensors --strip text.png", "text.png: exists already"),
         ("photo.png --style painting.png -o a.safetensors --size 8", "--size: expected a whole number of at least 16"),
+        ("photo.png --style painting.png -o a.safetensors --size 99999", "--size: expected at most 16384, got 99999"),
         ("photo.png --style painting.png -o a.safetensors --steps 0", "argument --steps: expected a positive whole"),
         ("photo.png --style painting.png -o a.safetensors --seed 4294967296", "--seed: expected a whole number from"),
         ("photo.png --style painting.png -o a.safetensors --preset slow", "argument --preset: invalid choice: 'slow'"),

@@ -214,7 +214,18 @@ def test_a_sheet_takes_the_model_of_each_style(folder):
         (
             ["stylize", "photo.png", "--style", "fitted.safetensors", "-o", "x.png", "--weights-file",
              "model.safetensors"],
-            "a model of its own, got model.safetensors as well",
+            "fitted.safetensors: a fitted style of recolour has a model of its own, got model.safetensors of reco",
+        ),
+        *(
+            (
+                [*line, "--method", "adain"],
+                "fitted.safetensors: a fitted style of recolour has a model of its own, got adain_vgg16 of adain",
+            )
+            for line in (
+                ["stylize", "photo.png", "--style", "fitted.safetensors", "-o", "x.png"],
+                ["stylize", "photos", "--style", "fitted.safetensors", "-o", "x"],
+                ["stylize-dataset", "photos", "x", "--styles", "fitted.safetensors"],
+            )
         ),
         (["stylize", "photo.png", "--style", "model.safetensors", "-o", "x.png"], "weights without a painting"),
         (["stylize", "photo.png", "--style", "none.safetensors", "-o", "x.png"], "none.safetensors: no such"),
@@ -273,9 +284,24 @@ def test_a_loss_that_is_not_finite_ends_the_fit(loaded):
 
 def test_weights_that_go_with_styles():
     assert weights_for(["a.png", "b.png"], "model") == "model"
+    assert weights_for(["a.png"], None) == "adain_vgg16" and weights_for(["a.png"], None, usual="usual") == "usual"
     assert weights_for(["a.safetensors"], "a.safetensors") == "a.safetensors"
-    assert weights_for(["a.safetensors", "a.safetensors"], "adain_vgg16") == "a.safetensors"
-    assert weights_for([Path("a.safetensors")], "usual", usual="usual") == "a.safetensors"
+    assert weights_for(["a.safetensors", Path("a.safetensors")], None, usual="usual") == "a.safetensors"
+
+
+def test_a_method_may_be_named_beside_a_style_that_was_fitted_with_it(tmp_path):
+    """Its shipped weights are what ``--method`` comes to; another method is another model."""
+    file = weights.load("style_kernel_vgg16")
+    style = tmp_path / "style.safetensors"
+    weights.save(style, file.arrays, {"kind": "style_kernel", "painting": "AAAA"})
+    assert weights_for([style], "style_kernel_vgg16") == str(style)
+    with pytest.raises(ValueError, match=r"style\.safetensors: a fitted style of style_kernel .* adain_vgg16 of adain"):
+        weights_for([style], "adain_vgg16")
+
+
+def test_another_model_may_not_be_named_in_python_either(folder):
+    with pytest.raises(ValueError, match=r"^fitted\.safetensors: a fitted style of recolour .* adain_vgg16 of adain"):
+        jaxstyle.stylize("photo.png", "fitted.safetensors", model="adain")
 
 
 @pytest.mark.slow

@@ -438,6 +438,12 @@ def test_output_size(size: int | tuple[int, int] | None, expected: tuple[int, in
         assert module.output_size((1501, 1000), size) == expected[::-1]
 
 
+@pytest.mark.parametrize("size", [2**40, (8, 2**40), 1000])
+def test_an_output_size_without_end(size: int | tuple[int, int]) -> None:
+    with pytest.raises(ImageError, match=r"^size: expected sides of at most 1000000 pixels, got \d+ x \d+$"):
+        module.output_size((2, 2002), size)
+
+
 def test_resize_refuses() -> None:
     with pytest.raises(ImageError, match="at least 1"):
         resize(np.zeros((2, 2, 3)), (0, 4))

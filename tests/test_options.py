@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 import jaxstyle
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Options, Output, sort
+from jaxstyle.methods.inr.network import Spec, init
+from jaxstyle.painting.options import Limits, Options, Output, sort
 
 
 class Everything(Options, total=False):
@@ -18,7 +21,7 @@ class Everything(Options, total=False):
 
 
 def test_nothing_given_is_what_the_groups_begin_with():
-    assert sort(Options, None, {}) == (Controls(), Limits(), Output(), DEFAULT_WEIGHTS, {})
+    assert sort(Options, None, {}) == (Controls(), Limits(), Output(), None, {})
     assert Limits().max_pixels == image.MAX_PIXELS
 
 
@@ -29,7 +32,7 @@ def test_every_option_goes_to_its_group():
         "max_pixels": 99,
         "tile": 64,
         "scratch": "here",
-        "devices": (1, 2),
+        "devices": jax.devices(),
         "format": "webp",
         "overwrite": True,
         "keep": ("a.png",),
@@ -40,7 +43,7 @@ def test_every_option_goes_to_its_group():
     before = dict(options)
     found = sort(Everything, None, options)
     assert found.controls == Controls(alpha=0.5, size=(40, 30))
-    assert found.limits == Limits(99, 64, "here", (1, 2))
+    assert found.limits == Limits(99, 64, "here", tuple(jax.devices()))
     assert found.output == Output("webp", True, ("a.png",), 16)
     assert found.weights_file == "mine.safetensors" and found.rest == {"columns": 3}
     assert options == before
@@ -78,3 +81,18 @@ def test_a_file_takes_what_it_says(name):
 def test_weights_are_a_name_or_a_path():
     with pytest.raises(TypeError, match=r"^weights_file: expected a name or a path, got None$"):
         jaxstyle.stylize_file("a.png", "b.png", weights_file=None)
+
+
+@pytest.mark.parametrize("given", [[], (), "cpu", 0, [0], np.array(1)])
+@pytest.mark.parametrize("door", ["folder", "dataset", "render", "sweep", "image"])
+def test_devices_are_some_of_those_there_are(tmp_path, door, given):
+    fit = tmp_path / "fit.safetensors"
+    calls = {
+        "folder": lambda: jaxstyle.stylize_folder(tmp_path, "b.png", tmp_path / "out", devices=given),
+        "dataset": lambda: jaxstyle.stylize_dataset(tmp_path, tmp_path / "out", "b.png", devices=given),
+        "render": lambda: jaxstyle.render_file(fit, tmp_path / "out.png", devices=given),
+        "sweep": lambda: jaxstyle.sweep_file(fit, tmp_path / "out.gif", 3, devices=given),
+        "image": lambda: jaxstyle.render_image(init(jax.random.key(0), Spec(), size=(3, 2)), devices=given),
+    }
+    with pytest.raises(ValueError, match=r"^devices: expected at least one of jax\.devices\(\), got "):
+        calls[door]()

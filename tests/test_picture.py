@@ -109,6 +109,8 @@ def test_a_style_is_never_enlarged_unless_asked_for(photo):
     small, large = RNG.random((20, 33, 3), np.float32), smooth(303, 404)
     np.testing.assert_array_equal(style_pixels(small, Controls(), 256), small)
     assert style_pixels(small, Controls(style_size=40), 40).shape == (40, 66, 3)
+    with pytest.raises(ValueError, match=r"^style_size: expected styles of at most 179 megapixels, got 165000 x"):
+        style_pixels(small, Controls(style_size=100_000), 100_000)
     seen = style_pixels(large, Controls(), 256)
     assert min(seen.shape[:2]) == 256
     np.testing.assert_array_equal(style_pixels(seen, Controls(), 256), seen)

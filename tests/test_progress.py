@@ -1,9 +1,11 @@
 import io
 import time
 
+import jax
+import numpy as np
 import pytest
 
-from jaxstyle.runtime import progress
+from jaxstyle.runtime import programs, progress
 from jaxstyle.runtime.progress import Bar, Progress, describe
 
 
@@ -42,6 +44,24 @@ def test_nothing_where_there_is_no_terminal(capsys):
     with Bar() as bar:
         bar(Progress(1, 0, 1, 0))
     assert stream.getvalue() == capsys.readouterr().err == ""
+
+
+def test_it_says_that_it_compiles_while_nothing_is_done(monkeypatch, tmp_path):
+    monkeypatch.setattr(progress, "PATIENCE", 0.02)
+    monkeypatch.setenv("JAXSTYLE_CACHE_DIR", str(tmp_path))
+    stream = Terminal()
+
+    def slow(*_):
+        wait_for(stream, "compiling (first run only) ... 0:00:00 so far")
+        return lambda x: (x,)
+
+    monkeypatch.setattr(programs, "_compiled", slow)
+    with Bar(stream) as bar:
+        array, device = np.zeros(3, np.float32), jax.devices()[0]
+        programs._made(lambda x: (x,), [array], device, tmp_path / "a", "key", False)
+        with progress.compiling():
+            bar(Progress(3, 0, 1, 0))
+    assert stream.getvalue().rpartition("\r")[2].startswith("[")
 
 
 def test_what_takes_long_shows_a_sign_of_life(monkeypatch):

@@ -192,6 +192,6 @@ def test_what_a_worker_is_told(folder, monkeypatch):
         assert place == folder / "out" and how.pop("name") == f"jaxstyle-manifest-{number}-of-2.jsonl"
         assert how.pop("limits") == Limits(max_pixels=99, scratch=str(folder / "s"))
         assert how.pop("output") == Output(overwrite=True)
-        assert how == {"weights_file": "adain_vgg16", "seed": 3, "progress": None}
+        assert how == {"weights_file": None, "seed": 3, "progress": None}
         assert all(job.controls == Controls(alpha=0.5) and Path(job.output).name.endswith(".png") for job in jobs)
         assert all(job.styles[0].startswith(str(folder / "styles")) for job in jobs)

@@ -69,7 +69,8 @@ def test_frames_may_be_shown_for_long(tmp_path, name):
 def test_a_video_has_all_frames_at_even_sizes(tmp_path, wanted):
     av = pytest.importorskip("av")
     report = sweep(tmp_path / "a.mp4", alpha=0.8, fps=12.5)
-    assert report.notices == ("MP4 wants even sides: its last row or column is repeated, 32 x 20",)
+    assert report.notices == ("h264 wants even sides: 31 x 20 became 32 x 20, its last row or column repeated",)
+    assert (report.width, report.height) == (32, 20)
     with av.open(tmp_path / "a.mp4") as video:
         assert float(video.streams.video[0].average_rate) == 12.5
         found = [frame.to_ndarray(format="rgb24") / 255 for frame in video.decode(video=0)]

@@ -98,6 +98,9 @@ def test_films_get_the_paintings_of_the_examples_in_turn(tmp_path):
         (tmp_path / name).mkdir()
         for i, pixels in enumerate(noise):
             image.write(tmp_path / name / f"{i}.png", pixels)
+    (tmp_path / "text.png").write_text("no picture at all\n")
+    with pytest.raises(video.PairsError, match=r"text\.png: is no video that can be read: it does not say"):
+        video.load(video.Config("x", videos=f"{tmp_path}/text.png", size=32, frames=9))
     one, two = video.load(video.Config("x", videos=f"{tmp_path}/a,{tmp_path}/b", size=32, frames=9))
     assert (one.name.split(" + ")[0], two.name.split(" + ")[0]) == ("a", "b") and one.name[1:] != two.name[1:]
     assert one.clip.label == "a" and two.clip.label == "b"

@@ -86,6 +86,16 @@ def test_sound_times_and_orientation(name):
     clips.close(found, [wanted(pixels) for pixels in made], 6)
 
 
+@pytest.mark.parametrize(("name", "size"), [("out.mp4", (64, 42)), ("out.gif", (63, 41))])
+def test_the_report_has_the_sides_of_the_file(name, size):
+    report = paint(str(clips.make("in.mp4", frames(2))), name, size=(63, 41))
+    assert (report.width, report.height) == size
+    even = "h264 wants even sides: 63 x 41 became 64 x 42, its last row or column repeated"
+    assert (even in report.notices) == (name == "out.mp4")
+    with clips.av.open(name) as file:
+        assert (file.streams.video[0].width, file.streams.video[0].height) == size
+
+
 def test_a_variable_rate_survives_to_the_tick():
     tick = Fraction(1, 1000)
     source = clips.make("in.mkv", frames(7), clips.VARIABLE, tick, sound="libopus")

@@ -198,7 +198,8 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True, moving:
     group.add_argument(
         "--alpha-map",
         metavar="PICTURE",
-        help="grey picture of the degree of style: black 0, white 1 (times --alpha)",
+        help="grey picture of the degree of style: black 0, white 1 (times --alpha); of any size, stretched over the "
+        "photo, with a notice where its shape is another",
     )
     group.add_argument(
         "--gradient",
@@ -225,7 +226,8 @@ def add_controls(parser: argparse.ArgumentParser, *, mixed: bool = True, moving:
         nargs="+",
         action="extend",
         metavar="PICTURE",
-        help="grey pictures, one per style, white where that style goes; what no mask covers stays as in the photo",
+        help="grey pictures, one per style, white where that style goes; what no mask covers stays as in the photo; of "
+        "any size, stretched over the photo, with a notice where a shape is another",
     )
     group.add_argument(
         "--preserve-colour",
@@ -289,9 +291,8 @@ def add_weights_file(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(  # the last one: messages about the file name this flag
         "--weights-file",
-        default=WEIGHTS,
         metavar="FILE",
-        help="the model: the name of shipped weights (see jaxstyle info), or a file (default: %(default)s)",
+        help=f"the model: the name of shipped weights (see jaxstyle info), or a file (default: {WEIGHTS})",
     )
 
 

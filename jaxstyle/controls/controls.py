@@ -113,14 +113,12 @@ class Controls:
         if isinstance(self.size, list | tuple):
             if len(self.size) != 2:
                 raise ValueError(f"size: expected the short side or (width, height), got {self.size!r}")
-            keep(self, "size", tuple(_whole(side, "size") for side in self.size))
+            keep(self, "size", tuple(_whole(side, "size", 1, image.MOST_SIDE) for side in self.size))
         elif self.size is not None:
-            keep(self, "size", _whole(self.size, "size"))
+            keep(self, "size", _whole(self.size, "size", 1, image.MOST_SIDE))
         if self.style_size is not None:
-            keep(self, "style_size", _whole(self.style_size, "style_size"))
-        keep(self, "refine", _whole(self.refine, "refine", least=0))
-        if self.refine > MOST_STEPS:
-            raise ValueError(f"refine: expected at most {MOST_STEPS}, got {_short(self.refine)}")
+            keep(self, "style_size", _whole(self.style_size, "style_size", 1, image.MOST_SIDE))
+        keep(self, "refine", _whole(self.refine, "refine", 0, MOST_STEPS))
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as JSON takes them; a picture by its path, or ``sha256:...`` of its pixels if it has none."""
@@ -154,9 +152,11 @@ def _number(value: Any, name: str, accepted: str) -> float:
     return number
 
 
-def _whole(value: Any, name: str, least: int = 1) -> int:
+def _whole(value: Any, name: str, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name}: expected a whole number of at least {least}, got {_short(value)}")
+    if value > most:
+        raise ValueError(f"{name}: expected at most {most}, got {_short(value)}")
     return int(value)
 
 

@@ -31,19 +31,22 @@ class Maps:
       alpha_map: (H, W) in [0, 1], of any size.
       mask: the same for every style.
       notices: sentences for the user.
+      names: of the alpha map and of the masks, where they are files; by default what they are called in `Controls`.
     """
 
     alpha_map: Source | None = None
     mask: tuple[Source, ...] | None = None
     notices: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def stretched(self, height: int, width: int) -> tuple[str, ...]:
         """A sentence for every map whose shape is not that of the result: perhaps it was made for another picture."""
         named = [("alpha_map", self.alpha_map)] if self.alpha_map is not None else []
         named += [(f"mask {number}", mask) for number, mask in enumerate(self.mask or (), 1)]
+        names = self.names or tuple(name for name, _ in named)
         return tuple(
             f"{name}: {source.shape[1]} x {source.shape[0]} is stretched to {width} x {height}"
-            for name, source in named
+            for name, (_, source) in zip(names, named, strict=True)
             if not same_shape(source.shape, height, width)
         )
 
@@ -83,18 +86,19 @@ def open_maps(controls: Controls, max_pixels: int = image.MAX_PIXELS) -> Iterato
 
 def _maps(controls: Controls, opened: Callable[[image.Source, str], tuple[Source, list[str]]]) -> Maps:
     """All maps of the controls; ``opened`` makes of one and its name what is read, and notices."""
-    notices: list[str] = []
+    notices, names = list[str](), list[str]()
 
     def found(source: image.Source, name: str) -> Source:
         values, more = opened(source, name)
         notices.extend(more)
+        names.append(source if isinstance(source, str) else name)
         return values
 
     alpha_map = None if controls.alpha_map is None else found(controls.alpha_map, "alpha_map")
     mask = None
     if controls.mask is not None:
         mask = tuple(found(source, f"mask {number}") for number, source in enumerate(controls.mask, 1))
-    return Maps(alpha_map, mask, tuple(notices))
+    return Maps(alpha_map, mask, tuple(notices), tuple(names))
 
 
 def _read(source: image.Source, name: str, max_pixels: int) -> tuple[Source, list[str]]:

@@ -30,7 +30,7 @@ from jaxstyle.folders.options import DatasetOptions
 from jaxstyle.folders.workers import Failure
 from jaxstyle.image.source import os_problem
 from jaxstyle.painting import names
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike, sort
+from jaxstyle.painting.options import Limits, Output, PathLike, sort
 from jaxstyle.runtime import files
 from jaxstyle.runtime.progress import Progress
 
@@ -106,7 +106,7 @@ def carry_out(
     *,
     limits: Limits = Limits(),  # noqa: B008 (it is frozen)
     output: Output = Output(),  # noqa: B008
-    weights_file: PathLike = DEFAULT_WEIGHTS,
+    weights_file: PathLike | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> DatasetReport:
     """Does what is missing of a plan.

@@ -26,7 +26,7 @@ from jaxstyle.folders.options import FolderOptions
 from jaxstyle.folders.pairing import Job, Pair
 from jaxstyle.folders.workers import GONE, Failure, Workers
 from jaxstyle.painting.file import check_limits
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, Limits, Output, PathLike, sort
+from jaxstyle.painting.options import Limits, Output, PathLike, sort
 from jaxstyle.painting.picture import check, load_model
 from jaxstyle.painting.style_file import weights_for
 from jaxstyle.runtime.journal import Journal
@@ -161,7 +161,7 @@ def run(
     *,
     limits: Limits = Limits(),  # noqa: B008 (it is frozen)
     output: Output = Output(),  # noqa: B008
-    weights_file: PathLike = DEFAULT_WEIGHTS,
+    weights_file: PathLike | None = None,
     seed: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     name: str = manifest.NAME,
@@ -180,7 +180,7 @@ def run(
       limits: they change no result, and a run may go on with others.
       output: ``overwrite`` replaces files that were made otherwise or that the manifest does not know. Those that are
         read are never replaced.
-      weights_file: name of shipped weights, or the path of a file.
+      weights_file: name of shipped weights, or the path of a file; by default a fitted style's, or AdaIN's.
       seed: by which styles were drawn, for the manifest.
       progress: called as pictures are done.
       name: of the manifest.
@@ -195,7 +195,7 @@ def run(
       KeyboardInterrupt: with a message that says how many are done.
     """
     start = time.perf_counter()
-    weights_file = weights_for([style for job in jobs for style in job.styles], os.fspath(weights_file))
+    weights_file = weights_for([style for job in jobs for style in job.styles], weights_file)
     loaded = load_model(weights_file)
     check_limits(loaded, limits)
     kinds = {(id(job.controls), len(job.styles)): job for job in jobs}

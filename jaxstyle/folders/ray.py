@@ -82,7 +82,7 @@ def stylize_dataset(
     how = {
         "limits": dataclasses.replace(given.limits, scratch=None if scratch is None else os.path.abspath(scratch)),
         "output": given.output,
-        "weights_file": os.path.abspath(file) if os.path.exists(file) else file,
+        "weights_file": os.path.abspath(file) if file is not None and os.path.exists(file) else file,
     }
     rows = [
         {"number": number, "count": shards, "plan": pickle.dumps(whole.shard(number, shards))}

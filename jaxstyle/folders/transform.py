@@ -21,7 +21,7 @@ from jaxstyle.controls.degree import read_maps
 from jaxstyle.folders import find, pairing
 from jaxstyle.image.encode import quantise
 from jaxstyle.methods.interface import Style
-from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
+from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.picture import (
     encode_styles,
     kept_styles,
@@ -85,7 +85,7 @@ class StyleTransform:
         probability: float = 1.0,
         style_size: int | None = None,
         preserve_color: PreserveColor | None = None,
-        weights_file: PathLike = DEFAULT_WEIGHTS,
+        weights_file: PathLike | None = None,
     ) -> None:
         """
         Args:
@@ -95,7 +95,7 @@ class StyleTransform:
           seed: of all draws.
           probability: that a picture is repainted at all.
           style_size, preserve_color: see `jaxstyle.Controls`.
-          weights_file: name of shipped weights, or the path of a file.
+          weights_file: name of shipped weights, or the path of a file; by default a fitted style's, or AdaIN's.
 
         Raises:
           PairError: there are no such styles.
@@ -110,7 +110,7 @@ class StyleTransform:
         self._controls = Controls(size=size, style_size=style_size, preserve_color=preserve_color)
         self._range, self._seed, self._probability = (degrees[0], degrees[1]), pairing.checked_seed(seed), probability
         self.styles = _listed(styles)
-        weights_file = weights_for(self.styles, os.fspath(weights_file))
+        weights_file = weights_for(self.styles, weights_file)
         self._weights_file = os.path.abspath(weights_file) if os.path.exists(weights_file) else weights_file
         self._looks: Callable[[int, int], tuple[image.Picture, Style | None]] | None = None
 

@@ -1,6 +1,7 @@
 """Picture files <-> arrays: everything a caller needs is here, the rest of the package is how it is done."""
 
 from jaxstyle.image.picture import (
+    MOST_SIDE,
     OVERSHOOT,
     READ_SUFFIXES,
     UNREAD_SUFFIXES,
@@ -32,6 +33,7 @@ from jaxstyle.image.source import (
 
 __all__ = [
     "MAX_PIXELS",
+    "MOST_SIDE",
     "OVERSHOOT",
     "READ_SUFFIXES",
     "STANDARD",

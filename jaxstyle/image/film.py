@@ -217,6 +217,14 @@ class Setting(NamedTuple):
         odd = 2 if CODECS[self.codec].pixels == "yuv420p" else 1
         return -(-self.width // odd) * odd, -(-self.height // odd) * odd
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A sentence for the user where the sides had to become even."""
+        if self.coded == (self.width, self.height):
+            return ()
+        sizes = "{} x {} became {} x {}".format(self.width, self.height, *self.coded)
+        return (f"{self.codec} wants even sides: {sizes}, its last row or column repeated",)
+
 
 class Packet(NamedTuple):
     """What an encoder gave; times in the setting's time base.

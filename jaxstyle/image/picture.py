@@ -60,6 +60,9 @@ OVERSHOOT = 1e-3
 """By so much values of a float array may lie outside [0, 1], where `read` clips them: rounding and resampling do that.
 More is another scale, such as 0 to 255, or needs a decision of whoever made it."""
 
+MOST_SIDE = 1_000_000
+"""Pixels that a side has at most where a size is asked for: a square of them is a terapixel."""
+
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 Target = str | os.PathLike[str] | BinaryIO
 
@@ -272,17 +275,24 @@ def short_side_size(shape: tuple[int, int], length: int) -> tuple[int, int]:
     return (2 * height * length + short) // (2 * short), (2 * width * length + short) // (2 * short)
 
 
-def output_size(shape: tuple[int, ...], size: int | tuple[int, int] | None) -> tuple[int, int]:
+def output_size(shape: tuple[int, ...], size: int | tuple[int, int] | None, name: str = "size") -> tuple[int, int]:
     """(height, width) of a result: the one rule for what a size means.
 
     Args:
         shape: of the picture that it is made of; begins with its height and width.
         size: the short side in pixels, the long one rounded to nearest, halves upwards; or (width, height); None: as
             the picture.
+        name: of `size`, for the message.
+
+    Raises:
+        ImageError: a side of more than `MOST_SIDE` pixels comes of a size.
     """
-    if isinstance(size, tuple):
-        return size[1], size[0]
-    return (shape[0], shape[1]) if size is None else short_side_size((shape[0], shape[1]), size)
+    if size is None:
+        return shape[0], shape[1]
+    height, width = size[::-1] if isinstance(size, tuple) else short_side_size((shape[0], shape[1]), size)
+    if max(height, width) > MOST_SIDE:
+        raise ImageError(name, f"expected sides of at most {MOST_SIDE} pixels, got {width} x {height}")
+    return height, width
 
 
 def to_pil(pixels: Picture | np.ndarray, alpha: np.ndarray | None = None) -> Image.Image:

@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack, cast
 
 import numpy as np
 
-from jaxstyle import image, styles
+from jaxstyle import image
 from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.methods import generalizable_inr
 from jaxstyle.methods.generalizable_inr import Field
@@ -18,6 +18,7 @@ from jaxstyle.painting.conditioned import WEIGHTS, load_model
 from jaxstyle.painting.fit import fidelity
 from jaxstyle.painting.fit_file import SUFFIX
 from jaxstyle.painting.options import PathLike
+from jaxstyle.painting.style_file import painting_of
 
 SIZE = 512
 """Short side in pixels to which larger pictures are brought."""
@@ -84,7 +85,7 @@ def condition(
     """
     _check_size(size)
     model = load_model(weights_file)
-    photo, painting = (_shrunk(image.read(source).pixels, size) for source in (content, styles.path_of(style)))
+    photo, painting = (_shrunk(image.read(source).pixels, size) for source in (content, painting_of(style)))
     return cast(Field, generalizable_inr.condition(model, photo, painting))
 
 
@@ -114,10 +115,10 @@ def condition_file(
     if not os.fspath(output).lower().endswith(SUFFIX):
         raise ImageError(label_of(output), f"expected a name that ends in {SUFFIX}, for the conditioned picture")
     overwrite = options.get("overwrite", False)
-    keep = [content, styles.path_of(style), name]
+    keep = [content, painting_of(style), name]
     image.check_target(output, format="png", overwrite=overwrite, keep=keep)  # the path is what is checked
     most = options.get("max_pixels", image.MAX_PIXELS)
-    paths = (content, styles.path_of(style))
+    paths = (content, painting_of(style))
     read = [image.read(image.source_of(path), max_pixels=most) for path in paths]
     model = load_model(name)
     photo, painting = (_shrunk(found.pixels, size) for found in read)

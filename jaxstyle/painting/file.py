@@ -277,7 +277,7 @@ def streams(
     shape = image.dimensions(content)
     result = image.output_size(shape, controls.size)
     free = memory.available_memory(limits.devices) if available is None and limits.devices else available
-    sizes = {result, image.output_size(result, controls.style_size)}
+    sizes = {result, image.output_size(result, controls.style_size, "style_size")}
     fit = all(fits(*size, loaded.needs, free) for size in sizes)
     return not (fit and memory.picture_fits(*shape, available))
 
@@ -347,7 +347,8 @@ def paint_file(
         pixels = _resized(picture.pixels, height, width)
         opacity = None if picture.alpha is None else _resized(picture.alpha, height, width)
         part = None
-        at_once = image.output_size((height, width), controls.style_size) == (height, width) and not controls.refine
+        preview = image.output_size((height, width), controls.style_size, "style_size")
+        at_once = preview == (height, width) and not controls.refine
         if not to_standard and at_once:
             tile = chosen_tile(height, width, loaded.needs, limits.tile or bands.begun_tile(output, loaded.needs))
             job = job_of(pixels, encoded, controls, maps, loaded, tile)

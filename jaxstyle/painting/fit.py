@@ -16,7 +16,7 @@ from typing import TypedDict, Unpack, cast
 import jax
 import numpy as np
 
-from jaxstyle import image, styles
+from jaxstyle import image
 from jaxstyle.arrays import Params
 from jaxstyle.methods import inr
 from jaxstyle.methods.generalizable_inr import Field
@@ -25,6 +25,7 @@ from jaxstyle.methods.inr import step
 from jaxstyle.methods.inr.rendering import Picture
 from jaxstyle.painting import conditioned
 from jaxstyle.painting.picture import repaint
+from jaxstyle.painting.style_file import painting_of
 
 DEFAULT = "fast"
 """The preset of fits that start afresh."""
@@ -89,7 +90,7 @@ def fit(
     schedule = schedule_of(preset, size, steps, init)
     key = key_of(seed)
     schedule, encoder = with_encoder(schedule, vgg)
-    photo, painting = (image.read(source).pixels for source in (content, styles.path_of(style)))
+    photo, painting = (image.read(source).pixels for source in (content, painting_of(style)))
     target = None if stylized is None else image.read(stylized).pixels
     if target is None and any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
         target = repainted(photo, painting, schedule.size)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle import image, styles, weights
+from jaxstyle import image, weights
 from jaxstyle.image.grid import grid
 from jaxstyle.image.source import MAX_PIXELS, ImageError, label_of, os_problem
 from jaxstyle.methods import generalizable_inr, inr
@@ -29,6 +29,7 @@ from jaxstyle.painting import conditioned
 from jaxstyle.painting.conditioned import INIT, weights_of
 from jaxstyle.painting.fit import DEFAULT, check_sizes, fidelity, key_of, renders, repainted, schedule_of, with_encoder
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
+from jaxstyle.painting.style_file import painting_of
 from jaxstyle.painting.unfinished import SUFFIX as PART
 from jaxstyle.painting.unfinished import Unfinished, opened
 from jaxstyle.runtime.progress import Progress
@@ -123,7 +124,7 @@ def fit_file(
     schedule = schedule_of(preset, options.get("size"), options.get("steps"), init)
     preset = preset or (DEFAULT if init is None else INIT)
     first_key, key = jax.random.split(key_of(seed))
-    names = {"content": content, "style": styles.path_of(style)}
+    names = {"content": content, "style": painting_of(style)}
     keep = [path for path in names.values() if not image.is_standard(path)]
     _check_targets(output, strip, overwrite, keep if init is None else [*keep, init])
     schedule, encoder = with_encoder(schedule, vgg)

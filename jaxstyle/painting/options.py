@@ -16,6 +16,7 @@ import jax
 
 from jaxstyle import image
 from jaxstyle.controls.controls import Controls, Fields
+from jaxstyle.runtime import platforms
 
 PathLike = str | os.PathLike[str]
 
@@ -39,6 +40,10 @@ class Limits:
     tile: int | None = None
     scratch: PathLike | None = None
     devices: Sequence[jax.Device] | None = None
+
+    def __post_init__(self) -> None:
+        """Brings lists to tuples; raises ValueError where ``devices`` are none."""
+        object.__setattr__(self, "devices", platforms.checked_devices(self.devices))
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,14 @@ class Sorted(NamedTuple):
 
     Attributes:
       controls, limits, output: the groups.
-      weights_file: the model's name or path.
+      weights_file: the model's name or path; None where none was given.
       rest: those of no group.
     """
 
     controls: Controls
     limits: Limits
     output: Output
-    weights_file: str
+    weights_file: str | None
     rest: dict[str, Any]
 
 
@@ -109,7 +114,8 @@ def sort(kind: Any, controls: Controls | None, options: Mapping[str, Any]) -> So
 
     chosen = dataclasses.replace(controls or Controls(), **take(Controls))
     limits, output = Limits(**take(Limits)), Output(**take(Output))
-    weights_file = left.pop("weights_file", DEFAULT_WEIGHTS)
-    if not isinstance(weights_file, str | os.PathLike):
+    given = "weights_file" in left
+    weights_file = left.pop("weights_file", None)
+    if given and not isinstance(weights_file, str | os.PathLike):
         raise TypeError(f"weights_file: expected a name or a path, got {weights_file!r}")
-    return Sorted(chosen, limits, output, os.fspath(weights_file), left)
+    return Sorted(chosen, limits, output, os.fspath(weights_file) if given else None, left)

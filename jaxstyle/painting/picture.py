@@ -91,10 +91,11 @@ def stylize(
 def _model(model: Any, sources: Sequence[image.Source]) -> Loaded:
     """A model by whatever names it; by default that which the styles were fitted with, or the shipped one."""
     if model is None:
-        return load_model(weights_for(sources, DEFAULT_WEIGHTS))
+        return load_model(weights_for(sources, None))
     if isinstance(model, str | os.PathLike):
         name = os.fspath(model)
-        return load_model((methods.shipped(name) or (name,))[0] if name in methods.METHODS else name)
+        named = (methods.shipped(name) or (name,))[0] if name in methods.METHODS else name
+        return load_model(weights_for(sources, named))
     return methods.loaded(model)
 
 
@@ -172,7 +173,15 @@ def style_pixels(pixels: np.ndarray, controls: Controls, side: int) -> np.ndarra
       pixels: in any size.
       controls: ``style_size`` is looked at: only where it is given are pictures enlarged.
       side: see `style_side`.
+
+    Raises:
+      ValueError: ``style_size`` makes it larger than any picture that is read.
     """
+    if controls.style_size:
+        height, width = image.short_side_size((pixels.shape[0], pixels.shape[1]), side)
+        if height * width > image.MAX_PIXELS:
+            most = f"{image.MAX_PIXELS / 1e6:.0f} megapixels"
+            raise ValueError(f"style_size: expected styles of at most {most}, got {width} x {height} pixels")
     return image.resize_short_side(pixels, side if controls.style_size else min(side, *pixels.shape[:2]))
 
 
@@ -330,7 +339,7 @@ def paint_source(
 
     height, width = pixels.shape[:2]
     mixed = shares_of(count(style), controls, maps, (height, width), loaded.needs.stride)
-    preview = image.output_size((height, width), controls.style_size)
+    preview = image.output_size((height, width), controls.style_size, "style_size")
     return _finished(stroke_size.painted(pixels, preview, once, shelf), pixels, mixed, controls)
 
 

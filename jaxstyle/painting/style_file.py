@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
-from jaxstyle import image, weights
+from jaxstyle import image, methods, weights
 from jaxstyle.image.source import MAX_PIXELS, ImageError
 from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike
 from jaxstyle.styles import STYLES, StyleNameError, is_builtin, path_of
@@ -27,6 +27,19 @@ def is_fitted(source: Any) -> TypeGuard[PathLike]:
     """Whether a style is a fitted one: the path of a file whose name ends in ``.safetensors``."""
     named = isinstance(source, str | os.PathLike) and not is_builtin(source)
     return named and os.fspath(source).lower().endswith(SUFFIX)
+
+
+def painting_of(source: Any) -> Any:
+    """A style where a fitted one is of no use: what `jaxstyle.image.read` takes; of a built-in style its file.
+
+    Raises:
+      ImageError: it is a fitted style.
+      StyleNameError: there is no built-in style of that name.
+    """
+    if is_fitted(source):
+        wanted = "expected a picture file, or @NAME of a built-in style"
+        raise ImageError(os.fspath(source), f"a fitted style has a model of its own, of no use here; {wanted}")
+    return path_of(source)
 
 
 def read_style(source: image.Source, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None) -> image.Picture:
@@ -54,22 +67,28 @@ def read_style(source: image.Source, *, max_pixels: int = MAX_PIXELS, short_side
         raise weights.WeightsError(f"{source}: damaged: its painting cannot be read") from None
 
 
-def weights_for(styles: Sequence[Any], weights_file: str, *, usual: str = DEFAULT_WEIGHTS) -> str:
+def weights_for(styles: Sequence[Any], weights_file: PathLike | None, *, usual: str = DEFAULT_WEIGHTS) -> str:
     """The weights that go with styles: a fitted style's own, else those that were asked for.
 
     Args:
       styles: all that are to be used with one model.
-      weights_file: what was asked for.
-      usual: what that is where nobody asks.
+      weights_file: what was asked for; beside a fitted style it may be that, or the shipped weights of its method,
+        which is how the command names a method.
+      usual: what it is where nobody asks.
 
     Raises:
-      ValueError: a fitted style among others, or together with other weights than its own.
+      ValueError: a fitted style among others, or together with other weights or another method than its own.
+      WeightsError: it is no fitted style, or there are no such weights.
     """
     fitted = [os.fspath(style) for style in styles if is_fitted(style)]
+    asked = None if weights_file is None else os.fspath(weights_file)
     if not fitted:
-        return weights_file
+        return asked or usual
     if len({os.fspath(style) if isinstance(style, str | os.PathLike) else id(style) for style in styles}) > 1:
         raise ValueError(f"{fitted[0]}: a fitted style has a model of its own, and goes with no other style")
-    if weights_file != usual and os.path.realpath(weights_file) != os.path.realpath(fitted[0]):
-        raise ValueError(f"{fitted[0]}: a fitted style has a model of its own, got {weights_file} as well")
+    if asked is not None and os.path.realpath(asked) != os.path.realpath(fitted[0]):
+        own, other = (weights.header(name)["kind"] for name in (fitted[0], asked))
+        if own != other or asked not in methods.shipped(own):
+            found = f"{asked} of {other} as well"
+            raise ValueError(f"{fitted[0]}: a fitted style of {own} has a model of its own, got {found}")
     return fitted[0]

@@ -94,7 +94,8 @@ def sweep_file(
         pictures, notices = _frames(painter, frames, progress), scene.notices
         try:
             if kind == "MP4":
-                notices += _write_video(os.fspath(output), pictures, scene, fps)
+                setting = _write_video(os.fspath(output), pictures, scene, fps)
+                notices, (width, height) = notices + setting.notices, setting.coded
             elif kind in ("GIF", "WEBP"):
                 _send(output, encode_animation(pictures, kind, round(1000 / fps)))
             else:
@@ -172,8 +173,8 @@ def _page(frames: Iterator[np.ndarray], scene: Scene, count: int) -> np.ndarray:
     return page
 
 
-def _write_video(path: str, frames: Iterator[np.ndarray], scene: Scene, fps: float) -> tuple[str, ...]:
-    """H.264 in MP4, which wants even sides; notices."""
+def _write_video(path: str, frames: Iterator[np.ndarray], scene: Scene, fps: float) -> film.Setting:
+    """H.264 in MP4; how it is encoded."""
     rate, real = Fraction(fps).limit_denominator(1001), os.path.realpath(path)
     setting = film.Setting("h264", 16, scene.width, scene.height, 1 / rate, rate)
     with files.temporary_beside(real) as temporary:
@@ -184,7 +185,4 @@ def _write_video(path: str, frames: Iterator[np.ndarray], scene: Scene, fps: flo
                 video.mux(stream.encode(film.framed(frame, number, setting)))
             video.mux(stream.encode())
         files.replace(temporary, real)
-    if setting.coded == (scene.width, scene.height):
-        return ()
-    wide, tall = setting.coded
-    return (f"MP4 wants even sides: its last row or column is repeated, {wide} x {tall}",)
+    return setting

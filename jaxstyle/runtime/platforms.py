@@ -1,8 +1,9 @@
-"""What JAX runs on, and one line where the environment asks for what this machine has not."""
+"""What JAX runs on, and one line where the environment or a caller asks for what this machine has not."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import jax
 
@@ -32,3 +33,20 @@ def devices() -> tuple[list[jax.Device], str | None]:
     there = ", ".join(sorted({"cpu", *(device.platform for device in found)}))
     asked = os.environ[name]
     return found, f"{name}={asked}: JAX cannot use this platform here; there are: {there} (or leave {name} unset)"
+
+
+def checked_devices(given: Any) -> tuple[jax.Device, ...] | None:
+    """The argument ``devices`` of whatever takes one; None leaves the choice to that.
+
+    Raises:
+      ValueError: there is no device in it, or something else.
+    """
+    if given is None:
+        return None
+    try:
+        found = tuple(given)
+    except TypeError:  # one device alone, for instance
+        found = ()
+    if not found or not all(isinstance(device, jax.Device) for device in found):
+        raise ValueError(f"devices: expected at least one of jax.devices(), got {given!r}")
+    return found

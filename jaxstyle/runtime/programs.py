@@ -28,7 +28,7 @@ import numpy as np
 from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxstyle.runtime import cache, files
+from jaxstyle.runtime import cache, files, progress
 
 FILES = 128
 """Most programs on disk; one of AdaIN has 0.2 to 0.4 MB."""
@@ -147,7 +147,7 @@ def _made(
     function: Callable[..., Any], leaves: Sequence[Any], device: jax.Device, path: Path, key: str, rare: bool
 ) -> Callable[..., Any]:
     """Compiles a function of arrays that returns a tuple of arrays, and keeps it if that can be done."""
-    with jax.default_device(device):
+    with progress.compiling(), jax.default_device(device):
         lowered = jax.jit(function).lower(*leaves)
         with _without_jaxs_cache():  # what comes from there cannot be kept: its machine code is not given out again
             compiled = _compiled(lowered, device, rare)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
 INTERVAL = 0.1
 """Seconds between two drawings at least."""
 PATIENCE = 2.0
 """Seconds after which something is drawn though nothing is done yet: compiling, say."""
+
+_COMPILING = threading.Event()
+
+
+@contextlib.contextmanager
+def compiling() -> Iterator[None]:
+    """While it lasts, a program is compiled that will be kept: a `Bar` with nothing else to show says so."""
+    _COMPILING.set()
+    try:
+        yield
+    finally:
+        _COMPILING.clear()
 
 
 class Progress(NamedTuple):
@@ -58,7 +71,8 @@ def _time(seconds: float) -> str:
 class Bar:
     """Draws a `Progress` over and over on one line of a terminal; elsewhere nothing. A context manager.
 
-    Call it with each `Progress`. While there is none it shows how long the work has taken so far, from `PATIENCE` on.
+    Call it with each `Progress`. While there is none it shows how long the work has taken so far, from `PATIENCE` on,
+    and whether a program is being compiled.
     """
 
     def __init__(
@@ -99,7 +113,10 @@ class Bar:
             return
         self._drawn = now = self._clock() - self._start
         width = shutil.get_terminal_size().columns
-        text = f"{_time(now)} so far" if self._told is None else describe(self._told, now, width, self._what)
+        if self._told is None:
+            text = f"{'compiling (first run only) ... ' if _COMPILING.is_set() else ''}{_time(now)} so far"
+        else:
+            text = describe(self._told, now, width, self._what)
         print(f"\r{text[: width - 1]}\x1b[K", end="", file=self._stream, flush=True)
         self._line = True
 

@@ -80,7 +80,7 @@ def focus_file(
         not in the photo.
     """
     start = time.perf_counter()
-    name = weights_for([style], os.fspath(options.get("weights_file", _USUAL)), usual=_USUAL)
+    name = weights_for([style], options.get("weights_file"), usual=_USUAL)
     shape, overwrite = options.get("format"), options.get("overwrite", False)
     image.check_target(output, format=shape, overwrite=overwrite, keep=[content, styles.path_of(style)])
     most = options.get("max_pixels", image.MAX_PIXELS)

@@ -25,7 +25,7 @@ from jaxstyle.image import ImageError, Picture
 from jaxstyle.image.source import label_of
 from jaxstyle.image.stream import check_format
 from jaxstyle.methods.interface import Loaded, Style
-from jaxstyle.painting.options import PathLike, sort
+from jaxstyle.painting.options import DEFAULT_WEIGHTS, PathLike, sort
 from jaxstyle.painting.picture import (
     STYLE_SIZE,
     check,
@@ -279,7 +279,7 @@ def sheet_file(
     start = time.perf_counter()
     if unknown := sorted(options.keys() - SheetOptions.__optional_keys__):
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    chosen, limits, written, weights_file, rest = sort(SheetOptions, controls, options)
+    chosen, limits, written, named, rest = sort(SheetOptions, controls, options)
     recursive = rest.pop("recursive", False)
     found = [
         find.find(photos, "photos", recursive=recursive),
@@ -290,6 +290,7 @@ def sheet_file(
     image.check_target(output, format=written.format, overwrite=written.overwrite, keep=keep)
     page = _page(len(files), len(looks), **rest)
     check_format(output, image.format_of(output, written.format), page.width, page.height)
+    weights_file = DEFAULT_WEIGHTS if named is None else named
     model = load_model(weights_file)
     made = sheet(files, looks, chosen, model=model, max_pixels=limits.max_pixels, progress=progress, **rest)
     notices = image.write(

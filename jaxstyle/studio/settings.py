@@ -160,7 +160,7 @@ def check_sizes(controls: Controls, photo: Upload, styles: Sequence[Upload], max
     found = [("size", shape)]
     if controls.style_size is not None:
         looks = [(style.height, style.width) for style in styles]
-        found += [("style_size", image.output_size(one, controls.style_size)) for one in (shape, *looks)]
+        found += [("style_size", image.output_size(one, controls.style_size, "style_size")) for one in (shape, *looks)]
     for name, (height, width) in found:
         if height * width > max_pixels:
             raise ValueError(

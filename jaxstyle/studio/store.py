@@ -97,7 +97,9 @@ def uploaded(data: bytes, name: str, max_pixels: int, path: str | None = None) -
     try:
         height, width = image.dimensions(data)
     except image.ImageError as error:
-        raise image.ImageError(plain(name), error.problem) from None
+        fitted = name.lower().endswith(".safetensors")  # of the command
+        problem = "a fitted style or weights; the studio takes picture files" if fitted else error.problem
+        raise image.ImageError(plain(name), problem) from None
     if width * height > max_pixels:
         most = f"the studio takes at most {max_pixels / 1e6:.0f}"
         raise image.ImageError(plain(name), f"{width} x {height} is {width * height / 1e6:.1f} megapixels; {most}")

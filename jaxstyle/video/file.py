@@ -167,12 +167,13 @@ def stylize_video(
             notices += [*clip.facts.notices, *script.notices, *_said(wish, goal, setting, sound)]
             notices += _finish(goal, setting, part, sound)
     seconds = time.perf_counter() - begun
+    width, height = setting.coded if goal.kind.container else (setting.width, setting.height)
     return VideoReport(
         output=goal.label,
         content=os.fspath(content),
         style=tuple(os.fspath(path) for path in sources),
-        width=setting.width,
-        height=setting.height,
+        width=width,
+        height=height,
         frames=part.done,
         kept=kept,
         duration=round(float(duration), 6),
@@ -351,9 +352,8 @@ def _said(wish: Wish, goal: Goal, setting: film.Setting, sound: Sound | None) ->
     notices = [] if sound is None else list(sound.notices)
     if wish.temporal and steady.flow_library() is None:
         notices.append("without OpenCV (pip install 'jaxstyle[flow]') statistics alone are kept steady, not the pixels")
-    if goal.kind.container and setting.coded != (setting.width, setting.height):
-        wide, tall = setting.coded
-        notices.append(f"{setting.codec} wants even sides: its last row or column is repeated, {wide} x {tall}")
+    if goal.kind.container:
+        notices += setting.notices
     fine = (setting.time_base / container.FINEST).denominator == 1
     if goal.kind.container in ("matroska", "webm") and not fine:
         notices.append(f"{goal.kind.container} counts milliseconds: times are rounded to them; .mp4 keeps them exactly")

@@ -36,6 +36,8 @@ class Film:
         self._steps: list[int] = []
         with self.opened() as container:
             stream = video_stream(container, self.label)
+            if stream.width < 1 or stream.height < 1:  # text in a file named as a picture, for instance
+                raise ImageError(self.label, "is no video that can be read: it does not say how large its pictures are")
             check_size((stream.width, stream.height), max_pixels, self.label)
             frame = next(self._decoded(container, stream), None)
             if frame is None:
@@ -136,8 +138,8 @@ class Film:
             found += (f"{self.label}: {some} damaged, and shown as far as the decoder could mend {them}",)
         if missing := 0 if self._counts else _gaps(self._steps):
             some = "1 frame seems" if missing == 1 else f"{missing} frames seem"
-            why = "the time between two frames is longer there than elsewhere"
-            found += (f"{self.label}: {some} to be missing: {why}",)
+            longer = "the time between two frames is longer there than elsewhere"
+            found += (f"{self.label}: {some} to be missing: {longer}",)
         if end is not None and self._stated and self._stated - end > max(_MISSING, 3 / self.facts.rate):
             ends = f"its frames end at {float(end):.2f} s of {float(self._stated):.2f} s"
             found += (f"{self.label}: {ends}: the rest is missing or damaged",)

@@ -138,7 +138,7 @@ class FilmClip:
         clip = open_clip(file)
         most = sum(1 for _ in clip.frames())
         if most < count:
-            raise ImageError(file, f"has {most} frames; expected at least {count}")
+            raise ImageError(file, f"has {most} {'frame' if most == 1 else 'frames'}; expected at least {count}")
         middle = (most - count) // 2
         chosen = itertools.islice(clip.frames(), middle, middle + count)
         self._frames = [_square(frame.pixels, side) for frame in chosen]

@@ -29,6 +29,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxstyle.arrays import Array, ArrayLike, Image, check_alpha
 from jaxstyle.nets import coords as places
+from jaxstyle.runtime import platforms
 
 CHUNK = {"cpu": 4096}
 """Points in a chunk by kind of device: on a CPU what its caches hold, elsewhere enough to fill the device."""
@@ -166,7 +167,7 @@ def render_image(
       ``(height, width, 3)``, float32, sRGB in [0, 1].
 
     Raises:
-      ValueError: ``params``, ``size``, ``alpha``, ``region``, ``window`` or ``chunk`` is not of that kind.
+      ValueError: ``params``, ``size``, ``alpha``, ``region``, ``window``, ``devices`` or ``chunk`` is not of that kind.
     """
     bare = sizeless(params)
     width, height = _checked_size(size, params.size)
@@ -180,7 +181,8 @@ def render_image(
         raise ValueError(f"alpha: expected a number or a map (h, w), got shape {degree.shape}")
     else:
         degree = places.resample(degree, x, y)
-    mesh = None if devices is None else Mesh(np.array(devices), ("chunks",))
+    used = platforms.checked_devices(devices)
+    mesh = None if used is None else Mesh(np.array(used), ("chunks",))
     seen = view_of(params, width, height, (x0, y0, x1, y1))
     points = points_in(params, width, height, (x0, y0, x1, y1))
     if points != (1, 1):

@@ -25,6 +25,8 @@ from jaxstyle.methods.inr import detail
 
 SMALLEST = 16
 """Pixels that a side has at least, however long the other: VGG's shallow layers need 4, at half size."""
+LARGEST = 16_384
+"""Of a schedule's size: as many pixels as the largest picture that is read, about."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,8 @@ class Schedule:
             raise ValueError("stages: expected at least one, with at least one step")
         if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < SMALLEST:
             raise ValueError(f"size: expected a whole number of at least {SMALLEST}, got {self.size!r}")
+        if self.size > LARGEST:
+            raise ValueError(f"size: expected at most {LARGEST}, got {self.size}")
         if self.enlarges and not self.spec.detail:
             raise ValueError("spec: expected detail of at least 1 cell, for a stage that enlarges, got 0")
         if not all(0 <= beta < 1 for beta in self.betas):
