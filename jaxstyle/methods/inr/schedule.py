@@ -107,11 +107,11 @@ class Enlarge:
     windows: int = 4
     side: int = 112
     zooms: tuple[float, float] = (1.5, 8.0)
-    each: float = 0.5
+    each: float = 1.0
     near: float = 1.0
     vectors: int = 512
     coarse: float = 1000.0
-    psnr: float = 30.0
+    psnr: float = 30.05
     pace: float = 0.1
     lr: float = 1e-2
     lr_end: float | None = 5e-4
@@ -230,7 +230,7 @@ PRESETS = {
             Regress(300, lr=1e-2, lr_end=2e-3),
             Refine(150, shrink=2, alphas=2, anchor=300, lr=2e-3, lr_end=1e-3),
             Refine(120, alphas=2, anchor=300, lr=1e-3, lr_end=3e-4),
-            Enlarge(120),
+            Enlarge(480),
         ),
         spec=dataclasses.replace(_GRIDS, detail=detail.cells(256)),
     ),
