@@ -136,7 +136,9 @@ class Film:
             found += (f"{self.label}: {some} damaged, and shown as far as the decoder could mend {them}",)
         if missing := 0 if self._counts else _gaps(self._steps):
             some = "1 frame seems" if missing == 1 else f"{missing} frames seem"
-            found += (f"{self.label}: {some} to be missing: the time between two frames is longer there than elsewhere",)
+            found += (
+                f"{self.label}: {some} to be missing: the time between two frames is longer there than elsewhere",
+            )
         if end is not None and self._stated and self._stated - end > max(_MISSING, 3 / self.facts.rate):
             ends = f"its frames end at {float(end):.2f} s of {float(self._stated):.2f} s"
             found += (f"{self.label}: {ends}: the rest is missing or damaged",)
