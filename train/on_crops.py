@@ -20,6 +20,8 @@ from train.config import ConfigError, check_least, check_seed, flag, required
 from train.crops import Cropping, Crops
 from train.sources import HOLDOUT
 
+C = TypeVar("C", bound="Config")
+
 MAY_CHANGE = (
     *("steps", "workdir", "resume", "log_every", "checkpoint_every"),
     *("parallel", "distributed", "threads", "processes", "cache_mib"),
@@ -115,8 +117,6 @@ def chosen_parts(train_only: str, parts: Sequence[str]) -> tuple[str, ...]:
 
 
 # ---- the run -----------------------------------------------------------------------------------------------
-
-C = TypeVar("C", bound=Config)
 
 
 @contextlib.contextmanager
