@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 import jaxstyle
+from jaxstyle.methods.inr import loop, step
 from jaxstyle.methods.inr import schedule as inr_schedule
-from jaxstyle.methods.inr import step
 
 ZOOMS = (1, 2, 3, 5, 8)
 SIDE = 200
@@ -31,9 +31,9 @@ def with_detail(params: jaxstyle.InrParams, painting: str) -> jaxstyle.InrParams
     state = step.started(made, schedule)
     own = jaxstyle.image.read(painting).pixels
     coarse = np.asarray(jaxstyle.render_image(params))
-    pictures = {"content": coarse, "style": step.resized(own, painting, schedule.size), "painting": own}
+    pictures = {"content": coarse, "style": loop.resized(own, painting, schedule.size), "painting": own}
     encoder, _ = jaxstyle.inr.load_encoder("vgg16", schedule.loss)
-    *_, (_, last, _) = step.steps(jax.random.key(1), state, encoder, schedule, pictures)
+    *_, (_, last, _) = loop.steps(jax.random.key(1), state, encoder, schedule, pictures)
     return last.params
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.image import ImageError
-from jaxstyle.video import container
+from jaxstyle.video import container, pictures
 from jaxstyle.video.container import Kind
 from jaxstyle.video.films import Film
 from tests import clips
@@ -74,7 +74,7 @@ def test_folders_that_may_not_be_replaced(tmp_path, monkeypatch):
     kind = Kind(pattern="%03d.png")
 
     def check(name, overwrite=False):
-        container.check_folder(str(tmp_path / name), name, kind, overwrite)
+        pictures.check_folder(str(tmp_path / name), name, kind, overwrite)
 
     for name in ("empty", "frames", "mixed"):
         (tmp_path / name).mkdir()

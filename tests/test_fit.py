@@ -5,7 +5,7 @@ import pytest
 import jaxstyle
 from jaxstyle import image
 from jaxstyle.methods import adain, inr
-from jaxstyle.methods.inr import step as inr_step
+from jaxstyle.methods.inr import loop
 from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
 from jaxstyle.painting import fit as fit_module
 from jaxstyle.painting.fit import fit, fitting
@@ -30,7 +30,7 @@ def fitted():
 
 def test_it_is_the_fit_of_arrays_with_a_key_made_of_the_seed(fitted):
     encoder, _ = inr.load_encoder()
-    wanted = inr_step.fit(jax.random.key(0), picture(0), picture(1), encoder, REGRESSION, stylized=picture(2))
+    wanted = loop.fit(jax.random.key(0), picture(0), picture(1), encoder, REGRESSION, stylized=picture(2))
     assert same(fitted, wanted)
     assert fitted.spec == SPEC and fitted.size == (20, 16)
     assert not same(fitted, fit(picture(0), picture(1), REGRESSION, stylized=picture(2), seed=1))

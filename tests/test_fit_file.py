@@ -17,8 +17,8 @@ from jaxstyle import image
 from jaxstyle.cli import fit as verb
 from jaxstyle.cli import main
 from jaxstyle.methods import inr
+from jaxstyle.methods.inr import loop
 from jaxstyle.methods.inr import schedule as inr_schedule
-from jaxstyle.methods.inr import step as inr_step
 from jaxstyle.methods.inr.schedule import Enlarge, Regress, Schedule
 from jaxstyle.painting import fit_file as module
 from jaxstyle.painting import unfinished
@@ -44,7 +44,7 @@ def _setting(monkeypatch, tmp_path):
 
 
 def half(photo, size):
-    return inr_step.resized(photo, "photo", size) / 2
+    return loop.resized(photo, "photo", size) / 2
 
 
 def made(output="out.safetensors", **options):
@@ -76,7 +76,7 @@ def test_it_is_the_fit_in_memory():
     assert (report.width, report.height, report.steps, report.kept) == (20, 16, 7, 0)
     assert told == [Progress(7, 0, done, 0) for done in range(1, 8)]
     shown = np.asarray(inr.render_image(found, None, 0.0))
-    error = np.square(shown - inr_step.resized(photo, "", 16), dtype=np.float64).mean()
+    error = np.square(shown - loop.resized(photo, "", 16), dtype=np.float64).mean()
     assert report.psnr == pytest.approx(-10 * np.log10(error), abs=0.006)
     strip = image.read("strip.png").pixels
     assert strip.shape == (16 + 2 * 4, 5 * 20 + 6 * 4, 3)
@@ -181,13 +181,13 @@ def test_another_request_does_not_go_on():
 
 
 def test_a_term_that_is_not_finite_ends_it_and_leaves_nothing(monkeypatch):
-    steps = inr_step.steps
+    steps = loop.steps
 
     def bad(*given):
         for done, state, terms in steps(*given):
             yield done, state, terms if done < 3 else terms | {"loss": np.float32("nan")}
 
-    monkeypatch.setattr(inr_step, "steps", bad)
+    monkeypatch.setattr(loop, "steps", bad)
     before = names()
     with pytest.raises(ArithmeticError, match="step 3: loss = nan"):
         made()
@@ -293,7 +293,7 @@ from jaxstyle.methods.inr import schedule
 from jaxstyle.methods.inr.schedule import Regress, Schedule
 from jaxstyle.painting import fit_file
 fit_file.KEEP_EVERY = 0.0
-fit_file.repainted = lambda photo, painting, size: fit_file.step.resized(photo, "photo", size) / 2
+fit_file.repainted = lambda photo, painting, size: fit_file.loop.resized(photo, "photo", size) / 2
 spec = inr.Spec(octaves=2, latent=4, width=8, depth=2, skip=0, bottleneck=4)
 schedule.PRESETS["preview"] = Schedule((Regress(3000, points=32),), spec, size=16)
 sys.exit(main.main(["fit", "photo.png", "--style", "painting.png", "--preset", "preview", "--json", "-o", sys.argv[1]]))

@@ -11,7 +11,7 @@ from jaxstyle.cli import main
 from jaxstyle.methods import generalizable_inr as ginr
 from jaxstyle.methods import inr
 from jaxstyle.methods.generalizable_inr import fitted
-from jaxstyle.methods.inr import step
+from jaxstyle.methods.inr import loop
 from jaxstyle.methods.inr.schedule import Enlarge, Refine, Regress, Schedule
 from jaxstyle.painting import conditioned
 from jaxstyle.painting import fit_file as module
@@ -154,7 +154,7 @@ def test_weights_of_ones_own_condition_the_start(capsys):
     files = ["photo.png", "--style", "painting.png", "-o", "out.safetensors"]
     assert main.main(["fit", *files, "--size", "32", "--steps", "2", "--init", "own.safetensors"]) == 0
     read = {name: image.read(f"{name}.png").pixels for name in ("photo", "painting")}
-    photo, painting = (step.resized(pixels, name, 32) for name, pixels in read.items())
+    photo, painting = (loop.resized(pixels, name, 32) for name, pixels in read.items())
     field = ginr.condition(model, photo, painting)
     found = ginr.load_picture("out.safetensors")
     np.testing.assert_allclose(shown(found, 0.0), shown(field, 0.0), atol=0.01)  # kernels are stored in float16

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.methods import inr
-from jaxstyle.methods.inr import detail, enlarge
+from jaxstyle.methods.inr import detail, enlarge, loop
 from jaxstyle.methods.inr import step as inr_step
 from jaxstyle.methods.inr.schedule import PRESETS, Enlarge, Regress, Schedule, preset
 from jaxstyle.nets import vgg
@@ -45,7 +45,7 @@ def fitted():
     first, key = jax.random.split(jax.random.key(0))
     state = inr_step.create_state(first, SCHEDULE, (24, 24))
     pictures = PICTURES | {"painting": PAINTING}
-    found = inr_step.steps(key, state, encoder(), SCHEDULE, pictures)
+    found = loop.steps(key, state, encoder(), SCHEDULE, pictures)
     return [(step, jax.device_get(state), jax.device_get(terms)) for step, state, terms in found]
 
 
@@ -162,7 +162,7 @@ def test_continued_from_a_state_it_is_the_fit_of_one_go():
     _, key = jax.random.split(jax.random.key(0))
     pictures = PICTURES | {"painting": PAINTING}
     state = jax.tree.map(jnp.asarray, fitted()[21][1])
-    *_, (step, last, _) = inr_step.steps(key, state, encoder(), SCHEDULE, pictures)
+    *_, (step, last, _) = loop.steps(key, state, encoder(), SCHEDULE, pictures)
     assert step == 25
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(last), fitted()[-1][1])
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxstyle.methods.inr import picture as inr_picture
 from jaxstyle.methods.inr import rendering as inr_render
 from jaxstyle.methods.inr.network import Network, Spec, init
 from jaxstyle.methods.inr.rendering import render, render_image
@@ -218,7 +219,7 @@ def mean_of_points(params, size, alpha, points, region=coords.WHOLE):
 @pytest.mark.parametrize("uniform", [True, False])
 def test_pixels_larger_than_the_fits_are_means_of_points_as_dense_as_its_pixels(params, size, points, uniform):
     alpha = 0.7 if uniform else maps(size[::-1])
-    assert inr_render.points_in(params, *size) == points
+    assert inr_picture.points_in(params, *size) == points
     wanted = mean_of_points(params, size, alpha, points)
     np.testing.assert_allclose(render_image(params, size, alpha), wanted, atol=1e-6)
     np.testing.assert_allclose(render_image(params, size, alpha, chunk=7), wanted, atol=1e-6)
@@ -233,11 +234,11 @@ def test_half_and_third_of_the_size_are_means_of_the_fits_pixels(params, whole):
 def test_nothing_is_averaged_from_the_fits_size_on(params):
     for size in (SIZE, (31, 21), (300, 200)):
         x, y = (jnp.asarray(coords.axis(n), jnp.float32) for n in size)
-        plain = inr_render.render_grid(inr_render.sizeless(params), x, y, jnp.float32(0.7), chunk=4096)
+        plain = inr_render.render_grid(inr_picture.sizeless(params), x, y, jnp.float32(0.7), chunk=4096)
         np.testing.assert_array_equal(render_image(params, size, 0.7, chunk=4096), plain)
     region = (-0.5, -0.5, 0.5, 0.5)  # 15 x 10 pixels of the fit
-    assert inr_render.points_in(params, 15, 10, region) == (1, 1)
-    assert inr_render.points_in(params, 14, 10, region) == (2, 1)
+    assert inr_picture.points_in(params, 15, 10, region) == (1, 1)
+    assert inr_picture.points_in(params, 14, 10, region) == (2, 1)
 
 
 @pytest.mark.parametrize("window", [(0, 0, 3, 2), (4, 1, 9, 7), (8, 6, 11, 7)])

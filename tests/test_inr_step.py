@@ -9,8 +9,9 @@ import pytest
 
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import step as inr_step
+from jaxstyle.methods.inr.loop import fit
 from jaxstyle.methods.inr.schedule import Refine, Regress, Schedule
-from jaxstyle.methods.inr.step import FitState, create_state, fit, fit_step, stage_data
+from jaxstyle.methods.inr.step import FitState, create_state, fit_step, stage_data
 from jaxstyle.nets import vgg
 
 SPEC = inr.Spec(octaves=3, latent=4, width=16, depth=3, skip=1, bottleneck=8)

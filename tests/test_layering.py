@@ -26,6 +26,7 @@ TRAINING = (
     ("__init__", "augment", "config", "devices", "entry", "sources", "updates"),
     ("checkpoints", "crops", "draw", "logs"),
     ("loader", "pairs", "run"),
+    ("on_crops",),
     ("adain", "generalizable_inr_config", "inr_pairs", "style_kernel_config"),
     ("generalizable_inr", "inr_report", "style_kernel"),
     ("inr_fit", "evaluate"),

@@ -10,8 +10,7 @@ import pytest
 from jaxstyle import image, methods
 from jaxstyle.image.windows import ArraySource, Source
 from jaxstyle.methods import adain
-from jaxstyle.methods.adain import inference
-from jaxstyle.methods.interface import Loaded
+from jaxstyle.methods.interface import Loaded, mirrored
 from jaxstyle.painting import paint as module
 from jaxstyle.painting.paint import Job, paint
 from jaxstyle.painting.picture import default_model
@@ -154,7 +153,8 @@ def test_concatenated_features_in_tiles(loaded, key, tmp_path):
 @pytest.mark.parametrize(("height", "width"), [(1, 3), (9, 16), (21, 30)])
 def test_windows_are_mirrored_like_the_whole_picture(loaded, height, width):
     pixels = np.random.default_rng(0).random((height, width, 3), np.float32)
-    whole = np.asarray(inference._pad(jnp.asarray(pixels)[None]))[0]
+    whole = mirrored(pixels[None], loaded.needs.stride, loaded.needs.smallest)[0]
+    np.testing.assert_array_equal(mirrored(jnp.asarray(pixels)[None], adain.STRIDE, adain.SMALLEST)[0], whole)
     shares = Shares(1, np.ones(1), (height, width), 8)
     canvas = module.Canvas(Job(ArraySource(pixels), None, shares, plan_tiles(height, width, loaded.needs, 8)))
     tall, wide = whole.shape[:2]

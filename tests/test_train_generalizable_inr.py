@@ -13,7 +13,7 @@ import pytest
 from jaxstyle.methods import adain
 from jaxstyle.methods import generalizable_inr as ginr
 from jaxstyle.methods.generalizable_inr import loss as losses
-from tests.train_runs import arguments, norm, rows, start, write_pictures
+from tests.train_runs import arguments, complaint, norm, rows, start, write_pictures
 from train import generalizable_inr as trainer
 from train.checkpoints import Checkpoints
 
@@ -46,16 +46,6 @@ def of(**changes: Any) -> trainer.Config:
     return config(Path("unused"), Path("unused"), **changes)
 
 
-def test_help_shows_every_flag_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        trainer.main(["--help"])
-    assert caught.value.code == 0
-    text = " ".join(capsys.readouterr().out.split())
-    for field in trainer.Config.__dataclass_fields__.values():
-        assert f"--{field.name.replace('_', '-')}" in text and field.metadata["help"] in text, field.name
-    assert text.count("(default: ") + text.count("(required)") == len(trainer.Config.__dataclass_fields__)
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -79,13 +69,7 @@ def test_a_mistake_is_one_line_and_code_2(
     line = arguments(config(pictures, tmp_path / "run"))
     for name, value in changes.items():
         line += [f"--{name}", str(value)]
-    try:
-        code = trainer.main(line)
-    except SystemExit as stop:
-        code = stop.code  # type: ignore[assignment]
-    captured = capsys.readouterr()
-    assert (code, captured.out) == (2, "")
-    assert words in captured.err and captured.err.count("\n") == 1, captured.err
+    assert words in complaint(trainer, line, capsys)
 
 
 # ---- the parts -------------------------------------------------------------------------------------------
@@ -210,17 +194,6 @@ def test_a_share_of_the_pairs_has_any_degree(monkeypatch: pytest.MonkeyPatch) ->
     other = np.asarray(alpha)[np.asarray(alpha) < 1]
     assert 60 < len(other) < 140 and other.min() < 0.1 and other.max() > 0.9 and options["where"] is None
     assert set(options) == {"where", "target", *trainer.OPTIONS}
-
-
-def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    toy = Toy(monkeypatch)
-    toy.step()
-    before = toy.state
-    terms = [toy.step(factor) for factor in (np.nan, np.inf)]
-    assert [float(t["skipped"]) for t in terms] == [float(t["in_row"]) for t in terms] == [1, 2]
-    for name in ("params", "average", "opt"):
-        jax.tree.map(np.testing.assert_array_equal, getattr(toy.state, name), getattr(before, name))
-    assert int(toy.state.step) == 3
 
 
 # ---- whole runs ------------------------------------------------------------------------------------------

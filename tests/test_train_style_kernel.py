@@ -13,7 +13,7 @@ import pytest
 from jaxstyle import weights
 from jaxstyle.methods import adain, style_kernel
 from jaxstyle.methods.style_kernel.loss import Made
-from tests.train_runs import arguments, norm, rows, start, write_pictures
+from tests.train_runs import arguments, complaint, norm, rows, start, write_pictures
 from train import devices
 from train import style_kernel as trainer
 from train.checkpoints import Checkpoints
@@ -61,16 +61,6 @@ def of(**changes: Any) -> trainer.Config:
     return config(Path("unused"), Path("unused"), **changes)
 
 
-def test_help_shows_every_flag_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        trainer.main(["--help"])
-    assert caught.value.code == 0
-    text = " ".join(capsys.readouterr().out.split())
-    for field in trainer.Config.__dataclass_fields__.values():
-        assert f"--{field.name.replace('_', '-')}" in text and field.metadata["help"] in text, field.name
-    assert text.count("(default: ") + text.count("(required)") == len(trainer.Config.__dataclass_fields__)
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -102,13 +92,7 @@ def test_a_mistake_is_one_line_and_code_2(
     line = arguments(config(pictures, tmp_path / "run"))
     for name, value in changes.items():
         line += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    try:
-        code = trainer.main(line)
-    except SystemExit as stop:
-        code = stop.code  # type: ignore[assignment]
-    captured = capsys.readouterr()
-    assert (code, captured.out) == (2, "")
-    assert words in captured.err and captured.err.count("\n") == 1, captured.err
+    assert words in complaint(trainer, line, capsys)
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -200,20 +184,6 @@ def test_the_average_follows_the_weights_and_can_be_switched_off(monkeypatch: py
         toy.step()
         np.testing.assert_allclose(toy.state.params["phi"], 4.0, rtol=1e-5)
         np.testing.assert_allclose(toy.state.average["phi"], 4.0 + share, rtol=1e-5)
-
-
-def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    toy = Toy(monkeypatch)
-    toy.step()
-    before = toy.state
-    terms = [toy.step(factor) for factor in (np.nan, np.inf)]
-    assert [float(t["skipped"]) for t in terms] == [float(t["in_row"]) for t in terms] == [1, 2]
-    for name in ("params", "average", "opt"):
-        jax.tree.map(np.testing.assert_array_equal, getattr(toy.state, name), getattr(before, name))
-    assert int(toy.state.step) == 3
-    after = toy.step()
-    assert (float(after["skipped"]), float(after["in_row"])) == (2, 0)
-    assert not np.array_equal(toy.state.params["phi"], before.params["phi"])
 
 
 def test_the_discriminator_takes_one_step_for_two(monkeypatch: pytest.MonkeyPatch) -> None:

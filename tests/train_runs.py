@@ -1,6 +1,7 @@
 """What the tests of trainers share: small pictures, command lines, processes, curves."""
 
 import csv
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,12 +31,24 @@ def write_pictures(root: Path) -> Path:
 def arguments(config: Any) -> list[str]:
     """The command line of a configuration."""
     found = []
+    types = {field.name: str(field.type) for field in dataclasses.fields(config)}
     for name, value in vars(config).items():
         if isinstance(value, bool):
             found.append(f"--{name}" if value else f"--no-{name}")
-        elif value is not None or "bool" not in type(config).__annotations__[name]:
+        elif value is not None or "bool" not in types[name]:
             found += [f"--{name}", "none" if value is None else str(value)]
     return found
+
+
+def complaint(trainer: ModuleType, line: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a trainer says of a command line that is wrong: one line, with exit code 2."""
+    try:
+        code = trainer.main(line)
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    assert (code, captured.out, captured.err.count("\n")) == (2, "", 1), captured.err
+    return captured.err
 
 
 def rows(file: Path) -> list[dict[str, str]]:

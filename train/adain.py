@@ -18,7 +18,6 @@ if __name__ == "__main__":  # the imports below take seconds
     entry("train.adain")
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,38 +34,18 @@ from jax.sharding import Mesh
 from jaxstyle import weights
 from jaxstyle.arrays import Array, Params
 from jaxstyle.methods import adain
-from train import devices, run, updates
-from train.config import ConfigError, check_common, check_least, flag, required
-from train.crops import Cropping
-from train.loader import Batch, open_loader, open_pictures, to_unit
+from train import devices, on_crops, run, updates
+from train.config import ConfigError, check_least, check_positive, flag
+from train.loader import Batch, to_unit
 from train.logs import check_finite
-from train.sources import HOLDOUT
-
-MAY_CHANGE = (
-    *("steps", "workdir", "resume", "log_every", "checkpoint_every"),
-    *("parallel", "distributed", "threads", "processes", "cache_mib"),
-)
-"""Fields that a resumed run may have different from the run it continues."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(on_crops.Config):
     """Everything that decides a run; the flags of the command are made from it."""
 
-    content: str = required("content pictures: a folder, or tfds:NAME/CONFIG:SPLIT")
-    style: str = required("style pictures: a folder, or tfds:NAME/CONFIG:SPLIT")
-    workdir: str = required("folder of the run: checkpoints, curves, sheets, weights")
-    vgg: str = flag("vgg16", "encoder: vgg16 (shipped), or a file that convert_vgg --calibrate wrote")
     init: str | None = flag(None, "weights to start from: a name or a file; none starts afresh")
-    steps: int = flag(160_000, "training steps")
-    reconstruct_steps: int = flag(0, "of these, first steps that only reconstruct their input")
-    batch_size: int = flag(8, "pairs in a batch, over all devices")
-    crop: int = flag(256, "side of the training crops in pixels, a multiple of 8")
-    largest_crop: int = flag(0, "cut windows of --crop up to this side, shrunk to --crop; 0: --crop only")
-    resize: int = flag(512, "short side to which pictures are brought before cropping, in pixels")
-    augment: float = flag(0.0, "share of the style crops that are recoloured, made graphic, mixed, or patterns")
-    holdout: int | None = flag(None, "pictures of each set held out for validation", HOLDOUT)
-    seed: int = flag(0, "of weights, order and crops")
+    reconstruct_steps: int = flag(0, "of --steps, first ones that only reconstruct their input")
     lr: float = flag(1e-4, "learning rate of Adam")
     schedule: Literal["inverse", "cosine"] = flag("inverse", "lr / (1 + 5e-5 t), or a cosine to 1 % of lr")
     style_weight: float = flag(10.0, "lambda of Eq. 11")
@@ -83,38 +62,19 @@ class Config:
         "that of --init, or style",
     )
     norm: adain.DecoderNorm = flag("none", "normalisation in the decoder (Sec. 7.2)")  # noqa: RUF009
-    average: float = flag(0.999, "decay of the running average of the weights; 0 switches it off")
-    dtype: Literal["float32", "bfloat16"] = flag("float32", "type of the convolutions, not of the losses")
-    parallel: Literal["jit", "pmap"] = flag("jit", "jit over all devices and hosts, or pmap over local ones")
-    distributed: str | None = flag(None, "HOST:PORT,PROCESSES,ID to train over several processes, or auto")
-    threads: int = flag(4, "threads that decode pictures")
-    processes: int = flag(0, "processes that decode pictures, instead of threads; each has a cache of its own")
     echo: int = flag(1, "steps that a batch is used for, each time with the paintings moved on by one")
-    cache_mib: int = flag(2048, "memory for decoded pictures, in MiB")
-    log_every: int = flag(50, "steps between rows of metrics.csv")
-    checkpoint_every: int = flag(1000, "steps between checkpoints, validations and picture sheets")
-    resume: bool = flag(False, "continue the run in --workdir from its newest checkpoint")
 
     def __post_init__(self) -> None:
         """Raises ConfigError for values that no run can have."""
-        held_out = () if self.holdout is None else ("holdout",)
-        positive = ("steps", "batch_size", *held_out, "log_every", "checkpoint_every", "threads", "echo")
-        others = (
-            "reconstruct_steps",
-            "seed",
-            "processes",
-            "cache_mib",
-            "style_weight",
-            "half_weight",
-            "identity_weight",
-        )
-        check_least(self, dict.fromkeys(positive, 1) | dict.fromkeys(others, 0))
-        check_common(self, stride=adain.STRIDE, smallest=adain.SMALLEST)
+        self.check(stride=adain.STRIDE, smallest=adain.SMALLEST)
+        others = ("reconstruct_steps", "style_weight", "half_weight", "identity_weight")
+        check_least(self, {"echo": 1} | dict.fromkeys(others, 0))
+        check_positive(self, "lr")
+        on_crops.check_style(self)
         if self.parallel == "pmap" and self.norm == "batch":
             raise ConfigError("parallel: pmap would normalise per device; use jit with norm batch")
         if self.fusion == "concat" and (self.identity_weight or self.reconstruct_steps):
             raise ConfigError("fusion: concat takes neither identity_weight nor reconstruct_steps; set both to 0")
-        run.check_address(self.distributed)
 
 
 # ---- the method --------------------------------------------------------------------------------------------
@@ -233,10 +193,9 @@ def mark_identity(batch: Batch, config: Config, step: int, first_row: int = 0) -
     """
     if not config.identity_weight and not config.reconstruct_steps:
         return batch
-    rows = step * config.batch_size + first_row + np.arange(len(batch["content"]))
     later = config.identity_share if config.identity_weight else 0.0
     share = 1.0 if step < config.reconstruct_steps else later
-    return updates.mark_identity(batch, rows, share)
+    return updates.mark_identity(batch, step * config.batch_size + first_row, share)
 
 
 @partial(jax.jit, static_argnames=("content_term", "relative_style", "relative_to", "half_weight"))
@@ -262,16 +221,6 @@ def _validate(logs: run.Logs, step: int, model: adain.Model, pairs: Batch, confi
     return run.log_validation(logs, step, terms, name="content_style_result", rows=rows)
 
 
-def _export(this: run.Run, state: State, model: adain.Model, config: Config) -> Path:
-    """Writes the averaged decoder of the best checkpoint so far, or of the newest if none is validated."""
-    best = this.saved.restore(state, this.saved.best)
-    path = Path(config.workdir) / "adain.safetensors"
-    if jax.process_index() == 0:
-        facts = {"steps": str(int(best.step)), "seed": str(config.seed), "licence": "your own"}
-        adain.save(os.fspath(path), _averaged(best, model), **facts)
-    return path
-
-
 # ---- the run -----------------------------------------------------------------------------------------------
 
 
@@ -292,39 +241,20 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
     """
     mesh = devices.make_mesh() if mesh is None else mesh
     devices.check_batch_size(config.batch_size, mesh)
-    cropping = Cropping(config.resize, config.crop, config.largest_crop, seed=config.seed)
-    holdout = run.left_open(config, config.workdir, "holdout")
-    crops, pairs, holdout = open_pictures(
-        config.content,
-        config.style,
-        cropping,
-        holdout=holdout,
-        cache_bytes=config.cache_mib * 2**20,
-        augment=config.augment,
-    )
-    effective = dataclasses.asdict(config) | {"holdout": holdout}
-    with run.open_run(config, config.workdir, config.steps, effective, may_change=MAY_CHANGE, best="val/loss") as this:
+    with on_crops.open_run(config) as (this, crops, pairs):
         model = create_model(config)
         state = this.restore(devices.replicate(create_state(config, model), mesh))
         # the frozen encoder becomes a constant of the compiled step
         step_fn = partial(train_step, config=config, model=dataclasses.replace(model, decoder={}))
         advance, key = devices.parallel_step(step_fn, mesh, config.parallel), jax.random.key(config.seed)
-        first = step = this.first
+        step = this.first
         with (
-            open_loader(
-                crops,
-                batch_size=config.batch_size,
-                start_step=first,
-                threads=config.threads,
-                processes=config.processes,
-                echo=config.echo,
-            ) as loader,
+            on_crops.open_loader(config, crops, step, echo=config.echo) as loader,
             run.open_logs(this, batch_size=config.batch_size) as logs,
             run.stop_on_signal() as stop,
         ):
-            marked = (mark_identity(rows, config, done, loader.first_row) for done, rows in enumerate(loader, first))
-            batches = devices.prefetch(marked, mesh)
-            for step, batch in zip(this.left, batches, strict=False):
+            marked = (mark_identity(rows, config, done, loader.first_row) for done, rows in enumerate(loader, step))
+            for step, batch in zip(this.left, devices.prefetch(marked, mesh), strict=False):
                 state, terms = advance(jax.random.fold_in(key, step), state, batch)
                 logs.progress.advance()
                 due = this.due(step, stop)
@@ -337,18 +267,11 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
                     this.save(step, state, values)
                 if due.stop:
                     break
-        path = _export(this, state, model, config)
+        path = on_crops.export(this, "adain", state, partial(_averaged, model=model), adain.save)
     this.check_done(step)
     return path
 
 
-def _work(config: Config) -> list[str]:
-    run.join(config.distributed)
-    path = train(config)
-    return [str(path)] if jax.process_index() == 0 else []
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    smaller = "--batch-size or --crop"
-    return run.command(Config, _work, argv, prog="train.adain", description=__doc__, smaller=smaller)
+    return on_crops.command(Config, train, argv, prog="train.adain", description=__doc__)

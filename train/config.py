@@ -57,44 +57,12 @@ def check_seed(seed: int) -> None:
         raise ConfigError(f"seed: {seed}; expected less than {2**32}")
 
 
-def check_crops(config: Any, *, stride: int, smallest: int) -> None:
-    """Checks what all trainings on crops have in common.
-
-    Args:
-      config: has ``seed``, ``crop``, ``lr``, ``average``, ``augment``.
-      stride: of the network; crops are multiples of it.
-      smallest: side of a crop.
-
-    Raises:
-      ConfigError: one of them has a value that no run can have.
-    """
-    check_seed(config.seed)
-    if config.crop % stride or config.crop < smallest:
-        some = ", ".join(str(smallest + i * stride) for i in range(3))
-        raise ConfigError(f"crop: {config.crop}; expected {some}, ... (a multiple of {stride})")
-    if not 0 < config.lr < math.inf:
-        raise ConfigError(f"lr: {config.lr}; expected a positive number")
-    if not 0 <= config.average < 1:
-        raise ConfigError(f"average: {config.average}; expected 0 to less than 1")
-    if not 0 <= config.augment <= 1:
-        raise ConfigError(f"augment: {config.augment}; expected 0 to 1")
-
-
-def check_common(config: Any, *, stride: int, smallest: int) -> None:
-    """Checks what trainings with identity pairs and a style term that may be relative have in common.
-
-    Args:
-      config: as `check_crops`, and has ``identity_share``, ``relative_style``, ``relative_to``.
-      stride, smallest: see `check_crops`.
-
-    Raises:
-      ConfigError: one of them has a value that no run can have.
-    """
-    check_crops(config, stride=stride, smallest=smallest)
-    if not 0 < config.identity_share <= 1:
-        raise ConfigError(f"identity_share: {config.identity_share}; expected more than 0, at most 1")
-    if config.relative_to == "photo" and not config.relative_style:
-        raise ConfigError("relative_to: photo needs relative_style")
+def check_positive(config: Any, *names: str) -> None:
+    """Raises ConfigError unless fields are positive numbers, or None."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"{name}: {value}; expected a positive number")
 
 
 def whole_numbers(text: str, name: str) -> tuple[int, ...]:

@@ -18,7 +18,6 @@ if __name__ == "__main__":  # the imports below take seconds
     entry("train.generalizable_inr")
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import struct
 from jax.sharding import Mesh
 
 from jaxstyle import weights
@@ -38,28 +36,12 @@ from jaxstyle.methods import generalizable_inr as ginr
 from jaxstyle.methods.generalizable_inr import loss as losses
 from jaxstyle.methods.generalizable_inr.network import encode, statistics
 from jaxstyle.nets.stats import with_moments
-from train import devices, run, updates
-from train.crops import Cropping
-from train.generalizable_inr_config import MAY_CHANGE, OPTIONS, Config
-from train.loader import Batch, open_loader, open_pictures, to_unit
-
-MANY = 20
-"""So many steps in a row that are not finite end the run."""
-
+from train import devices, on_crops, run, updates
+from train.generalizable_inr_config import OPTIONS, Config
+from train.loader import Batch, to_unit
+from train.updates import MANY, State
 
 # ---- the method --------------------------------------------------------------------------------------------
-
-
-@struct.dataclass
-class State:
-    """What a step changes: a pytree."""
-
-    step: Array  # () int32, steps done
-    params: Params  # the networks' parameters, by part
-    average: Params  # running average of the parts that are trained: what is validated and exported
-    opt: optax.OptState
-    skipped: Array  # () int32, steps that were not finite
-    in_row: Array  # () int32, of these, the last ones
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
@@ -75,12 +57,7 @@ def optimizer(config: Config) -> optax.GradientTransformation:
                 painter[name] = jax.tree.map(lambda x: slower * x, painter[name])
         return {**change, "painter": painter}
 
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip),
-        optax.scale_by_adam(),
-        optax.stateless(scale),  # type: ignore[arg-type]
-        optax.scale_by_learning_rate(updates.rate(config.schedule, config.lr, config.steps)),
-    )
+    return updates.clipped_adam(config.clip, scale, updates.rate(config.schedule, config.lr, config.steps))
 
 
 def create_model(config: Config) -> ginr.Model:
@@ -178,16 +155,7 @@ def train_step(
     terms = {"loss": loss, **terms}
     if axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), axis_name)
-    norm = updates.norm(grads)
-    finite = updates.all_finite(terms["loss"], norm)
-    trained, opt = updates.update_if(finite, optimizer(config), grads, state.opt, trained)
-    average = jax.tree.map(
-        partial(jnp.where, finite), updates.follow(state.average, trained, state.step, config.average), state.average
-    )
-    failed = 1 - finite.astype(jnp.int32)
-    skipped, in_row = state.skipped + failed, failed * (state.in_row + 1)
-    terms |= {"norm": norm, "skipped": skipped.astype(jnp.float32), "in_row": in_row.astype(jnp.float32)}
-    return State(state.step + 1, {**state.params, **trained}, average, opt, skipped, in_row), terms
+    return updates.advance(state, trained, grads, terms, tx=optimizer(config), decay=config.average)
 
 
 # ---- the run -----------------------------------------------------------------------------------------------
@@ -222,16 +190,6 @@ def _validate(logs: run.Logs, step: int, model: ginr.Model, pairs: Batch, config
     return run.log_validation(logs, step, terms, name="content_style_0_half_1", rows=rows)
 
 
-def _export(this: run.Run, state: State, model: ginr.Model, config: Config) -> Path:
-    """Writes the averaged weights of the best checkpoint so far, or of the newest if none is validated."""
-    best = this.saved.restore(state, this.saved.best)
-    path = Path(config.workdir) / "generalizable_inr.safetensors"
-    if jax.process_index() == 0:
-        facts = {"steps": str(int(best.step)), "seed": str(config.seed), "licence": "your own"}
-        ginr.save(os.fspath(path), _averaged(best, model), **facts)
-    return path
-
-
 def train(config: Config, mesh: Mesh | None = None) -> Path:
     """Runs the training and returns the path of the exported weights, ``workdir/generalizable_inr.safetensors``.
 
@@ -247,16 +205,7 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
     """
     mesh = devices.make_mesh() if mesh is None else mesh
     devices.check_batch_size(config.batch_size, mesh)
-    crops, pairs, holdout = open_pictures(
-        config.content,
-        config.style,
-        Cropping(config.resize, config.crop, config.largest_crop, seed=config.seed),
-        holdout=run.left_open(config, config.workdir, "holdout"),
-        cache_bytes=config.cache_mib * 2**20,
-        augment=config.augment,
-    )
-    effective = dataclasses.asdict(config) | {"holdout": holdout}
-    with run.open_run(config, config.workdir, config.steps, effective, may_change=MAY_CHANGE, best="val/loss") as this:
+    with on_crops.open_run(config) as (this, crops, pairs):
         model = create_model(config)
         target = None if config.target is None else adain.load(config.target, encoder=config.vgg)
         state = this.restore(devices.replicate(create_state(config, model), mesh))
@@ -265,13 +214,7 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
         advance, key = devices.parallel_step(step_fn, mesh, config.parallel), jax.random.key(config.seed)
         step = this.first
         with (
-            open_loader(
-                crops,
-                batch_size=config.batch_size,
-                start_step=step,
-                threads=config.threads,
-                processes=config.processes,
-            ) as loader,
+            on_crops.open_loader(config, crops, step) as loader,
             run.open_logs(this, batch_size=config.batch_size) as logs,
             run.stop_on_signal() as stop,
         ):
@@ -287,18 +230,11 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
                     this.save(step, state, values)
                 if due.stop:
                     break
-        path = _export(this, state, model, config)
+        path = on_crops.export(this, "generalizable_inr", state, partial(_averaged, model=model), ginr.save)
     this.check_done(step)
     return path
 
 
-def _work(config: Config) -> list[str]:
-    run.join(config.distributed)
-    path = train(config)
-    return [str(path)] if jax.process_index() == 0 else []
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    smaller = "--batch-size or --crop"
-    return run.command(Config, _work, argv, prog="train.generalizable_inr", description=__doc__, smaller=smaller)
+    return on_crops.command(Config, train, argv, prog="train.generalizable_inr", description=__doc__)

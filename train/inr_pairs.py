@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxstyle import image
 from jaxstyle.arrays import Array, Params
-from jaxstyle.methods.inr import step
+from jaxstyle.methods.inr import loop, step
 from jaxstyle.methods.inr.schedule import Schedule
 from jaxstyle.painting import fit
 from jaxstyle.painting.picture import repaint
@@ -35,7 +35,7 @@ def read_picture(file: str, size: int) -> np.ndarray:
     Raises:
       PairsError: it cannot be read.
     """
-    return step.resized(read_own(file), file, size)
+    return loop.resized(read_own(file), file, size)
 
 
 def read_own(file: str) -> np.ndarray:

@@ -1,7 +1,8 @@
 """What a run is: its work folder, its logs, when it saves, when it stops, how it ends; the loop is the trainer's own.
 
 A trainer is the five names ``Config, create_state, train_step, train, main``. It sees to its method; all else is
-here, in `train.loader` and in `train.devices`. The skeleton::
+here, in `train.loader` and in `train.devices`; `train.on_crops` puts them together for trainings on crops. The
+skeleton::
 
     def train(config):
         mesh = devices.make_mesh()

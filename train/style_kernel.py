@@ -20,7 +20,6 @@ if __name__ == "__main__":  # the imports below take seconds
     entry("train.style_kernel")
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -38,16 +37,14 @@ from jaxstyle.arrays import Array, Params
 from jaxstyle.methods import adain, style_kernel
 from jaxstyle.methods.style_kernel.loss import DEEPER, Made, objective
 from jaxstyle.nets import discriminator as patches
-from train import devices, run, updates
+from train import devices, on_crops, run, updates
 from train.config import ConfigError
-from train.crops import Cropping
-from train.loader import Batch, open_loader, open_pictures, to_unit
-from train.style_kernel_config import MAY_CHANGE, OPTIONS, Config
+from train.loader import Batch, to_unit
+from train.style_kernel_config import OPTIONS, Config
+from train.updates import MANY
 
 JUDGED_EVERY = 2
 """The discriminator takes one step for so many of the generator."""
-MANY = 20
-"""So many steps in a row that are not finite end the run."""
 
 _NETWORKS = {"lite": style_kernel.lite, "paper": style_kernel.paper}
 _CHANGES = ("kernels", "gated", "shuffled", "aim")
@@ -66,15 +63,9 @@ class Adversary:
 
 
 @struct.dataclass
-class State:
+class State(updates.State):
     """What a step changes: a pytree."""
 
-    step: Array  # () int32, steps done
-    params: Params  # the networks' parameters, by part
-    average: Params  # running average of the parts that are trained: what is validated and exported
-    opt: optax.OptState
-    skipped: Array  # () int32, steps that were not finite
-    in_row: Array  # () int32, of these, the last ones
     adversary: Adversary | None  # None without an adversarial term
 
 
@@ -86,12 +77,7 @@ def optimizer(config: Config) -> optax.GradientTransformation:
         factors = {part: rates.get(part, config.lr) / config.lr for part in change}
         return {part: jax.tree.map(lambda x, f=factors[part]: f * x, tree) for part, tree in change.items()}
 
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip),
-        optax.scale_by_adam(),
-        optax.stateless(scale),  # type: ignore[arg-type]
-        optax.scale_by_learning_rate(updates.rate(config.schedule, config.lr, config.steps)),
-    )
+    return updates.clipped_adam(config.clip, scale, updates.rate(config.schedule, config.lr, config.steps))
 
 
 def adversary_optimizer(config: Config) -> optax.GradientTransformation:
@@ -197,21 +183,12 @@ def train_step(
     terms = {"loss": loss, **terms}
     if axis_name is not None:
         grads, terms = jax.lax.pmean((grads, terms), axis_name)
-    norm = updates.norm(grads)
-    finite = updates.all_finite(terms["loss"], norm)
-    trained, opt = updates.update_if(finite, optimizer(config), grads, state.opt, trained)
-    average = jax.tree.map(
-        partial(jnp.where, finite), updates.follow(state.average, trained, state.step, config.average), state.average
-    )
-    failed = 1 - finite.astype(jnp.int32)
-    skipped, in_row = state.skipped + failed, failed * (state.in_row + 1)
-    terms |= {"norm": norm, "skipped": skipped.astype(jnp.float32), "in_row": in_row.astype(jnp.float32)}
+    after, terms = updates.advance(state, trained, grads, terms, tx=optimizer(config), decay=config.average)
     if adversary is not None:
         due = (state.step + 1) % JUDGED_EVERY == 0
         judge = partial(_judge, style, made.images, identity, config=config, axis_name=axis_name)
         adversary = jax.lax.cond(due, judge, lambda same: same, adversary)
-        terms["adversary"] = adversary.loss
-    after = State(state.step + 1, {**state.params, **trained}, average, opt, skipped, in_row, adversary)
+        after, terms = dataclasses.replace(after, adversary=adversary), terms | {"adversary": adversary.loss}
     return after, terms
 
 
@@ -240,8 +217,7 @@ def mark_identity(batch: Batch, config: Config, step: int, first_row: int = 0) -
     """
     if not config.identity_weight:
         return batch
-    rows = step * config.batch_size + first_row + np.arange(len(batch["content"]))
-    return updates.mark_identity(batch, rows, config.identity_share)
+    return updates.mark_identity(batch, step * config.batch_size + first_row, config.identity_share)
 
 
 # ---- the run -----------------------------------------------------------------------------------------------
@@ -269,16 +245,6 @@ def _validate(logs: run.Logs, step: int, model: style_kernel.Model, pairs: Batch
     return run.log_validation(logs, step, terms, name="content_style_result_gate", rows=rows)
 
 
-def _export(this: run.Run, state: State, model: style_kernel.Model, config: Config) -> Path:
-    """Writes the averaged weights of the best checkpoint so far, or of the newest if none is validated."""
-    best = this.saved.restore(state, this.saved.best)
-    path = Path(config.workdir) / "style_kernel.safetensors"
-    if jax.process_index() == 0:
-        facts = {"steps": str(int(best.step)), "seed": str(config.seed), "licence": "your own"}
-        style_kernel.save(os.fspath(path), _averaged(best, model), **facts)
-    return path
-
-
 def train(config: Config, mesh: Mesh | None = None) -> Path:
     """Runs the training and returns the path of the exported weights, ``workdir/style_kernel.safetensors``.
 
@@ -294,17 +260,7 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
     """
     mesh = devices.make_mesh() if mesh is None else mesh
     devices.check_batch_size(config.batch_size, mesh)
-    cropping = Cropping(config.resize, config.crop, config.largest_crop, seed=config.seed)
-    crops, pairs, holdout = open_pictures(
-        config.content,
-        config.style,
-        cropping,
-        holdout=run.left_open(config, config.workdir, "holdout"),
-        cache_bytes=config.cache_mib * 2**20,
-        augment=config.augment,
-    )
-    effective = dataclasses.asdict(config) | {"holdout": holdout}
-    with run.open_run(config, config.workdir, config.steps, effective, may_change=MAY_CHANGE, best="val/loss") as this:
+    with on_crops.open_run(config) as (this, crops, pairs):
         model = create_model(config)
         state = this.restore(devices.replicate(create_state(config, model), mesh))
         # the frozen encoder becomes a constant of the compiled step
@@ -312,14 +268,7 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
         advance, key = devices.parallel_step(step_fn, mesh, config.parallel), jax.random.key(config.seed)
         step = this.first
         with (
-            open_loader(
-                crops,
-                batch_size=config.batch_size,
-                start_step=step,
-                threads=config.threads,
-                processes=config.processes,
-                echo=config.echo,
-            ) as loader,
+            on_crops.open_loader(config, crops, step, echo=config.echo) as loader,
             run.open_logs(this, batch_size=config.batch_size) as logs,
             run.stop_on_signal() as stop,
         ):
@@ -336,18 +285,11 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
                     this.save(step, state, values)
                 if due.stop:
                     break
-        path = _export(this, state, model, config)
+        path = on_crops.export(this, "style_kernel", state, partial(_averaged, model=model), style_kernel.save)
     this.check_done(step)
     return path
 
 
-def _work(config: Config) -> list[str]:
-    run.join(config.distributed)
-    path = train(config)
-    return [str(path)] if jax.process_index() == 0 else []
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    smaller = "--batch-size or --crop"
-    return run.command(Config, _work, argv, prog="train.style_kernel", description=__doc__, smaller=smaller)
+    return on_crops.command(Config, train, argv, prog="train.style_kernel", description=__doc__)

@@ -180,6 +180,15 @@ def reach(extent: ArrayLike | tuple[int, ...], stride: int, smallest: int) -> An
     return -(-sides // stride) * stride
 
 
+def mirrored(images: Any, stride: int, smallest: int) -> Any:
+    """Pictures ``(N, H, W, ...)``, NumPy or JAX, as far as they `reach`: mirrored at the bottom and the right, again
+    and again if it must."""
+    xnp: Any = np if isinstance(images, np.ndarray) else jnp
+    height, width = (int(side) for side in reach(images.shape[1:3], stride, smallest))
+    grow = ((0, 0), (0, height - images.shape[1]), (0, width - images.shape[2]))
+    return xnp.pad(images, grow + ((0, 0),) * (images.ndim - 3), mode="symmetric")
+
+
 def inside(window: Window, stride: int, smallest: int) -> Array:
     """``(2,)`` int32: how many of a window's rows and columns of pixels are the picture's, mirrored or not."""
     sides = jnp.asarray(window.pixels.shape[1:3], jnp.int32)

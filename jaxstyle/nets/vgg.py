@@ -8,7 +8,7 @@ Nothing is loaded when this module is imported; `jaxstyle.weights` reads the fil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -105,6 +105,23 @@ def features(
 
     module = VGG(arch=arch, taps=tuple(taps), padding=padding, pool=pool, dtype=dtype)
     return module.apply({"params": params}, images, size)  # type: ignore[return-value]
+
+
+def encode(
+    model: Any, images: Image, taps: Sequence[str] = ("relu4_1",), *, size: Array | None = None
+) -> dict[str, Features]:
+    """`features` as a model sees them, ``{tap: (N, H', W', C)}``: f of AdaIN's Eq. 8.
+
+    Args:
+      model: has ``encoder``, VGG's parameters, their ``arch``, and ``dtype`` of the convolutions.
+      images: ``(N, H, W, 3)``, for ``relu4_1`` at least 16 pixels high and wide.
+      taps, size: see `features`.
+
+    Raises:
+      ValueError: ``images`` are too small or no images, or a tap is unknown.
+    """
+    net, dtype = model.encoder, model.dtype
+    return features(net, images, taps, arch=model.arch, padding="reflect", dtype=dtype, size=size)
 
 
 def from_arrays(arrays: Mapping[str, ArrayLike], arch: Arch = "vgg16", *, through: str | None = None) -> Params:

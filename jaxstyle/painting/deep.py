@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from jaxstyle.image.encode import quantise
-from jaxstyle.methods.inr.rendering import Picture, render_image
+from jaxstyle.methods.inr.picture import Picture
+from jaxstyle.methods.inr.rendering import render_image
 
 SIDE = 256
 """Of a tile, in pixels; at the right and bottom edge of a level it ends with the picture."""

@@ -1,7 +1,7 @@
 """The front door of fitting: two pictures in, a picture without resolution out.
 
 `fit` reads the pictures, loads the weights, makes what a schedule needs beside them, and leaves the rest to
-`jaxstyle.methods.inr.step`.
+`jaxstyle.methods.inr.loop`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from jaxstyle import image
 from jaxstyle.arrays import Params
 from jaxstyle.methods import inr
 from jaxstyle.methods.generalizable_inr import Field
+from jaxstyle.methods.inr import loop, step
 from jaxstyle.methods.inr import schedule as inr_schedule
-from jaxstyle.methods.inr import step
-from jaxstyle.methods.inr.rendering import Picture
+from jaxstyle.methods.inr.picture import Picture
 from jaxstyle.painting import conditioned
 from jaxstyle.painting.picture import repaint
 from jaxstyle.painting.style_file import painting_of
@@ -51,7 +51,7 @@ def fit(
     size: int | None = None,
     steps: int | None = None,
     seed: int = 0,
-    callback: step.Callback | None = None,
+    callback: loop.Callback | None = None,
     **aids: Unpack[Aids],
 ) -> inr.InrParams | Field:
     """Fits a coordinate network to a photo and a painting (INR-st, arXiv:2210.07762).
@@ -95,15 +95,12 @@ def fit(
     if target is None and any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
         target = repainted(photo, painting, schedule.size)
     if init is None:
-        return step.fit(key, photo, painting, encoder, schedule, stylized=target, callback=callback)
+        return loop.fit(key, photo, painting, encoder, schedule, stylized=target, callback=callback)
     pictures = {
-        name: step.resized(pixels, name, schedule.size) for name, pixels in (("content", photo), ("style", painting))
+        name: loop.resized(pixels, name, schedule.size) for name, pixels in (("content", photo), ("style", painting))
     }
     state = step.started(conditioned.start(init, pictures), schedule)
-    for done, after, terms in step.steps(jax.random.split(key)[1], state, encoder, schedule, pictures):
-        state = after
-        if callback is not None and callback(done, terms):
-            break
+    state = loop.run(jax.random.split(key)[1], state, encoder, schedule, pictures, callback)
     return cast(Field, state.params.picture)
 
 
@@ -130,8 +127,8 @@ def fitting(
     """
     schedule, encoder = with_encoder(schedule_of(preset, size, steps), "vgg16")
     pictures = {
-        "content": step.resized(content, "content", schedule.size),
-        "style": step.resized(style, "style", schedule.size),
+        "content": loop.resized(content, "content", schedule.size),
+        "style": loop.resized(style, "style", schedule.size),
     }
     check_sizes(schedule, encoder, **pictures)
     height, width = pictures["content"].shape[:2]
@@ -139,7 +136,7 @@ def fitting(
     state = step.create_state(first, schedule, (width, height))
     if any(isinstance(stage, inr_schedule.Regress) for stage in schedule.stages):
         pictures["stylized"] = repainted(content, style, schedule.size)
-    for done, after, _ in step.steps(key, state, encoder, schedule, pictures):
+    for done, after, _ in loop.steps(key, state, encoder, schedule, pictures):
         yield done, schedule.steps, after.params
 
 

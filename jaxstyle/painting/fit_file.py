@@ -22,7 +22,7 @@ from jaxstyle import image, weights
 from jaxstyle.image.grid import grid
 from jaxstyle.image.source import MAX_PIXELS, ImageError, label_of, os_problem
 from jaxstyle.methods import generalizable_inr, inr
-from jaxstyle.methods.inr import step
+from jaxstyle.methods.inr import loop, step
 from jaxstyle.methods.inr.schedule import Regress, Schedule
 from jaxstyle.methods.inr.step import FitState
 from jaxstyle.painting import conditioned
@@ -130,10 +130,10 @@ def fit_file(
     schedule, encoder = with_encoder(schedule, vgg)
     most = options.get("max_pixels", MAX_PIXELS)
     read = {name: image.read(image.source_of(path), max_pixels=most) for name, path in names.items()}
-    pictures = {name: step.resized(found.pixels, name, schedule.size) for name, found in read.items()}
+    pictures = {name: loop.resized(found.pixels, name, schedule.size) for name, found in read.items()}
     check_sizes(schedule, encoder, **pictures)
     if schedule.enlarges:
-        pictures["painting"] = step.own_pixels(read["style"].pixels, "style")
+        pictures["painting"] = loop.own_pixels(read["style"].pixels, "style")
     height, width = pictures["content"].shape[:2]
     if init is None:
         state = step.create_state(first_key, schedule, (width, height))
@@ -149,7 +149,7 @@ def fit_file(
             image.check_target(strip, keep=(*keep, output))
         if any(isinstance(schedule.stages[stage], Regress) for stage, _ in schedule.left(kept)):
             pictures["stylized"] = repainted(read["content"].pixels, read["style"].pixels, schedule.size)
-        left = step.steps(key, begun[0], encoder, schedule, pictures)
+        left = loop.steps(key, begun[0], encoder, schedule, pictures)
         params = _run(part, left, begun, schedule.steps, progress).params
         params = params if init is None else params.picture
         shown = renders(params)
@@ -212,7 +212,7 @@ def _run(
             if progress is not None:
                 progress(Progress(count, first, done - first, 0))
             if done < count and time.monotonic() - last >= KEEP_EVERY:
-                step.check_finite(terms, done)
+                loop.check_finite(terms, done)
                 part.write(place, _packed(state))
                 part.keep, saved, place, last = True, done, 1 - place, time.monotonic()
     except ArithmeticError:

@@ -33,7 +33,7 @@ from jaxstyle.image.source import is_standard, sent, target_of
 from jaxstyle.image.stream import Rows
 from jaxstyle.methods import generalizable_inr
 from jaxstyle.methods.inr import files
-from jaxstyle.methods.inr.rendering import Picture, check_params
+from jaxstyle.methods.inr.picture import Picture, check_params
 from jaxstyle.painting.options import Limits, Output, PathLike
 from jaxstyle.painting.scene import Painter, View, ViewFields, open_scene
 from jaxstyle.painting.unfinished import Unfinished, digest, half_placed, opened

@@ -27,7 +27,8 @@ from jaxstyle.arrays import Array
 from jaxstyle.controls.controls import Controls, Size
 from jaxstyle.controls.degree import ResizedMap, gradient_at, mix, open_maps, product, same_shape
 from jaxstyle.image.windows import Source
-from jaxstyle.methods.inr.rendering import CHUNK, Picture, checked_region, points_in, render_grid, sizeless, view_of
+from jaxstyle.methods.inr.picture import Picture, points_in, sizeless, view_of
+from jaxstyle.methods.inr.rendering import CHUNK, checked_region, render_grid
 from jaxstyle.nets import coords as places
 
 TILE = {"cpu": 512}

@@ -19,7 +19,7 @@ from jaxstyle.image.encode import encode_animation
 from jaxstyle.image.source import ImageError, check_size, is_standard, label_of, os_problem, target_of
 from jaxstyle.image.stream import check_format
 from jaxstyle.image.text import line_height, text_mask
-from jaxstyle.methods.inr.rendering import Picture
+from jaxstyle.methods.inr.picture import Picture
 from jaxstyle.painting.options import PathLike
 from jaxstyle.painting.rendering import Rendering, files_read, fitted, grouped
 from jaxstyle.painting.scene import Painter, Scene, ViewFields, open_scene

@@ -17,7 +17,7 @@ import numpy as np
 from jaxstyle import image
 from jaxstyle.image.grid import grid
 from jaxstyle.methods.inr import InrParams, files, render_image
-from jaxstyle.methods.inr.rendering import Picture
+from jaxstyle.methods.inr.picture import Picture
 from jaxstyle.painting import deep
 from jaxstyle.painting.fit import ALPHAS, fitting, render_command
 from jaxstyle.painting.rendering import fitted

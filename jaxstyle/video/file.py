@@ -28,14 +28,14 @@ from jaxstyle.painting.style_file import read_style, weights_for
 from jaxstyle.painting.unfinished import digest, digest_of
 from jaxstyle.runtime import files
 from jaxstyle.runtime.progress import Progress
-from jaxstyle.video import container, steady
+from jaxstyle.video import container, pictures, steady
 from jaxstyle.video.clip import named, open_clip, place_of
 from jaxstyle.video.container import Sound
 from jaxstyle.video.films import Film
 from jaxstyle.video.frames import Clip
 from jaxstyle.video.keys import Script
 from jaxstyle.video.painter import Done, Part, Task, painted
-from jaxstyle.video.segments import FRAMES, Segment, Segments
+from jaxstyle.video.segments import FRAMES, Segment, Segments, durations
 from jaxstyle.video.steady import Memory
 from jaxstyle.video.wish import Goal, VideoOptions, Wish, check_goal, goal_of, wish_of
 
@@ -160,7 +160,7 @@ def stylize_video(
                 cuts = _encode(frames, setting, goal, part)
             if not part.done:
                 raise ImageError(clip.label, f"has no frames from {float(wish.start):g} s on")
-            lasts = container.durations(part.shown, 1)
+            lasts = durations(part.shown, 1)
             duration = (part.shown[-1][0] + lasts[-1] - part.shown[0][0]) * setting.time_base
             if isinstance(clip, Film):
                 notices += clip.damage(duration if not wish.start and wish.end is None else None)
@@ -318,7 +318,7 @@ def _encode(frames: Iterator[Done], setting: film.Setting, goal: Goal, part: Seg
             packets.extend(coder.encode(frame.pixels, frame.pts))
         else:
             format = image.format_of(goal.kind.pattern) if goal.kind.pattern else "PNG"
-            packets.append(film.Packet(frame.pts, True, container.picture_bytes(frame.pixels, format)))
+            packets.append(film.Packet(frame.pts, True, pictures.picture_bytes(frame.pixels, format)))
         shown.append((frame.pts, frame.duration))
         memory, cuts = frame.memory, cuts + frame.cut
         if len(shown) == FRAMES:
@@ -332,9 +332,9 @@ def _finish(goal: Goal, setting: film.Setting, part: Segments, sound: Sound | No
     """Writes the result from the segments; sentences for the user."""
     try:
         if goal.kind.pattern:
-            container.write_pictures(goal.path, goal.kind, part)
+            pictures.write_pictures(goal.path, goal.kind, part)
         elif goal.kind.animation:
-            return container.write_animation(goal.path, goal.kind, part, setting.time_base, setting.rate)
+            return pictures.write_animation(goal.path, goal.kind, part, setting.time_base, setting.rate)
         else:
             if sound is not None and sound.first is not None:  # the part begins with its first frame
                 sound = sound._replace(shift=part.shown[0][0] * setting.time_base)

@@ -11,7 +11,7 @@ from jaxstyle import image
 from jaxstyle.image import film
 from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.painting.options import Options, Output, PathLike
-from jaxstyle.video import container, keys, steady
+from jaxstyle.video import container, keys, pictures, steady
 from jaxstyle.video.container import Kind
 
 
@@ -135,7 +135,7 @@ def check_goal(goal: Goal, wish: Wish, saving: Output, read: Sequence[str]) -> N
     if goal.kind.container:
         container.check_codec(goal.label, goal.kind, wish.codec or "")
     if goal.kind.pattern:
-        container.check_folder(goal.path, goal.label, goal.kind, saving.overwrite)
+        pictures.check_folder(goal.path, goal.label, goal.kind, saving.overwrite)
         folder = os.path.realpath(goal.path)
         for path in map(os.path.realpath, read):
             if path == folder or path.startswith(folder + os.sep):

@@ -41,8 +41,8 @@ from jaxstyle.metrics.networks import lpips
 from jaxstyle.painting.conditioned import load_model
 from jaxstyle.painting.picture import load_model as load_any
 from jaxstyle.painting.picture import render
-from jaxstyle.runtime import cache, files
-from train import pairs, run
+from jaxstyle.runtime import files
+from train import pairs
 from train.config import ConfigError, check_least, flag, required, whole_numbers
 from train.evaluate import measure_inr, measure_starts, results
 from train.evaluate.results import Row, Task, rounded
@@ -223,7 +223,7 @@ def evaluate(config: Config) -> Path:
       OSError: something cannot be written.
     """
     model, digest = load_model(config.weights), weights.header(config.weights)["sha256"][:12]
-    path, page = (Path(f"{config.output}.{suffix}") for suffix in ("json", "md"))
+    path, page = results.written(config.output)
     found = results.load(path, {"method": ginr.KIND})
     scored = pairs.squares(config.pairs_file, size=config.size, count=config.pairs)
     results.check_writable(path, page)
@@ -297,20 +297,14 @@ def _fits(config: Config, count: int) -> list[Path]:
     return chosen
 
 
-def _work(config: Config) -> list[str]:
-    cache.enable()
-    return [str(evaluate(config))]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    return run.command(
+    return results.command(
         Config,
-        _work,
+        evaluate,
         argv,
         prog="train.evaluate_generalizable_inr",
         description=__doc__,
         smaller="--size, or smaller --sizes,",
-        interrupted="interrupted; the same command goes on from there",
         failures=(ArithmeticError, measure_inr.MeasureError),
     )

@@ -35,8 +35,8 @@ from jaxstyle import weights
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import schedule as inr_schedule
 from jaxstyle.metrics import metrics
-from jaxstyle.runtime import cache, files
-from train import inr_pairs, pairs, run
+from jaxstyle.runtime import files
+from train import inr_pairs, pairs
 from train.config import ConfigError, check_least, flag, required, whole_numbers
 from train.evaluate import measure_inr, results, tables_inr
 from train.evaluate.results import Results, Row, Task
@@ -238,7 +238,7 @@ def evaluate(config: Config) -> Path:
       OSError: something cannot be written.
     """
     chosen = load_pairs(config)
-    path, page = (Path(f"{config.output}.{suffix}") for suffix in ("json", "md"))
+    path, page = results.written(config.output)
     found = _results(path, config)
     results.check_writable(path, page)
     fits, unweighted = load_fits(config, chosen)
@@ -267,21 +267,15 @@ def _results(path: Path, config: Config) -> Results:
     return results.load(path, {"method": "inr", **subject})
 
 
-def _work(config: Config) -> list[str]:
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the process of Table 1 needs some of the device
-    cache.enable()
-    return [str(evaluate(config))]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    return run.command(
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the process of Table 1 needs some of the device
+    return results.command(
         Config,
-        _work,
+        evaluate,
         argv,
         prog="train.evaluate_inr",
         description=__doc__,
         smaller="--size, or smaller --sizes,",
-        interrupted="interrupted; the same command goes on from there",
         failures=(ArithmeticError, measure_inr.MeasureError),
     )

@@ -18,7 +18,7 @@ import numpy as np
 from jaxstyle import image
 from jaxstyle.methods import inr
 from jaxstyle.methods.inr import enlarge
-from jaxstyle.methods.inr.rendering import Picture
+from jaxstyle.methods.inr.picture import Picture
 from jaxstyle.metrics import metrics
 from jaxstyle.nets.stats import gram
 from jaxstyle.painting.rendering import load_picture

@@ -14,7 +14,7 @@ from jaxstyle.arrays import Array, Params
 from jaxstyle.methods import generalizable_inr as ginr
 from jaxstyle.methods import inr
 from jaxstyle.methods.generalizable_inr import fitted
-from jaxstyle.methods.inr import step
+from jaxstyle.methods.inr import loop, step
 from jaxstyle.methods.inr.schedule import CONDITIONED, Refine, Schedule
 from train.evaluate.results import Row, rounded
 from train.pairs import Pair
@@ -41,7 +41,7 @@ def _looks(
     data = cast(inr.Targets, step.stage_data(schedule, 0, encoder, pair.content, pair.style))
     state = step.started(fitted.start(field), schedule)
     yield 0, float(_objective(state.params, encoder, data, schedule.loss))
-    for done, after, _ in step.steps(jax.random.key(0), state, encoder, schedule, pictures):
+    for done, after, _ in loop.steps(jax.random.key(0), state, encoder, schedule, pictures):
         if done % every == 0:
             yield done, float(_objective(after.params, encoder, data, schedule.loss))
 

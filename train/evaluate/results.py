@@ -1,7 +1,8 @@
 """Results that are kept: a JSON file that grows row by row, so that an interrupted run goes on, and facts of the run.
 
 A file holds one ``subject`` (what was measured) and any number of parts, each with its settings, the machine it was
-made on, and its rows by name. Rows are reused while settings, machine and pictures are the same.
+made on, and its rows by name. Rows are reused while settings, machine and pictures are the same. `command` is what
+the commands of all evaluations are made of.
 """
 
 import importlib.metadata
@@ -12,13 +13,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 
 import jaxstyle
 from jaxstyle.arrays import Array
-from jaxstyle.runtime import files
+from jaxstyle.runtime import cache, files
+from train import run
+
+C = TypeVar("C")
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -63,6 +67,11 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def written(output: str) -> tuple[Path, Path]:
+    """The files of results: the JSON, and the Markdown for people."""
+    return Path(f"{output}.json"), Path(f"{output}.md")
 
 
 def load(path: Path, subject: Mapping[str, Any]) -> Results:
@@ -156,3 +165,31 @@ def _cell(value: Any) -> str:
         digits = f"{value:#.3g}"
         return f"{value:.0f}" if "e" in digits and abs(value) >= 1 else digits.rstrip(".")
     return str(value).replace("|", "\\|")
+
+
+def command(
+    config: type[C],
+    evaluate: Callable[[C], Path],
+    argv: Sequence[str] | None,
+    *,
+    prog: str,
+    description: str | None,
+    smaller: str,
+    failures: tuple[type[Exception], ...] = run.FAILURES,
+) -> int:
+    """The command of an evaluation, which prints the file for people; see `train.run.command`."""
+
+    def work(found: C) -> list[str]:
+        cache.enable()
+        return [str(evaluate(found))]
+
+    return run.command(
+        config,
+        work,
+        argv,
+        prog=prog,
+        description=description,
+        smaller=smaller,
+        interrupted="interrupted; the same command goes on from there",
+        failures=failures,
+    )

@@ -30,8 +30,8 @@ from jaxstyle import image, weights
 from jaxstyle.arrays import ArrayLike
 from jaxstyle.methods import gatys
 from jaxstyle.metrics import metrics
-from jaxstyle.runtime import cache, files
-from train import pairs, run
+from jaxstyle.runtime import files
+from train import pairs
 from train.config import ConfigError, check_least, flag, required, whole_numbers
 from train.crops import to_float, to_uint8
 from train.evaluate import measure, results, tables
@@ -226,7 +226,7 @@ def evaluate(config: Config) -> Path:
     if config.content and config.holdout is None:
         sources = [open_source(str(spec)) for spec in (config.content, config.style)]
         config = dataclasses.replace(config, holdout=choose_holdout(None, *sources))
-    path, page = (Path(f"{config.output}.{suffix}") for suffix in ("json", "md"))
+    path, page = results.written(config.output)
     found = results.load(path, subject)
     chosen = load_pairs(config)
     pictures = () if config.pictures is None else (Path(config.pictures) / "scores.tsv",)
@@ -266,20 +266,14 @@ def evaluate(config: Config) -> Path:
     return page
 
 
-def _work(config: Config) -> list[str]:
-    cache.enable()
-    return [str(evaluate(config))]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    return run.command(
+    return results.command(
         Config,
-        _work,
+        evaluate,
         argv,
         prog="train.evaluate",
         description=__doc__,
         smaller="--size, or smaller --table1-sizes,",
-        interrupted="interrupted; the same command goes on from there",
         failures=(MeasureError,),
     )

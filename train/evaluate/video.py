@@ -33,11 +33,11 @@ from jaxstyle.controls.controls import Controls
 from jaxstyle.methods.interface import Loaded
 from jaxstyle.metrics import metrics
 from jaxstyle.painting.picture import load_model
-from jaxstyle.runtime import cache, files
+from jaxstyle.runtime import files
 from jaxstyle.video import steady
 from jaxstyle.video.keys import Script
 from jaxstyle.video.painter import Part, Task, painted
-from train import pairs, run
+from train import pairs
 from train.config import ConfigError, check_least, flag, required
 from train.evaluate import results, tables
 from train.evaluate.clips import MOVES, ROOM, CameraClip, FilmClip
@@ -302,7 +302,7 @@ def evaluate(config: Config) -> Path:
     if steady.flow_library() is None:
         raise ConfigError("this needs OpenCV: pip install 'jaxstyle[flow]'")
     models = {Path(source).stem: load_model(source) for source in sources}
-    path, page = (Path(f"{config.output}.{suffix}") for suffix in ("json", "md"))
+    path, page = results.written(config.output)
     found = results.load(path, subject)
     results.check_writable(path, page)
     networks = metrics.load_networks()
@@ -318,19 +318,13 @@ def evaluate(config: Config) -> Path:
     return page
 
 
-def _work(config: Config) -> list[str]:
-    cache.enable()
-    return [str(evaluate(config))]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 1 when a run failed, 2 for wrong usage, 130 when interrupted."""
-    return run.command(
+    return results.command(
         Config,
-        _work,
+        evaluate,
         argv,
         prog="train.evaluate_video",
         description=__doc__,
         smaller="--size",
-        interrupted="interrupted; the same command goes on from there",
     )

@@ -29,7 +29,6 @@ from jaxstyle.methods.adain.network import (
     decode,
     decoder_shapes,
     describe,
-    encode,
     init_decoder,
     style_taps,
 )
@@ -45,6 +44,7 @@ from jaxstyle.methods.adain.windows import (
     style_of,
     survey,
 )
+from jaxstyle.nets.vgg import encode
 
 if TYPE_CHECKING:
     from jaxstyle.methods.adain.decoder import Decoder

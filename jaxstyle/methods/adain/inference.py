@@ -10,23 +10,17 @@ import numpy as np
 
 from jaxstyle.arrays import Array, ArrayLike, as_images, check_alpha
 from jaxstyle.methods.adain.fusion import mix
-from jaxstyle.methods.adain.network import SMALLEST, STRIDE, Model, Style, decode, describe, encode, style_taps
-from jaxstyle.methods.interface import reach
+from jaxstyle.methods.adain.network import SMALLEST, STRIDE, Model, Style, decode, describe, style_taps
+from jaxstyle.methods.interface import mirrored
 from jaxstyle.nets.stats import moments
-
-
-def _pad(images: Array) -> Array:
-    """Mirrors (N, H, W, ...) at the bottom and right up to whole positions, again and again if it must."""
-    height, width = (int(side) for side in reach(images.shape[1:3], STRIDE, SMALLEST))
-    grow = ((0, 0), (0, height - images.shape[1]), (0, width - images.shape[2]))
-    return jnp.pad(images, grow + ((0, 0),) * (images.ndim - 3), mode="symmetric")
+from jaxstyle.nets.vgg import encode
 
 
 @jax.jit
 def _encode_style(model: Model, images: Array) -> Style:
     h, w = images.shape[1:3]
     # up to the smallest side; a border that is no whole position has none in the features
-    pixels = _pad(images)[:, : max(h, SMALLEST), : max(w, SMALLEST)]
+    pixels = mirrored(images, STRIDE, SMALLEST)[:, : max(h, SMALLEST), : max(w, SMALLEST)]
     return describe(model, encode(model, pixels, style_taps(model)))
 
 
@@ -62,7 +56,7 @@ def stack(styles: Sequence[Style]) -> Style:
 
 def _per_position(values: Array) -> Array:
     """A map of pixels ``(N, H, W, ...)`` at the features' resolution: the mean over each feature's 8x8 pixels."""
-    blocks = _pad(values)
+    blocks = mirrored(values, STRIDE, SMALLEST)
     n, h, w = blocks.shape[:3]
     blocks = blocks.reshape(n, h // STRIDE, STRIDE, w // STRIDE, STRIDE, *values.shape[3:])
     return blocks.mean((2, 4))
@@ -79,7 +73,7 @@ def _weights(alpha: Array, shares: Array, shape: tuple[int, int, int]) -> Array:
 @jax.jit
 def _stylize(model: Model, content: Array, style: Style, alpha: Array, shares: Array | None) -> Array:
     n, h, w, _ = content.shape
-    f_c = encode(model, _pad(content))["relu4_1"]
+    f_c = encode(model, mirrored(content, STRIDE, SMALLEST))["relu4_1"]
     own = moments(f_c)
     weights = _weights(alpha, jnp.ones(1, jnp.float32) if shares is None else shares, (n, h, w))
     if shares is None and n > 1 and style.moments.mean.shape[0] == n:  # every picture has a style of its own

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 
 from jaxstyle.arrays import Array, Features, Image, Params
 from jaxstyle.methods.adain.fusion import fuse
-from jaxstyle.methods.adain.network import STYLE_TAPS, Model, Style, aim, describe, encode, style_taps
+from jaxstyle.methods.adain.network import STYLE_TAPS, Model, Style, aim, describe, style_taps
 from jaxstyle.nets.convolutions import avg_pool2x2
 from jaxstyle.nets.losses import Norm, content_loss, structure_loss, style_loss
 from jaxstyle.nets.stats import moments
+from jaxstyle.nets.vgg import encode
 
 ContentTerm = Literal["features", "standardised"]
 

@@ -4,7 +4,7 @@ holds them."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
@@ -66,20 +66,6 @@ class Style:
 
     moments: Moments
     features: Features | None = None
-
-
-def encode(
-    model: Model, images: Image, taps: Sequence[str] = ("relu4_1",), *, size: Array | None = None
-) -> dict[str, Features]:
-    """f of Eq. 8: ``{tap: (N, H', W', C)}`` of images ``(N, H, W, 3)`` at least 16 pixels high and wide.
-
-    ``size``: (2,), height and width of the pictures where ``images`` are larger, see `jaxstyle.vgg.features`.
-
-    Raises:
-      ValueError: ``images`` are too small or no images, or a tap is unknown.
-    """
-    net, dtype = model.encoder, model.dtype
-    return vgg.features(net, images, taps, arch=model.arch, padding="reflect", dtype=dtype, size=size)
 
 
 def style_taps(model: Model) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ from jaxstyle.methods.adain.network import (
     Style,
     decode,
     describe,
-    encode,
     style_taps,
 )
 from jaxstyle.methods.interface import Adaptable, Needs, Objective, Window, inside, reach
@@ -79,7 +78,7 @@ def needs(model: Model) -> Needs:
 @jax.jit
 def _encode_styles(model: Model, images: Array, size: Array) -> Style:
     size = jnp.maximum(size, SMALLEST)
-    return describe(model, encode(model, images, style_taps(model), size=size), size=size)
+    return describe(model, vgg.encode(model, images, style_taps(model), size=size), size=size)
 
 
 def encode_padded_styles(model: Model, pictures: ArrayLike, extents: np.ndarray) -> Style:
@@ -104,7 +103,7 @@ def style_of(leaves: Sequence[np.ndarray]) -> Style:
 
 def encode_window(model: Model, window: Window) -> Features:
     """f(c) of a window: ``(1, h / 8, w / 8, 512)``."""
-    return encode(model, window.pixels, size=inside(window, STRIDE, SMALLEST))["relu4_1"]
+    return vgg.encode(model, window.pixels, size=inside(window, STRIDE, SMALLEST))["relu4_1"]
 
 
 def survey(model: Model, features: Features, style: Style, window: Window) -> Survey:
@@ -139,7 +138,7 @@ def paint(model: Model, features: Features, style: Style, found: Survey, window:
 
 
 def _judged(model: Model, pictures: ArrayLike, size: ArrayLike) -> dict[str, Features]:
-    return encode(model, jnp.asarray(pictures), STYLE_TAPS, size=jnp.asarray(size))
+    return vgg.encode(model, jnp.asarray(pictures), STYLE_TAPS, size=jnp.asarray(size))
 
 
 OBJECTIVE = Objective(_judged, style=STYLE_TAPS, content="relu4_1", weight=1.4, bytes_per_pixel=5000)

@@ -29,7 +29,7 @@ from jaxstyle.methods.generalizable_inr.code import Code
 from jaxstyle.methods.generalizable_inr.field import Field, Spec, View
 from jaxstyle.methods.generalizable_inr.tokens import pooled
 from jaxstyle.methods.generalizable_inr.whole import Whole, WholeField
-from jaxstyle.methods.interface import reach
+from jaxstyle.methods.interface import mirrored
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import Moments, moments, with_moments
 
@@ -183,9 +183,7 @@ def local(model: Model) -> Config:
 
 def encode(model: Model, pictures: Image, *, size: Array | None = None) -> dict[str, Features]:
     """Features of VGG of pictures ``(N, H, W, 3)``; ``size``: (2,), of the pictures where they are smaller."""
-    return vgg.features(
-        model.encoder, pictures, STYLE_TAPS, arch=model.arch, padding="reflect", dtype=model.dtype, size=size
-    )
+    return vgg.encode(model, pictures, STYLE_TAPS, size=size)
 
 
 def view(
@@ -307,9 +305,7 @@ def _mirrored(picture: ArrayLike, name: str) -> tuple[np.ndarray, tuple[int, int
     if not single:
         raise ValueError(f"{name}: expected one picture (H, W, 3), got shape {np.shape(picture)}")
     height, width = images.shape[1:3]
-    tall, wide = reach((height, width), STRIDE, SMALLEST)
-    grow = ((0, 0), (0, tall - height), (0, wide - width), (0, 0))
-    return np.pad(np.asarray(images), grow, mode="symmetric"), (width, height)
+    return mirrored(np.asarray(images), STRIDE, SMALLEST), (width, height)
 
 
 @jax.jit

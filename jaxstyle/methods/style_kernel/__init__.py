@@ -16,7 +16,6 @@ from jaxstyle.methods.style_kernel.network import (
     Config,
     Model,
     decode,
-    encode,
     from_adain,
     init,
     lite,
@@ -34,6 +33,7 @@ from jaxstyle.methods.style_kernel.windows import (
     paint,
     survey,
 )
+from jaxstyle.nets.vgg import encode
 
 __all__ = [
     "METHOD",

@@ -10,11 +10,12 @@ import numpy as np
 
 from jaxstyle.arrays import Array, ArrayLike, as_images
 from jaxstyle.methods.adain import SMALLEST, STRIDE
-from jaxstyle.methods.interface import reach
+from jaxstyle.methods.interface import mirrored
 from jaxstyle.methods.style_kernel.attention import weights
-from jaxstyle.methods.style_kernel.network import STYLE_TAPS, Model, encode
+from jaxstyle.methods.style_kernel.network import STYLE_TAPS, Model
 from jaxstyle.methods.style_kernel.transform import describe, kept_grid, look, sharpness_of
 from jaxstyle.nets.stats import moments
+from jaxstyle.nets.vgg import encode
 
 
 class Focus(NamedTuple):
@@ -55,14 +56,9 @@ def focus(model: Model, content: ArrayLike, style: ArrayLike, at: tuple[int, int
         raise ValueError(f"at: expected a point of a picture of {width} x {height} pixels, got {x},{y}")
     rows, columns = (max(side, SMALLEST) // STRIDE for side in painting.shape[1:3])
     tall, wide = kept_grid(model.config, rows, columns)
-    found = _looked_up(model, _mirrored(images), _mirrored(painting)[:, : rows * STRIDE, : columns * STRIDE], y, x)
+    images, painting = (mirrored(some, STRIDE, SMALLEST) for some in (images, painting))
+    found = _looked_up(model, images, painting[:, : rows * STRIDE, : columns * STRIDE], y, x)
     return Focus(*(np.asarray(part[: tall * wide]).reshape(tall, wide) for part in found))
-
-
-def _mirrored(images: Array) -> Array:
-    height, width = (int(side) for side in reach(images.shape[1:3], STRIDE, SMALLEST))
-    around = ((0, 0), (0, height - images.shape[1]), (0, width - images.shape[2]), (0, 0))
-    return jnp.pad(images, around, mode="symmetric")
 
 
 @jax.jit

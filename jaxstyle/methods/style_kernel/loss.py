@@ -13,12 +13,13 @@ from typing import Literal, NamedTuple, TypedDict, Unpack
 import jax.numpy as jnp
 
 from jaxstyle.arrays import Array, Features, Image, Params
-from jaxstyle.methods.style_kernel.network import Model, decode, encode
+from jaxstyle.methods.style_kernel.network import Model, decode
 from jaxstyle.methods.style_kernel.transform import transform
 from jaxstyle.nets import discriminator as patches
 from jaxstyle.nets.convolutions import avg_pool2x2
 from jaxstyle.nets.losses import content_loss, gram_loss, remd, sample_positions, structure_loss, style_loss
 from jaxstyle.nets.stats import gram, moments
+from jaxstyle.nets.vgg import encode
 
 StyleStatistic = Literal["moments", "gram"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -225,21 +224,7 @@ def from_adain(key: Array, source: adain.Model, config: Config) -> Model:
     return dataclasses.replace(model, params={**params, "decoder": learned})
 
 
-# ---- encoder and decoder -----------------------------------------------------------------------------------
-
-
-def encode(
-    model: Model, images: Image, taps: Sequence[str] = ("relu4_1",), *, size: Array | None = None
-) -> dict[str, Features]:
-    """``{tap: (N, H', W', C)}`` of images ``(N, H, W, 3)`` at least 16 pixels high and wide.
-
-    ``size``: (2,), height and width of the pictures where ``images`` are larger, see `jaxstyle.vgg.features`.
-
-    Raises:
-      ValueError: ``images`` are too small or no images, or a tap is unknown.
-    """
-    net, dtype = model.encoder, model.dtype
-    return vgg.features(net, images, taps, arch=model.arch, padding="reflect", dtype=dtype, size=size)
+# ---- decoder -------------------------------------------------------------------------------------------------
 
 
 def decode(params: Params, model: Model, z: Features, *, size: Array | None = None) -> Image:

@@ -18,9 +18,10 @@ from jaxstyle.methods import adain
 from jaxstyle.methods.adain import SMALLEST, STRIDE, Survey, merge
 from jaxstyle.methods.interface import Adaptable, Needs, Objective, Window, inside
 from jaxstyle.methods.style_kernel.attention import Keys
-from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, Config, Model, decode, encode
+from jaxstyle.methods.style_kernel.network import CHANNELS, STYLE_TAPS, Config, Model, decode
 from jaxstyle.methods.style_kernel.transform import Style, describe, mix
 from jaxstyle.nets.stats import EPS, Moments
+from jaxstyle.nets.vgg import encode
 from jaxstyle.runtime import programs
 
 __all__ = [
