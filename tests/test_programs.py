@@ -261,6 +261,14 @@ def test_objects_that_are_kept_are_not_collected():
         (gc.enable if enabled else gc.disable)()
 
 
+def test_methods_are_imported_without_flax():
+    """Which takes a quarter of a second of every command that paints with a kept program."""
+    code = "import sys; from jaxstyle import methods; from jaxstyle.cli import main; print('flax' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
 @pytest.mark.slow
 def test_the_command_needs_neither_flax_nor_a_compiler_the_second_time(tmp_path):
     """Nothing is kept where the cache is off, and the pictures are the same."""

@@ -15,13 +15,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
-from flax import struct
 from jax import lax
 
-from jaxstyle.arrays import Array, Params
+from jaxstyle.arrays import Array, Params, pytree, static
 from jaxstyle.methods.generalizable_inr import code as codes
 from jaxstyle.methods.generalizable_inr.code import Code
 from jaxstyle.nets import coords as places
@@ -45,7 +44,7 @@ class Spec:
     within: bool = False
 
 
-@struct.dataclass
+@pytree
 class View:
     """What a picture alone decides.
 
@@ -62,7 +61,7 @@ class View:
     extent: Array
 
 
-@struct.dataclass
+@pytree
 class Field:
     """A conditioned picture: a pytree that `jaxstyle.render` turns into colours.
 
@@ -80,8 +79,8 @@ class Field:
     styled: Code
     own: Moments
     target: Moments
-    spec: Spec = struct.field(pytree_node=False, default=Spec())
-    size: tuple[int, int] = struct.field(pytree_node=False, default=(256, 256))
+    spec: Spec = static(default=Spec())
+    size: tuple[int, int] = static(default=(256, 256))
 
     @property
     def several(self) -> str:
@@ -137,9 +136,9 @@ def colours(
     degree = alpha[..., None] if alpha.ndim else alpha
     scale, shift = (lifted(part, features) for part in change)
     restyled = features + degree * (features * (scale - 1) + shift)
-    seen = jnp.concatenate([nn.relu(restyled), shown], axis=-1).astype(dtype)
+    seen = jnp.concatenate([jax.nn.relu(restyled), shown], axis=-1).astype(dtype)
     hidden, last = shared["hidden"], shared["colours"]
-    x = nn.relu(dense(seen, hidden)).astype(dtype)
+    x = jax.nn.relu(dense(seen, hidden)).astype(dtype)
     return jnp.matmul(shown + dense(x, last), codes.COLOURS, precision=_EXACT)
 
 

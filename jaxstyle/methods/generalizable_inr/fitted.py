@@ -14,16 +14,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
-from jaxstyle.arrays import Array, Params
+from jaxstyle.arrays import Array, Params, pytree, static
 from jaxstyle.methods.generalizable_inr.field import Field, Spec
 
 STYLE = ("styled",)
 """What of a `Field` is fitted."""
 
 
-@struct.dataclass
+@pytree
 class Fitted:
     """A conditioned picture in parts, those that a fit changes and the rest: a pytree that is rendered as others are.
 
@@ -35,7 +34,7 @@ class Fitted:
 
     network: Params
     field: Field
-    size: tuple[int, int] = struct.field(pytree_node=False, default=(256, 256))
+    size: tuple[int, int] = static(default=(256, 256))
 
     @property
     def picture(self) -> Field:

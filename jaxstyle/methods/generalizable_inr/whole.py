@@ -19,10 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
-from flax import struct
 
-from jaxstyle.arrays import Array, Image, Params
+from jaxstyle.arrays import Array, Image, Params, pytree, static
 from jaxstyle.methods.generalizable_inr.field import REFERENCE, dense, lifted
 from jaxstyle.methods.generalizable_inr.tokens import pooled
 from jaxstyle.nets import coords as places
@@ -66,7 +64,7 @@ class Whole:
                 raise ValueError(f"{name}: expected a multiple of {part}, got {of}")
 
 
-@struct.dataclass
+@pytree
 class WholeField:
     """A conditioned picture of the paper's configuration: a pytree that `jaxstyle.render` turns into colours.
 
@@ -82,8 +80,8 @@ class WholeField:
     matrix: Array
     own: Moments
     target: Moments
-    spec: Whole = struct.field(pytree_node=False, default=Whole())
-    size: tuple[int, int] = struct.field(pytree_node=False, default=(256, 256))
+    spec: Whole = static(default=Whole())
+    size: tuple[int, int] = static(default=(256, 256))
 
     @property
     def several(self) -> str:
@@ -120,7 +118,7 @@ class WholeField:
 def features(shared: Params, matrix: Array, spec: Whole, coords: Array) -> Array:
     """F of places ``(..., 2)``: the outputs of the second layer, ``(..., C)``."""
     encoded = places.encode(coords, spec.octaves, jnp.pi)
-    found = jnp.matmul(nn.relu(dense(encoded, shared["layer0"])), matrix)
+    found = jnp.matmul(jax.nn.relu(dense(encoded, shared["layer0"])), matrix)
     return found + lifted(shared["bias"], found)
 
 
@@ -128,9 +126,9 @@ def colours(shared: Params, spec: Whole, found: Array, alpha: Array, change: tup
     """AdaIN and the rest of the MLP: F_c ``(..., C)`` -> colours ``(..., 3)``, not clipped; see `field.colours`."""
     degree = alpha[..., None] if alpha.ndim else alpha
     scale, shift = (lifted(part, found) for part in change)
-    x = nn.relu(found + degree * (found * (scale - 1) + shift)).astype(dtype)
+    x = jax.nn.relu(found + degree * (found * (scale - 1) + shift)).astype(dtype)
     for i in range(2, spec.layers):
-        x = nn.relu(dense(x, shared[f"layer{i}"])).astype(dtype)
+        x = jax.nn.relu(dense(x, shared[f"layer{i}"])).astype(dtype)
     return dense(x, shared["colours"]) + 0.5
 
 
@@ -157,7 +155,7 @@ def init(key: Array, config: Whole) -> Params:
     count = config.view // config.patch
     tokens = jnp.zeros((1, count**2, 3 * config.patch**2), jnp.float32)
     keys, wide = jax.random.split(key, config.layers + 3), config.hidden
-    normal = nn.initializers.he_normal()
+    normal = jax.nn.initializers.he_normal()
 
     def layer(k: int, inputs: int, outputs: int) -> Params:
         return {"kernel": normal(keys[k], (inputs, outputs), jnp.float32), "bias": jnp.zeros(outputs, jnp.float32)}
