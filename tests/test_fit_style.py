@@ -284,6 +284,7 @@ def test_a_loss_that_is_not_finite_ends_the_fit(loaded):
 
 def test_weights_that_go_with_styles():
     assert weights_for(["a.png", "b.png"], "model") == "model"
+    assert weights_for(["a.png"], "") == ""  # which is said to be missing: not the usual ones
     assert weights_for(["a.png"], None) == "adain_vgg16" and weights_for(["a.png"], None, usual="usual") == "usual"
     assert weights_for(["a.safetensors"], "a.safetensors") == "a.safetensors"
     assert weights_for(["a.safetensors", Path("a.safetensors")], None, usual="usual") == "a.safetensors"

@@ -154,6 +154,7 @@ def test_the_coarse_terms_weight_follows_what_the_pair_needs():
     np.testing.assert_allclose(found, 2 * np.exp([-0.1, -0.05, 0.0, 0.05, 0.1]), rtol=1e-5)
     weights, terms = zip(*((float(state.weight), t.get("coarse")) for _, state, t in fitted()), strict=True)
     assert set(weights[:20]) == {1.0}  # the stages before have nothing to hold
+    assert inr_step.started(inr.init(jax.random.key(0)), PRESETS["fast"]).weight is None
     for before, after, coarse in zip(weights[19:], weights[20:], terms[20:], strict=False):
         assert after == pytest.approx(float(enlarge.followed(jnp.float32(before), coarse, STAGE)), rel=1e-5)
 

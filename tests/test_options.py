@@ -79,8 +79,8 @@ def test_a_file_takes_what_it_says(name):
 
 
 def test_weights_are_a_name_or_a_path():
-    with pytest.raises(TypeError, match=r"^weights_file: expected a name or a path, got None$"):
-        jaxstyle.stylize_file("a.png", "b.png", weights_file=None)
+    with pytest.raises(TypeError, match=r"^weights_file: expected a name or a path, got 5$"):
+        jaxstyle.stylize_file("a.png", "b.png", "out.png", weights_file=5)
 
 
 @pytest.mark.parametrize("given", [[], (), "cpu", 0, [0], np.array(1)])

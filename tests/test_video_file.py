@@ -192,7 +192,13 @@ def test_several_styles_masks_and_moving_masks():
     image.write("other.png", np.random.default_rng(5).random((40, 40, 3), np.float32))
     image.write("white.png", np.ones((8, 8), np.float32))
     styles = ["painting.png", "other.png"]
-    paint("f%d.png", "out", styles, temporal=0, mask=("m%d.png", "white.png"), weights=(2, 1))
+    report = paint("f%d.png", "out", styles, temporal=0, mask=("m%d.png", "white.png"), weights=(2, 1))
+    assert report.notices[-1] == "white.png: 8 x 8 is stretched to 64 x 48"
+    for number in range(3):
+        image.write(f"n{number}.png", np.zeros((48, 48), np.float32))
+    for clip in ("n0.png", "n%d.png"):
+        report = paint("f%d.png", f"of {len(clip)}", "painting.png", temporal=0, mask=clip)
+        assert report.notices[-1] == f"{clip}: 48 x 48 is stretched to 64 x 48"
     loaded = methods.load("recolour.safetensors")
     for number, found in enumerate(read("out")):
         mask = (f"m{number}.png", "white.png")

@@ -8,6 +8,7 @@ shares are in [0, 1], float32 ``(h, w)`` and ``(h, w, K)``.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,11 +45,15 @@ class Maps:
         named = [("alpha_map", self.alpha_map)] if self.alpha_map is not None else []
         named += [(f"mask {number}", mask) for number, mask in enumerate(self.mask or (), 1)]
         names = self.names or tuple(name for name, _ in named)
-        return tuple(
-            f"{name}: {source.shape[1]} x {source.shape[0]} is stretched to {width} x {height}"
-            for name, (_, source) in zip(names, named, strict=True)
-            if not same_shape(source.shape, height, width)
-        )
+        found = [stretched(name, map_.shape, height, width) for name, (_, map_) in zip(names, named, strict=True)]
+        return tuple(itertools.chain.from_iterable(found))
+
+
+def stretched(name: str, shape: tuple[int, ...], height: int, width: int) -> tuple[str, ...]:
+    """A sentence where the shape of a map, which begins with its height and width, is not that of the result."""
+    if same_shape(shape, height, width):
+        return ()
+    return (f"{name}: {shape[1]} x {shape[0]} is stretched to {width} x {height}",)
 
 
 def same_shape(shape: tuple[int, ...], height: float, width: float) -> bool:

@@ -114,8 +114,7 @@ def sort(kind: Any, controls: Controls | None, options: Mapping[str, Any]) -> So
 
     chosen = dataclasses.replace(controls or Controls(), **take(Controls))
     limits, output = Limits(**take(Limits)), Output(**take(Output))
-    given = "weights_file" in left
     weights_file = left.pop("weights_file", None)
-    if given and not isinstance(weights_file, str | os.PathLike):
+    if not isinstance(weights_file, str | os.PathLike | None):
         raise TypeError(f"weights_file: expected a name or a path, got {weights_file!r}")
-    return Sorted(chosen, limits, output, os.fspath(weights_file) if given else None, left)
+    return Sorted(chosen, limits, output, None if weights_file is None else os.fspath(weights_file), left)

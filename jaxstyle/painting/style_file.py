@@ -83,7 +83,7 @@ def weights_for(styles: Sequence[Any], weights_file: PathLike | None, *, usual: 
     fitted = [os.fspath(style) for style in styles if is_fitted(style)]
     asked = None if weights_file is None else os.fspath(weights_file)
     if not fitted:
-        return asked or usual
+        return usual if asked is None else asked
     if len({os.fspath(style) if isinstance(style, str | os.PathLike) else id(style) for style in styles}) > 1:
         raise ValueError(f"{fitted[0]}: a fitted style has a model of its own, and goes with no other style")
     if asked is not None and os.path.realpath(asked) != os.path.realpath(fitted[0]):

@@ -48,5 +48,6 @@ def checked_devices(given: Any) -> tuple[jax.Device, ...] | None:
     except TypeError:  # one device alone, for instance
         found = ()
     if not found or not all(isinstance(device, jax.Device) for device in found):
-        raise ValueError(f"devices: expected at least one of jax.devices(), got {given!r}")
+        shown = " ".join(repr(given).split())[:80]
+        raise ValueError(f"devices: expected at least one of jax.devices(), got {shown}")
     return found

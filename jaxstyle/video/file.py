@@ -164,7 +164,8 @@ def stylize_video(
             duration = (part.shown[-1][0] + lasts[-1] - part.shown[0][0]) * setting.time_base
             if isinstance(clip, Film):
                 notices += clip.damage(duration if not wish.start and wish.end is None else None)
-            notices += [*clip.facts.notices, *script.notices, *_said(wish, goal, setting, sound)]
+            notices += [*clip.facts.notices, *script.notices]
+            notices += [*script.stretched(setting.height, setting.width), *_said(wish, goal, setting, sound)]
             notices += _finish(goal, setting, part, sound)
     seconds = time.perf_counter() - begun
     width, height = setting.coded if goal.kind.container else (setting.width, setting.height)

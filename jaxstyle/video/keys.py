@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxstyle.controls import colors
 from jaxstyle.controls.controls import Controls
-from jaxstyle.controls.degree import Maps, read_maps
+from jaxstyle.controls.degree import Maps, read_maps, stretched
 from jaxstyle.image.windows import ArraySource, Source
 from jaxstyle.video.clip import is_clip, open_clip
 from jaxstyle.video.frames import Clip, Frame
@@ -95,6 +95,12 @@ class Script:
         still = iter(self._still.mask or ())
         masks = tuple(next(still) if moving is None else moving.at(seconds) for moving in self._moving[1:])
         return controls, Maps(alpha_map, masks)
+
+    def stretched(self, height: int, width: int) -> tuple[str, ...]:
+        """A sentence for every map whose shape is not that of the result."""
+        clips = [moving.clip for moving in self._moving if moving is not None]
+        found = [stretched(clip.label, (clip.facts.height, clip.facts.width), height, width) for clip in clips]
+        return (*self._still.stretched(height, width), *itertools.chain.from_iterable(found))
 
     def stamps(self) -> list[Any]:
         """What tells the clips among the maps and masks from others."""

@@ -25,8 +25,8 @@ from jaxstyle.methods.inr import detail
 
 SMALLEST = 16
 """Pixels that a side has at least, however long the other: VGG's shallow layers need 4, at half size."""
-LARGEST = 16_384
-"""Of a schedule's size: as many pixels as the largest picture that is read, about."""
+LARGEST = 13_377
+"""Of a schedule's size: as many pixels as the largest picture that is read."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Enlarge:
     near: float = 1.0
     vectors: int = 512
     coarse: float = 1000.0
-    psnr: float = 30.05
+    psnr: float = 30.5
     pace: float = 0.1
     lr: float = 1e-2
     lr_end: float | None = 5e-4

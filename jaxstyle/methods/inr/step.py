@@ -37,13 +37,13 @@ class FitState:
       params: the picture so far: `inr.InrParams`, or for `Refine` another picture (`inr.picture.Picture`), whose
         ``network`` is what a step changes.
       opt: the optimiser's state.
-      weight: of what `Enlarge` holds the picture by, relative to the stage's, () float32.
+      weight: of what `Enlarge` holds the picture by, relative to the stage's, () float32; None without such a stage.
     """
 
     step: Array
     params: Any
     opt: optax.OptState
-    weight: Array
+    weight: Array | None = None
 
 
 @struct.dataclass
@@ -84,7 +84,7 @@ def create_state(key: Array, schedule: Schedule, size: tuple[int, int] = (256, 2
 def started(params: Any, schedule: Schedule) -> FitState:
     """The state before the first step of a picture that is there already, see `FitState`; its arrays will be gone."""
     opt = optimizer(schedule).init(params.network)
-    return FitState(jnp.zeros((), jnp.int32), params, opt, jnp.ones((), jnp.float32))
+    return FitState(jnp.zeros((), jnp.int32), params, opt, jnp.ones((), jnp.float32) if schedule.enlarges else None)
 
 
 def stage_data(
@@ -163,7 +163,7 @@ def fit_step(
         if isinstance(this, Regress):
             return _regression(key, params, cast(Pixels, data), this, jnp.dtype(schedule.loss.dtype))
         if isinstance(this, Enlarge):
-            scales, weight = cast(enlarge.Scales, data), this.coarse * state.weight
+            scales, weight = cast(enlarge.Scales, data), this.coarse * cast(Array, state.weight)
             return enlarge.objective(key, params, encoder, scales, schedule.loss, this, weight)
         return _refinement(key, params, encoder, cast(inr.Targets, data), this, schedule.loss)
 
@@ -173,7 +173,7 @@ def fit_step(
     lr = _learning_rate(this, done)
     network, weight = jax.tree.map(lambda p, u: p - lr * u, state.params.network, updates), state.weight
     if isinstance(this, Enlarge):
-        weight = enlarge.followed(weight, terms["coarse"], this)
+        weight = enlarge.followed(cast(Array, weight), terms["coarse"], this)
         network = state.params.network | {name: network[name] for name in detail.NAMES}
     params = dataclasses.replace(state.params, network=network)
     return FitState(state.step + 1, params, opt, weight), {"loss": loss, **terms}
@@ -185,7 +185,7 @@ def _enlarging(state: FitState, data: enlarge.Scales, schedule: Schedule, done: 
     params = dataclasses.replace(state.params, network=state.params.network | {detail.FLOW: {"points": data.flow}})
     fresh = optimizer(schedule).init(params.network)
     opt = jax.tree.map(lambda new, old: jnp.where(done == 0, new, old), fresh, state.opt)
-    return FitState(state.step, params, opt, jnp.where(done == 0, 1.0, state.weight))
+    return FitState(state.step, params, opt, jnp.where(done == 0, 1.0, cast(Array, state.weight)))
 
 
 def _learning_rate(stage: Stage, done: Array) -> Array | float:
