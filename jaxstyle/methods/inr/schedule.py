@@ -3,8 +3,9 @@
 A `Schedule` is a sequence of stages. `Refine` is the paper's step: render the picture at a random degree of style,
 compare it through VGG, follow the gradient. `Regress` teaches the network pixels at random points, without VGG: the
 photo at alpha 0, a stylized picture at alpha 1, cross-faded between. Its steps cost a small part of the other's, and
-the refinement then starts close to its end. The presets but ``paper`` also have another network, a narrow one with
-learned grids (`jaxstyle.methods.inr.grids`), and hold the pixels at alpha 0 while they refine.
+the refinement then starts close to its end. `Enlarge` goes on from there: what a render shows beyond the pixels fitted
+at. The presets but ``paper`` also have another network, a narrow one with learned grids
+(`jaxstyle.methods.inr.grids`), and hold the pixels at alpha 0 while they refine.
 
 Differs from the paper: only the preset ``paper`` is its optimisation, 20 000 steps of Adam at 256 x 256 pixels with a
 learning rate of 1e-3 and betas of 0.5 and 0.99. `jaxstyle.inr` lists what differs in the objective.
