@@ -199,3 +199,13 @@ def test_what_the_system_says_is_one_line(pictures, capsys, monkeypatch):
     monkeypatch.setattr(image, "target_of", lambda place: sys.stderr)
     assert main.main([*ONE, "-o", "-", "--tile", "32"]) == 1
     assert capsys.readouterr().err == "jaxstyle: photos: Too many open files\n"
+
+
+def test_a_command_that_was_started_without_standard_output():
+    """What it prints is for nobody, and it ends as it would."""
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m jaxstyle styles >&-'],
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(image.__file__).parents[2])},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")

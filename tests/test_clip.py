@@ -146,7 +146,8 @@ def test_damage_is_an_error_or_is_told(tmp_path, name, seed):
         assert "is damaged" in str(error) and "\n" not in str(error)
     else:
         assert all(name in notice for notice in notices)
-        assert count == 40 or any("missing" in notice for notice in notices)
+        # a Matroska file does not say how many it has: what it lost without any damaged frame is not known
+        assert count == 40 or any("missing" in notice for notice in notices) or (name == "a.mkv" and not notices)
 
 
 def _read_whole(path):
@@ -157,8 +158,8 @@ def _read_whole(path):
 
 
 @pytest.mark.parametrize(("left_out", "words"), [({7}, "1 frame seems"), ({7, 8, 9, 30}, "4 frames seem"), ((), None)])
-def test_frames_that_a_file_lost_between_others_are_told_of(tmp_path, left_out, words):
-    """Matroska does not say how many frames there are, but when each is shown. Uneven steps are no gaps."""
+def test_frames_that_a_damaged_file_lost_between_others_are_told_of(tmp_path, left_out, words):
+    """Where others of it are damaged: without that a gap may be a screen on which nothing moved."""
     whole = clips.make(tmp_path / "whole.mkv", [clips.picture(i) for i in range(40)], gop_size=1, max_b_frames=0)
     path = tmp_path / "a.mkv"
     with clips.av.open(str(whole)) as given, clips.av.open(str(path), "w") as out:
@@ -168,12 +169,16 @@ def test_frames_that_a_file_lost_between_others_are_told_of(tmp_path, left_out, 
                 packet.stream = stream
                 out.mux(packet)
     count, notices = _read_whole(path)
-    assert count == 40 - len(left_out)
+    assert (count, notices) == (40 - len(left_out), ())
+    with clips.av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data = path.read_bytes()
+    at, size = data.index(packets[20]), len(packets[20])
+    path.write_bytes(data[: at + size // 2] + bytes(size - size // 2) + data[at + size :])
+    count, notices = _read_whole(path)
     why = "to be missing: the time between two frames is longer there than elsewhere"
-    assert notices == (() if words is None else (f"{path}: {words} {why}",))
-    times = [33 * i + (i * i) % 14 for i in range(30)] + [1200 + 40 * i for i in range(10)]
-    uneven = clips.make(tmp_path / "b.mkv", [clips.picture(i) for i in range(40)], times, Fraction(1, 1000))
-    assert _read_whole(uneven) == (40, ())
+    assert count == 40 - len(left_out) and notices[0].endswith("as far as the decoder could mend it")
+    assert notices[1:] == (() if words is None else (f"{path}: {words} {why}",))
 
 
 def test_mended_frames_are_counted(tmp_path):

@@ -274,6 +274,9 @@ def test_devices_share_the_chunks(params, uniform, chunk):
     found = render_image(params, SIZE, alpha, devices=devices, chunk=chunk)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert found.sharding.device_set == set(devices)
+    for few in (devices, devices[:1]):  # smaller than what was fitted to, a pixel is the mean of several points
+        small = render_image(params, 8, devices=few, chunk=chunk)
+        np.testing.assert_allclose(small, render_image(params, 8), atol=1e-6)
 
 
 # ---- cost --------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def test_weights_are_a_name_or_a_path():
         jaxstyle.stylize_file("a.png", "b.png", "out.png", weights_file=5)
 
 
-@pytest.mark.parametrize("given", [[], (), "cpu", 0, [0], np.array(1)])
+@pytest.mark.parametrize("given", [[], (), "cpu", 0, [0], np.array(1), 2 * jax.devices()[:1]])
 @pytest.mark.parametrize("door", ["folder", "dataset", "render", "sweep", "image"])
 def test_devices_are_some_of_those_there_are(tmp_path, door, given):
     fit = tmp_path / "fit.safetensors"

@@ -159,6 +159,7 @@ def test_header_of_what_is_no_weight_file(file, tmp_path):
         (foreign, "not written by jaxstyle"),
         (short, "not a complete safetensors file"),
         (tmp_path / "none", "none: no such weight file; shipped are: "),
+        ("", "'': no such weight file; shipped are: "),
     ):
         with pytest.raises(WeightsError, match=words) as error:
             weights.header(path)

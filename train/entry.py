@@ -33,8 +33,7 @@ def entry(module: str, prog: str | None = None) -> NoReturn:
     except KeyboardInterrupt:  # before or after what `main` guards
         code = command.fail(prog or module, 130, "interrupted")
     if code == 130 and not _is_distributed():  # device threads may still compute: an orderly end can crash under them
-        sys.stdout.flush()
-        sys.stderr.flush()
+        command.flush()
         os._exit(code)
     sys.exit(code)
 

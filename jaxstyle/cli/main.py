@@ -188,7 +188,6 @@ def entry() -> NoReturn:
     except KeyboardInterrupt:  # before or after what `main` guards
         code = command.fail(PROG, 130, "interrupted")
     if code == 130:  # device threads may still be computing: an orderly shutdown under them can crash
-        sys.stdout.flush()
-        sys.stderr.flush()
+        command.flush()
         os._exit(code)
     sys.exit(code)

@@ -40,6 +40,13 @@ def fail(prog: str, code: int, message: str) -> int:
     return code
 
 
+def flush() -> None:
+    """Sends what was printed; a process that was started without standard output or error has none of that."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+
+
 def guarded(
     run: Callable[[], int],
     prog: str,
@@ -66,7 +73,7 @@ def guarded(
     """
     try:
         code = run()
-        sys.stdout.flush()
+        flush()
         return code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

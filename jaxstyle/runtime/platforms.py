@@ -50,4 +50,6 @@ def checked_devices(given: Any) -> tuple[jax.Device, ...] | None:
     if not found or not all(isinstance(device, jax.Device) for device in found):
         shown = " ".join(repr(given).split())[:80]
         raise ValueError(f"devices: expected at least one of jax.devices(), got {shown}")
+    if len(set(found)) < len(found):
+        raise ValueError("devices: expected at least one of jax.devices(), got one of them twice")
     return found

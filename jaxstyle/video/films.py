@@ -136,7 +136,7 @@ class Film:
         if self._mended:
             some, them = ("1 frame is", "it") if self._mended == 1 else (f"{self._mended} frames are", "them")
             found += (f"{self.label}: {some} damaged, and shown as far as the decoder could mend {them}",)
-        if missing := 0 if self._counts else _gaps(self._steps):
+        if self._mended and not self._counts and (missing := _gaps(self._steps)):  # else times are uneven by intent
             some = "1 frame seems" if missing == 1 else f"{missing} frames seem"
             longer = "the time between two frames is longer there than elsewhere"
             found += (f"{self.label}: {some} to be missing: {longer}",)

@@ -102,7 +102,8 @@ def _located(name_or_path: str | os.PathLike[str]) -> Path:
     known = isinstance(name_or_path, str) and name_or_path in shipped()
     file = path(str(name_or_path)) if known else Path(name_or_path)
     if not file.is_file():
-        raise WeightsError(f"{file}: no such weight file; shipped are: {', '.join(shipped()) or 'none'}")
+        given = os.fspath(name_or_path) or "''"
+        raise WeightsError(f"{given}: no such weight file; shipped are: {', '.join(shipped()) or 'none'}")
     return file
 
 

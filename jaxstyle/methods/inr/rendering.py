@@ -246,7 +246,8 @@ def _pixels(params: Picture, x: Array, y: Array, alpha: Array, points: tuple[int
         colours = params.on_grid(x, row, degree, dtype, seen)
         return total + colours.reshape(height, width, across, 3).sum(2), None
 
-    total, _ = lax.scan(add, jnp.zeros((height, width, 3), jnp.float32), y.reshape(height, down).T)
+    nothing = jnp.zeros((height, width, 3), jnp.float32) + 0 * y[0]  # made of y, to be spread over devices as that is
+    total, _ = lax.scan(add, nothing, y.reshape(height, down).T)
     return total / (across * down)
 
 
