@@ -228,7 +228,7 @@ def test_a_full_disk_is_a_line_and_the_rest_is_kept(monkeypatch):
         ("photo.png --style painting.png -o a.safetensors --strip a.gif", "a.gif: "),
         ("photo.png --style painting.png -o a.safetensors --strip text.png", "text.png: exists already"),
         ("photo.png --style painting.png -o a.safetensors --size 8", "--size: expected a whole number of at least 16"),
-        ("photo.png --style painting.png -o a.safetensors --size 99999", "--size: expected at most 16384, got 99999"),
+        ("photo.png --style painting.png -o a.safetensors --size 99999", "--size: expected at most 13377, got 99999"),
         ("photo.png --style painting.png -o a.safetensors --steps 0", "argument --steps: expected a positive whole"),
         ("photo.png --style painting.png -o a.safetensors --seed 4294967296", "--seed: expected a whole number from"),
         ("photo.png --style painting.png -o a.safetensors --preset slow", "argument --preset: invalid choice: 'slow'"),
@@ -266,7 +266,7 @@ def test_the_verb_tells_what_it_did_and_what_comes_next(capsys):
 def test_the_verb_has_every_preset_with_its_steps():
     assert set(verb.PRESETS) == set(inr_schedule.PRESETS)
     help_text = next(action.help for action in _actions() if action.dest == "steps")
-    assert "360, 570, 690 and 20000" in help_text and inr_schedule.PRESETS["zoom"].steps == 690
+    assert "360, 570, 1050 and 20000" in help_text and inr_schedule.PRESETS["zoom"].steps == 1050
     assert inr_schedule.PRESETS["fast"].steps == 570 and inr_schedule.PRESETS["paper"].steps == 20000
     assert render_command("a b.safetensors", (10, 20)).startswith("jaxstyle render 'a b.safetensors' -o out.png")
 

@@ -85,7 +85,7 @@ def test_no_side_gets_too_short_for_vgg():
         (lambda: Schedule(()), "stages: expected at least one, with at least one step"),
         (lambda: Schedule((Refine(0),)), "stages: expected at least one, with at least one step"),
         (lambda: Schedule((Refine(1),), size=8), "size: expected a whole number of at least 16, got 8"),
-        (lambda: Schedule((Refine(1),), size=2**40), "size: expected at most 16384, got 1099511627776"),
+        (lambda: Schedule((Refine(1),), size=2**40), "size: expected at most 13377, got 1099511627776"),
         (lambda: Schedule((Refine(1),), betas=(0.5, 1)), "betas: expected numbers in [0, 1), got (0.5, 1)"),
         (lambda: preset("fast", steps=0), "steps: expected a whole number of at least 1, got 0"),
         (lambda: preset("fast", size=True), "size: expected a whole number of at least 16, got True"),

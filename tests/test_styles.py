@@ -214,7 +214,7 @@ def test_fits_read_it(place, monkeypatch):
     def seen(key, photo, painting, *rest, **more):
         raise Reached(painting.shape)
 
-    monkeypatch.setattr(fit.step, "fit", seen)
+    monkeypatch.setattr(fit.loop, "fit", seen)
     monkeypatch.setattr(fit, "repainted", lambda *given: None)
     with pytest.raises(Reached, match=re.escape(str(read_style("@waves").pixels.shape))):
         jaxstyle.fit("photo.png", "@waves", "preview")

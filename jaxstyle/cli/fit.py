@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps",
         type=arguments.count,
         metavar="N",
-        help="in all (default: 360, 570, 690 and 20000, by preset, and 60 with --init)",
+        help="in all (default: 360, 570, 1050 and 20000, by preset, and 60 with --init)",
     )
     parser.add_argument(
         "--seed", type=arguments.seed, default=0, metavar="N", help="of everything random (default: %(default)s)"
