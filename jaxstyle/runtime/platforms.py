@@ -39,7 +39,7 @@ def checked_devices(given: Any) -> tuple[jax.Device, ...] | None:
     """The argument ``devices`` of whatever takes one; None leaves the choice to that.
 
     Raises:
-      ValueError: there is no device in it, or something else.
+      ValueError: there is no device in it, or one of them twice, or something else.
     """
     if given is None:
         return None
