@@ -83,6 +83,11 @@ class Config:
         run.check_address(self.distributed)
 
 
+def with_default(name: str, default: int) -> Any:
+    """A flag of `Config` where a trainer has another default."""
+    return dataclasses.field(default=default, metadata=Config.__dataclass_fields__[name].metadata)
+
+
 def check_style(config: Any) -> None:
     """Checks what trainings with identity pairs and a style term that may be relative have in common.
 
