@@ -75,6 +75,8 @@ def create_model(config: Config) -> ginr.Model:
         model = jax.jit(ginr.from_adain)(key, adain.load(config.init, encoder=config.vgg))
     else:
         model = ginr.load(config.init, encoder=config.vgg)
+    if isinstance(model.config, ginr.Config) and model.config.feedback != config.feedback:
+        model = ginr.with_feedback(model, config.feedback)
     return dataclasses.replace(model, dtype=jnp.dtype(config.dtype))
 
 

@@ -11,7 +11,7 @@ from jaxstyle.methods.generalizable_inr.loss import Options
 from train import on_crops, updates
 from train.config import ConfigError, check_least, check_positive, flag
 
-PARTS = ("transformer", "aim", "painter", "field")
+PARTS = ("transformer", "aim", "painter", "feedback", "field")
 """Of the parameters."""
 OPTIONS = tuple(Options.__annotations__)
 """Fields that are options of the loss."""
@@ -26,6 +26,7 @@ class Config(on_crops.Config):
         "local", "latent grids, or the paper's one matrix a picture; of --init none"
     )
     stage: Literal["reconstruction", "style"] = flag("style", "what is learned: Eq. 2, or Eq. 6")
+    feedback: bool = flag(True, "paint twice, corrected by what came first; weights without it get it")
     train_only: str = flag("all", f"parts to train, with commas: {', '.join(PARTS)}")
     target: str | None = flag(None, "AdaIN weights; full style is compared with their pictures, see --target-weight")
     batch_size: int = on_crops.with_default("batch_size", 4)

@@ -19,6 +19,7 @@ from jaxstyle.methods.generalizable_inr.network import (
     condition,
     from_adain,
     init,
+    with_feedback,
 )
 from jaxstyle.methods.generalizable_inr.whole import Whole, WholeField
 from jaxstyle.methods.generalizable_inr.windows import (
@@ -64,6 +65,7 @@ __all__ = [
     "save_picture",
     "style_of",
     "survey",
+    "with_feedback",
 ]
 
 METHOD = interface.Method(

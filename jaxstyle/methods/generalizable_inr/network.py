@@ -33,6 +33,8 @@ from jaxstyle.methods.interface import mirrored
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import Moments, moments, with_moments
 
+GAINS = (0.7, 0.6)
+"""Shares of what is missing of means and deviations that are added before anything is learned."""
 Maps = Mapping[str, Features]
 """Features of VGG by tap, those of `adain.STYLE_TAPS`."""
 
@@ -49,6 +51,7 @@ class Config:
       features: C of F.
       hidden: width of the shared MLP.
       octaves, within: see `field.Spec`.
+      feedback: the painter paints twice, the second time corrected by what the first came to, see `corrected`.
     """
 
     tokens: int = 16
@@ -61,11 +64,12 @@ class Config:
     hidden: int = 64
     octaves: int = 4
     within: bool = False
+    feedback: bool = True
 
     def __post_init__(self) -> None:
         """Raises ValueError for what cannot be built."""
         for name, value in dataclasses.asdict(self).items():
-            least = {"octaves": 0, "within": 0}.get(name, 1)
+            least = {"octaves": 0, "within": 0, "feedback": 0}.get(name, 1)
             if value < least:
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
         if self.width % self.heads:
@@ -83,8 +87,9 @@ class Model:
 
     Attributes:
       encoder: normalised VGG parameters up to ``conv4_1`` (see `jaxstyle.vgg.normalise`).
-      params: what is learned, by part: ``transformer``, ``aim``, ``painter``, and ``field``, of which ``base`` and
-        ``up`` are the shared parts of the features' matrix; of the paper's configuration ``transformer`` and ``field``.
+      params: what is learned, by part: ``transformer``, ``aim``, ``painter``, ``feedback`` (see `corrected`), and
+        ``field``, of which ``base`` and ``up`` are the shared parts of the features' matrix; of the paper's
+        configuration ``transformer`` and ``field``.
       config, arch: static configuration; a `Whole` is the paper's.
       dtype: static, the type of the convolutions.
     """
@@ -102,10 +107,12 @@ class Style(NamedTuple):
     Attributes:
       moments: of the layers that AdaIN changes, by tap; of the deepest one those that it shall get.
       target: of F_s.
+      wanted: where ``moments`` are not those of the painting, what these are, by tap.
     """
 
     moments: dict[str, Moments]
     target: Moments
+    wanted: dict[str, Moments]
 
 
 # ---- parameters ----------------------------------------------------------------------------------------------
@@ -147,7 +154,16 @@ def init(key: Array, model: Model) -> Params:
         "hidden": {"kernel": normal(2, wide + 3, config.hidden), "bias": jnp.zeros(config.hidden, jnp.float32)},
         "colours": {"kernel": jnp.zeros((config.hidden, 3), jnp.float32), "bias": jnp.zeros(3, jnp.float32)},
     }
-    return params
+    return params | (gains() if config.feedback else {})
+
+
+def gains() -> Params:
+    """The parameters of `corrected` before they are trained."""
+    start = {
+        tap: {part: jnp.full(width, gain, jnp.float32) for part, gain in zip(Moments._fields, GAINS, strict=True)}
+        for tap, width in zip(STYLE_TAPS, vgg.WIDTHS, strict=False)
+    }
+    return {"feedback": start}
 
 
 def from_adain(key: Array, source: adain.Model, config: Config = Config()) -> Model:
@@ -170,6 +186,13 @@ def from_adain(key: Array, source: adain.Model, config: Config = Config()) -> Mo
     params["aim"] = learned.pop("aim", params["aim"])
     params["painter"] |= learned
     return dataclasses.replace(model, params=params)
+
+
+def with_feedback(model: Model, feedback: bool = True) -> Model:
+    """The model with the parameters of `corrected` as they are before training, or without them."""
+    params = {name: part for name, part in model.params.items() if name != "feedback"}
+    config = dataclasses.replace(local(model), feedback=feedback)
+    return dataclasses.replace(model, params=params | (gains() if feedback else {}), config=config)
 
 
 def local(model: Model) -> Config:
@@ -216,8 +239,8 @@ def describe(params: Params, model: Model, maps: Maps, target: Moments, *, size:
     """What is kept of styles, of their features and the moments of F_s; ``size``: (2,), of the pictures, pixels."""
     found = statistics(maps, size)
     net = nets(local(model), model.arch)["aim"]
-    deepest = net.apply({"params": params["aim"]}, found)
-    return Style({**found, STYLE_TAPS[-1]: deepest}, target)
+    last, told = STYLE_TAPS[-1], net.apply({"params": params["aim"]}, found)
+    return Style({**found, last: told}, target, {last: found[last]})
 
 
 def statistics(maps: Maps, size: Array | None = None) -> dict[str, Moments]:
@@ -235,6 +258,38 @@ def paint(params: Params, model: Model, restyled: Maps, *, size: Array | None = 
     net = nets(local(model), model.arch, model.dtype)["painter"]
     size = None if size is None else size // STRIDE
     return net.apply({"params": params["painter"]}, restyled, size)  # type: ignore[no-any-return]
+
+
+def corrected(
+    params: Params, model: Model, maps: Maps, style: Style, own: Mapping[str, Moments], *, size: Array | None = None
+) -> dict[str, Moments]:
+    """The moments that AdaIN shall give the painter's layers, so that what is painted has those of the style.
+
+    A decoder answers some styles and photos with a bias. What it paints with the style's moments is looked at by the
+    encoder; by a share of what is missing, learned for every channel, the moments are changed. It costs one more pass
+    of painter and encoder. No gradient is taken through what was missing.
+
+    Args:
+      params: as `Model.params`; ``model.params`` are not looked at.
+      model: the encoder and the static configuration; without its feedback the style's moments are returned.
+      maps, own: features of the photos and their moments.
+      style: of one style for every photo, or for all of them.
+      size: (2,), of the pictures, pixels.
+    """
+    if not local(model).feedback:
+        return style.moments
+    painted = paint(params, model, restyle(maps, style.moments, own), size=size)
+    found = jax.lax.stop_gradient(statistics(encode(model, jnp.clip(painted, 0, 1), size=size), size))
+    wanted = style.moments | style.wanted
+    return {tap: _moved(params["feedback"][tap], told, found[tap], wanted[tap]) for tap, told in style.moments.items()}
+
+
+def _moved(gain: Params, told: Moments, found: Moments, wanted: Moments) -> Moments:
+    """``told`` changed by a share of what is missing; deviations stay above a quarter."""
+    mean, std = (
+        t + gain[part][None] * (w - f) for part, t, f, w in zip(Moments._fields, told, found, wanted, strict=True)
+    )
+    return Moments(mean, jnp.maximum(std, told.std / 4))
 
 
 def shared(params: Params) -> Params:
@@ -259,9 +314,9 @@ def batch(
     views = [view(params, model, *pair) for pair in ((content, maps_c), (style, maps_s))]
     spec = model.config.spec
     own, target = (jax.vmap(lambda v: fields.reference(v, spec))(v) for v in views)
-    told = describe(params, model, maps_s, target)
-    painted = paint(params, model, restyle(maps_c, told.moments, statistics(maps_c)))
-    styled = codes.analyse(painted, points=codes.PAINTED)
+    found = statistics(maps_c)
+    told = corrected(params, model, maps_c, describe(params, model, maps_s, target), found)
+    styled = codes.analyse(paint(params, model, restyle(maps_c, told, found)), points=codes.PAINTED)
     return Field(shared(params), views[0], styled, own, target, spec, (content.shape[2], content.shape[1]))
 
 
@@ -323,7 +378,8 @@ def _condition(model: Model, content: Array, style: Array, extent: Array, style_
     painting = view(params, model, style, maps_s, extent=style_extent)
     photo, painting = (jax.tree.map(lambda leaf: leaf[0], v) for v in (photo, painting))
     own, target = (fields.reference(v, spec) for v in (photo, painting))
-    told = describe(params, model, maps_s, target)
-    painted = paint(params, model, restyle(maps_c, told.moments, statistics(maps_c)))
+    found = statistics(maps_c)
+    told = corrected(params, model, maps_c, describe(params, model, maps_s, target), found)
+    painted = paint(params, model, restyle(maps_c, told, found))
     styled = jax.tree.map(lambda leaf: leaf[0], codes.analyse(painted, points=codes.PAINTED))
     return Field(shared(params), photo, styled, own, target, spec, (0, 0))

@@ -36,7 +36,7 @@ Survey = tuple[()]
 
 def needs(model: Model) -> Needs:
     """Facts for planning. Memory: AdaIN's, and features of all layers at once."""
-    channels = sum(m.mean.shape[-1] for m in _shapes().values())
+    channels = sum(m.mean.shape[-1] for m in _shapes().values()) + _shapes()[STYLE_TAPS[-1]].mean.shape[-1]
     channels += model.config.hidden if isinstance(model.config, Whole) else model.config.features
     return Needs(
         stride=STRIDE,
@@ -59,7 +59,7 @@ def _encode_style(model: Model, images: Array, extent: Array) -> Style:
     if isinstance(config := model.config, Whole):
         matrices = whole.matrices(model.params, config, images, extent.astype(jnp.float32))
         common = whole.shared(model.params)
-        return Style({}, jax.vmap(lambda m: whole.reference(common, m, config))(matrices))
+        return Style({}, jax.vmap(lambda m: whole.reference(common, m, config))(matrices), {})
     size = reach(extent, STRIDE, SMALLEST)
     maps = network.encode(model, images, size=size)
     seen = network.view(model.params, model, images, maps, size=size, extent=extent[::-1])
@@ -86,7 +86,9 @@ def encode_styles(model: Model, pictures: ArrayLike, extents: np.ndarray) -> Sty
 
 def style_of(leaves: Sequence[np.ndarray]) -> Style:
     """The style of its arrays."""
-    like = Style(_shapes() if len(leaves) > 2 else {}, Moments(*np.zeros((2, 1, 1), np.float32)))
+    shapes = _shapes() if len(leaves) > 2 else {}
+    target = Moments(*np.zeros((2, 1, 1), np.float32))
+    like = Style(shapes, target, {tap: shapes[tap] for tap in STYLE_TAPS[-1:] if tap in shapes})
     return jax.tree.unflatten(jax.tree.structure(like), leaves)  # type: ignore[no-any-return]
 
 
@@ -184,12 +186,18 @@ def _local(
 ) -> tuple[Moments, _Render]:
     """The statistics of F_c, and what renders; with latent grids."""
     params, spec, seen = model.params, network.local(model).spec, _seen(window)
-    restyled = {}
-    for tap, of_tap in network.statistics(features, seen.size).items():
+    found = network.statistics(features, seen.size)
+
+    def told(each: Style) -> dict[str, Moments]:
+        """The moments for the whole picture in one of the styles, wherever it is shown."""
+        one = jax.tree.map(lambda leaf: leaf[None], each)
+        many = network.corrected(params, model, features, one, found, size=seen.size)
+        return jax.tree.map(lambda leaf: leaf[0], many)  # type: ignore[no-any-return]
+
+    wanted, restyled = lax.map(told, style), {}
+    for tap, of_tap in found.items():
         f = features[tap]
-        mean, std = (
-            jnp.einsum("nhwk,kc->nhwc", _spread(parts, (f.shape[1], f.shape[2])), m) for m in style.moments[tap]
-        )
+        mean, std = (jnp.einsum("nhwk,kc->nhwc", _spread(parts, (f.shape[1], f.shape[2])), m) for m in wanted[tap])
         scale = std / of_tap.std[:, None, None]
         restyled[tap] = f * scale + (mean - of_tap.mean[:, None, None] * scale)
     painted = codes.analyse(network.paint(params, model, restyled, size=seen.size), seen.size, codes.PAINTED)
