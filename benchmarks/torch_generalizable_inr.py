@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from benchmarks.torch_adain import UPSAMPLED, Decoder, Encoder, Moments, adain, 
 
 HEADS, DEPTH, WEIGHT_TOKENS, TOKENS, OCTAVES = 4, 3, 8, 16, 4
 CELL, REACH = 8, 32
+TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 PHOTO, PAINTED = (7, 2), (8, 4)  # control points along a cell, of brightness and of colours
 COLOURS = (np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])).astype(np.float32)
 LEAST, REFERENCE, NORM_EPS = 0.05, 32, 1e-6
@@ -216,6 +218,10 @@ class Condition(nn.Module):
         of = {name.removeprefix("transformer."): v for name, v in arrays.items() if name.startswith("transformer.")}
         self.transformer = Transformer(of)
         self.aim = nn.ModuleDict({n: _dense(arrays, f"aim.{n}") for n in ("seen", "change")})
+        self.gains = nn.ModuleList(
+            nn.ParameterList(arrays[f"feedback.{tap}.{part}"].reshape(1, -1, 1, 1) for part in ("mean", "std"))
+            for tap in TAPS
+        )
         self.base, self.up = (nn.Parameter(arrays[f"field.{n}"]) for n in ("base", "up"))
         line = (2 * torch.arange(REFERENCE) + 1) / REFERENCE - 1
         y, x = torch.meshgrid(line, line, indexing="ij")
@@ -234,14 +240,25 @@ class Condition(nn.Module):
         photo, painting = self.view(content, maps_c[-1]), self.view(style, maps_s[-1])
         own, target = self.statistics(photo), self.statistics(painting)
         of_layers = [moments(f) for f in maps_s]
-        wanted = [*of_layers[:-1], self.aimed(of_layers)]
-        painted = self.painter([adain(f.float(), w) for f, w in zip(maps_c, wanted, strict=True)])
+        told = [*of_layers[:-1], self.aimed(of_layers)]
+        seen = self.encoder(self.painted(maps_c, told).clamp(0, 1))
+        parts = zip(self.gains, told, seen, of_layers, strict=True)
+        painted = self.painted(maps_c, [self.moved(gain, t, moments(f), w) for gain, t, f, w in parts])
         styled = self.code(painted, PAINTED)
         found = {f"content.{name}": photo[name] for name in ("luma", "chroma")}
         found |= {f"styled.{name}": value for name, value in styled.items()}
         found |= {f"own.{n}": v for n, v in zip(("mean", "std"), own, strict=True)}
         found |= {f"target.{n}": v for n, v in zip(("mean", "std"), target, strict=True)}
         return found | {name: photo[name] for name in ("context", "matrix")}
+
+    def painted(self, maps_c: list[Tensor], told: list[Moments]) -> Tensor:
+        """A picture whose features have about these moments."""
+        return self.painter([adain(f.float(), w) for f, w in zip(maps_c, told, strict=True)])  # type: ignore[no-any-return]
+
+    def moved(self, gain: Any, told: Moments, found: Moments, wanted: Moments) -> Moments:
+        """The moments by which what is painted comes nearer to those wanted."""
+        mean, std = (t + g * (w - f) for g, t, f, w in zip(gain, told, found, wanted, strict=True))
+        return mean, std.maximum(told[1] / 4)
 
     def code(self, pictures: Tensor, points: tuple[int, int] = PHOTO) -> Arrays:
         """The latent grids of a picture's colours."""
