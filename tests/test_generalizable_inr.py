@@ -287,14 +287,22 @@ def test_moments_are_changed_by_the_share_of_what_is_missing_of_each_channel():
     np.testing.assert_allclose(moved.std, [[0.5, 4]])  # 2 + (1 - 4) would be negative
 
 
+def test_a_share_of_full_style_is_the_photo(model, conditioned):
+    """The latent grids are linear in the picture."""
+    config = dataclasses.replace(model.config, full=1.0)
+    whole = ginr.condition(dataclasses.replace(model, config=config), picture(), picture(seed=1)).styled
+    for found, painted, photo in zip(conditioned.styled, whole, ginr.as_painted(picture()), strict=True):
+        np.testing.assert_allclose(found, 0.95 * painted + 0.05 * photo, atol=1e-5)
+
+
 def test_weights_of_before_the_second_look_are_read_as_they_were(model, tmp_path):
     file, plain = tmp_path / "model.safetensors", ginr.with_feedback(model, False)
     ginr.save(file, plain, licence="none")
     good = weights.load(file)
     config = json.loads(good.metadata["config"])
-    del config["feedback"]
+    del config["feedback"], config["full"]
     weights.save(file, good.arrays, {"kind": ginr.KIND, "arch": "vgg16", "config": json.dumps(config)})
-    assert ginr.load(str(file)).config == plain.config
+    assert ginr.load(str(file)).config == dataclasses.replace(plain.config, full=1.0)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +355,11 @@ def test_no_pictures(model, arguments, message):
 
 @pytest.mark.parametrize(
     ("fields_", "message"),
-    [({"tokens": 0}, "tokens: expected at least 1, got 0"), ({"heads": 5}, "heads: expected a divisor of width, 192")],
+    [
+        ({"tokens": 0}, "tokens: expected at least 1, got 0"),
+        ({"heads": 5}, "heads: expected a divisor of width, 192"),
+        ({"full": 0.0}, "full: expected more than 0, at most 1, got 0.0"),
+    ],
 )
 def test_configurations_that_cannot_be_built(fields_, message):
     with pytest.raises(ValueError, match=message):
@@ -486,7 +498,7 @@ def test_weights_with_another_config_are_refused(model, tmp_path):
     for config, words in (
         (json.dumps(dataclasses.asdict(SMALL) | {"width": 32}), "expected shape"),
         ('{"breadth": 1}', "config: .*breadth"),
-        ('{"width": "16"}', "config: width: expected a whole number, got '16'"),
+        ('{"width": "16"}', "config: width: expected a number, got '16'"),
         ("[]", "config: "),
         ("", "config: "),
     ):

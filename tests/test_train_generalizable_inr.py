@@ -130,6 +130,14 @@ def test_a_step_keeps_the_state_and_gives_float32_terms(model: ginr.Model, choic
     assert all(term.shape == () and term.dtype == jnp.float32 for term in terms.values())
 
 
+def test_weights_get_the_second_look_or_lose_it() -> None:
+    """What they have learned of it stays where it is asked for."""
+    for feedback in (True, False):
+        model = trainer.create_model(of(init="generalizable_inr", feedback=feedback))
+        assert isinstance(model.config, ginr.Config) and model.config.feedback is feedback
+        assert ("feedback" in model.params) is feedback
+
+
 def test_the_papers_network_takes_steps_of_both_stages() -> None:
     small = ginr.Whole(view=16, patch=4, width=16, depth=1, heads=2, weight_tokens=3, octaves=4, hidden=12, layers=4)
     model = ginr.Model(adain.load_encoder()[0], {}, small)

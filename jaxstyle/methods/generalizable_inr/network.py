@@ -33,7 +33,7 @@ from jaxstyle.methods.interface import mirrored
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import Moments, moments, with_moments
 
-GAINS = (0.7, 0.6)
+GAINS = (1.0, 0.9)
 """Shares of what is missing of means and deviations that are added before anything is learned."""
 Maps = Mapping[str, Features]
 """Features of VGG by tap, those of `adain.STYLE_TAPS`."""
@@ -52,6 +52,7 @@ class Config:
       hidden: width of the shared MLP.
       octaves, within: see `field.Spec`.
       feedback: the painter paints twice, the second time corrected by what the first came to, see `corrected`.
+      full: share of what is painted in full style, above 0; the rest is the photo.
     """
 
     tokens: int = 16
@@ -65,13 +66,16 @@ class Config:
     octaves: int = 4
     within: bool = False
     feedback: bool = True
+    full: float = 0.95
 
     def __post_init__(self) -> None:
         """Raises ValueError for what cannot be built."""
         for name, value in dataclasses.asdict(self).items():
-            least = {"octaves": 0, "within": 0, "feedback": 0}.get(name, 1)
+            least = {"octaves": 0, "within": 0, "feedback": 0, "full": 0}.get(name, 1)
             if value < least:
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
+        if not 0 < self.full <= 1:
+            raise ValueError(f"full: expected more than 0, at most 1, got {self.full}")
         if self.width % self.heads:
             raise ValueError(f"heads: expected a divisor of width, {self.width}, got {self.heads}")
 
@@ -260,12 +264,17 @@ def paint(params: Params, model: Model, restyled: Maps, *, size: Array | None = 
     return net.apply({"params": params["painter"]}, restyled, size)  # type: ignore[no-any-return]
 
 
+def shown(model: Model, pictures: Image, painted: Image) -> Image:
+    """Full style, of which the latent grids are made: what is painted, and a little of the photo."""
+    return pictures + local(model).full * (painted - pictures)
+
+
 def corrected(
     params: Params, model: Model, maps: Maps, style: Style, own: Mapping[str, Moments], *, size: Array | None = None
 ) -> dict[str, Moments]:
     """The moments that AdaIN shall give the painter's layers, so that what is painted has those of the style.
 
-    A decoder answers some styles and photos with a bias. What it paints with the style's moments is looked at by the
+    A decoder answers some styles and photos with a bias. What comes of the style's moments is looked at by the
     encoder; by a share of what is missing, learned for every channel, the moments are changed. It costs one more pass
     of painter and encoder. No gradient is taken through what was missing.
 
@@ -316,7 +325,8 @@ def batch(
     own, target = (jax.vmap(lambda v: fields.reference(v, spec))(v) for v in views)
     found = statistics(maps_c)
     told = corrected(params, model, maps_c, describe(params, model, maps_s, target), found)
-    styled = codes.analyse(paint(params, model, restyle(maps_c, told, found)), points=codes.PAINTED)
+    painted = shown(model, content, paint(params, model, restyle(maps_c, told, found)))
+    styled = codes.analyse(painted, points=codes.PAINTED)
     return Field(shared(params), views[0], styled, own, target, spec, (content.shape[2], content.shape[1]))
 
 
@@ -380,6 +390,6 @@ def _condition(model: Model, content: Array, style: Array, extent: Array, style_
     own, target = (fields.reference(v, spec) for v in (photo, painting))
     found = statistics(maps_c)
     told = corrected(params, model, maps_c, describe(params, model, maps_s, target), found)
-    painted = paint(params, model, restyle(maps_c, told, found))
+    painted = shown(model, content, paint(params, model, restyle(maps_c, told, found)))
     styled = jax.tree.map(lambda leaf: leaf[0], codes.analyse(painted, points=codes.PAINTED))
     return Field(shared(params), photo, styled, own, target, spec, (0, 0))

@@ -200,9 +200,10 @@ def _local(
         mean, std = (jnp.einsum("nhwk,kc->nhwc", _spread(parts, (f.shape[1], f.shape[2])), m) for m in wanted[tap])
         scale = std / of_tap.std[:, None, None]
         restyled[tap] = f * scale + (mean - of_tap.mean[:, None, None] * scale)
-    painted = codes.analyse(network.paint(params, model, restyled, size=seen.size), seen.size, codes.PAINTED)
+    painted = network.shown(model, seen.pixels, network.paint(params, model, restyled, size=seen.size))
     photo = network.view(params, model, seen.pixels, features, size=seen.size, extent=seen.extent)
-    photo, styled = (jax.tree.map(lambda leaf: leaf[0], each) for each in (photo, painted))
+    code = codes.analyse(painted, seen.size, codes.PAINTED)
+    photo, styled = (jax.tree.map(lambda leaf: leaf[0], each) for each in (photo, code))
 
     def rendered(x: Array, y: Array, degree: Array, change: tuple[Array, Array]) -> Array:
         at = fields.pixels(photo, x, 0), fields.pixels(photo, y, 1)
