@@ -222,6 +222,7 @@ class Condition(nn.Module):
             nn.ParameterList(arrays[f"feedback.{tap}.{part}"].reshape(1, -1, 1, 1) for part in ("mean", "std"))
             for tap in TAPS
         )
+        self.full = nn.Parameter(arrays["feedback.full"])
         self.base, self.up = (nn.Parameter(arrays[f"field.{n}"]) for n in ("base", "up"))
         line = (2 * torch.arange(REFERENCE) + 1) / REFERENCE - 1
         y, x = torch.meshgrid(line, line, indexing="ij")
@@ -244,7 +245,7 @@ class Condition(nn.Module):
         seen = self.encoder(self.painted(maps_c, told).clamp(0, 1))
         parts = zip(self.gains, told, seen, of_layers, strict=True)
         painted = self.painted(maps_c, [self.moved(gain, t, moments(f), w) for gain, t, f, w in parts])
-        styled = self.code(painted, PAINTED)
+        styled = self.code(content + self.full * (painted - content), PAINTED)
         found = {f"content.{name}": photo[name] for name in ("luma", "chroma")}
         found |= {f"styled.{name}": value for name, value in styled.items()}
         found |= {f"own.{n}": v for n, v in zip(("mean", "std"), own, strict=True)}

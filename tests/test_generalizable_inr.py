@@ -13,8 +13,8 @@ import jaxstyle
 from jaxstyle import adain, weights
 from jaxstyle.methods import generalizable_inr as ginr
 from jaxstyle.methods.generalizable_inr import code as codes
+from jaxstyle.methods.generalizable_inr import conditioning, network
 from jaxstyle.methods.generalizable_inr import field as fields
-from jaxstyle.methods.generalizable_inr import network
 from jaxstyle.methods.interface import Window
 from jaxstyle.nets import coords as places
 from jaxstyle.nets.losses import style_loss
@@ -258,7 +258,7 @@ def _corrected(model, photo, painting):
     maps, seen = (network.encode(model, jnp.asarray(pixels)[None]) for pixels in (photo, painting))
     style = network.describe(model.params, model, seen, Moments(*jnp.zeros((2, 1, 8))))
     own = network.statistics(maps)
-    told = network.corrected(model.params, model, maps, style, own)
+    told = conditioning.corrected(model.params, model, maps, style, own)
     return maps, own, network.statistics(seen), style, told
 
 
@@ -268,7 +268,7 @@ def test_a_second_look_brings_the_painting_nearer_to_the_style():
     photo, painting = (jaxstyle.image.resize(jaxstyle.image.read(EXAMPLES / n).pixels, (96, 96)) for n in names)
     model, distance = ginr.load(), {}
     for feedback in (False, True):
-        other = ginr.with_feedback(model, feedback)
+        other = model if feedback else ginr.with_feedback(model, False)
         maps, own, wanted, style, told = jax.jit(_corrected)(other, photo, painting)
         painted = network.paint(other.params, other, network.restyle(maps, told, own))
         found = network.encode(other, jnp.clip(painted, 0, 1))
@@ -282,17 +282,48 @@ def test_moments_are_changed_by_the_share_of_what_is_missing_of_each_channel():
     gain = {"mean": jnp.float32([0.5, 0.0]), "std": jnp.float32([1.0, 1.0])}
     parts = [[[1, 1]], [[2, 2]]], [[[3, 3]], [[4, 1]]], [[[1, 1]], [[1, 3]]]
     told, found, wanted = (Moments(*jnp.float32(part)) for part in parts)
-    moved = network._moved(gain, told, found, wanted)
+    moved = conditioning._moved(gain, told, found, wanted)
     np.testing.assert_allclose(moved.mean, [[0, 1]])
     np.testing.assert_allclose(moved.std, [[0.5, 4]])  # 2 + (1 - 4) would be negative
 
 
 def test_a_share_of_full_style_is_the_photo(model, conditioned):
-    """The latent grids are linear in the picture."""
-    config = dataclasses.replace(model.config, full=1.0)
-    whole = ginr.condition(dataclasses.replace(model, config=config), picture(), picture(seed=1)).styled
-    for found, painted, photo in zip(conditioned.styled, whole, ginr.as_painted(picture()), strict=True):
-        np.testing.assert_allclose(found, 0.95 * painted + 0.05 * photo, atol=1e-5)
+    """The latent grids are linear in the picture; training leaves the share as it is."""
+    feedback = {**model.params["feedback"], "full": jnp.float32(1)}
+    whole = dataclasses.replace(model, params={**model.params, "feedback": feedback})
+    painted = ginr.condition(whole, picture(), picture(seed=1)).styled
+    for found, each, photo in zip(conditioned.styled, painted, ginr.as_painted(picture()), strict=True):
+        np.testing.assert_allclose(found, 0.95 * each + 0.05 * photo, atol=1e-5)
+
+    def mean(full):
+        params = {"feedback": {"full": full}}
+        return conditioning.shown(params, model, jnp.zeros((1, 8, 8, 3)), jnp.ones((1, 8, 8, 3))).mean()
+
+    assert mean(jnp.float32(0.75)) == 0.75 and jax.grad(mean)(jnp.float32(0.75)) == 0
+
+
+def test_one_style_serves_all_photos(model):
+    """As each photo by itself, and no gradient comes from what was missing."""
+    photos = jnp.stack([picture(32, 32, seed=3), picture(32, 32, seed=4)])
+    style = network.describe(
+        model.params,
+        model,
+        network.encode(model, jnp.asarray(picture(32, 32, seed=5))[None]),
+        Moments(*jnp.zeros((2, 1, 8))),
+    )
+
+    @jax.jit
+    def told(photos, painter):
+        maps = network.encode(model, photos)
+        params = {**model.params, "painter": painter}
+        return conditioning.corrected(params, model, maps, style, network.statistics(maps))["relu4_1"].mean
+
+    painter = model.params["painter"]
+    both, alone = told(photos, painter), [told(photo[None], painter)[0] for photo in photos]
+    np.testing.assert_allclose(both, jnp.stack(alone), atol=2e-4)
+    assert np.abs(both[0] - both[1]).max() > 1e-3
+    change = jax.grad(lambda painter: told(photos, painter).sum())(painter)
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(change))
 
 
 def test_weights_of_before_the_second_look_are_read_as_they_were(model, tmp_path):
@@ -300,9 +331,9 @@ def test_weights_of_before_the_second_look_are_read_as_they_were(model, tmp_path
     ginr.save(file, plain, licence="none")
     good = weights.load(file)
     config = json.loads(good.metadata["config"])
-    del config["feedback"], config["full"]
+    del config["feedback"]
     weights.save(file, good.arrays, {"kind": ginr.KIND, "arch": "vgg16", "config": json.dumps(config)})
-    assert ginr.load(str(file)).config == dataclasses.replace(plain.config, full=1.0)
+    assert ginr.load(str(file)).config == plain.config
 
 
 @pytest.mark.parametrize(
@@ -358,7 +389,6 @@ def test_no_pictures(model, arguments, message):
     [
         ({"tokens": 0}, "tokens: expected at least 1, got 0"),
         ({"heads": 5}, "heads: expected a divisor of width, 192"),
-        ({"full": 0.0}, "full: expected more than 0, at most 1, got 0.0"),
     ],
 )
 def test_configurations_that_cannot_be_built(fields_, message):
@@ -498,7 +528,7 @@ def test_weights_with_another_config_are_refused(model, tmp_path):
     for config, words in (
         (json.dumps(dataclasses.asdict(SMALL) | {"width": 32}), "expected shape"),
         ('{"breadth": 1}', "config: .*breadth"),
-        ('{"width": "16"}', "config: width: expected a number, got '16'"),
+        ('{"width": "16"}', "config: width: expected a whole number, got '16'"),
         ("[]", "config: "),
         ("", "config: "),
     ):

@@ -130,12 +130,23 @@ def test_a_step_keeps_the_state_and_gives_float32_terms(model: ginr.Model, choic
     assert all(term.shape == () and term.dtype == jnp.float32 for term in terms.values())
 
 
-def test_weights_get_the_second_look_or_lose_it() -> None:
+def test_weights_get_the_second_look_or_lose_it(model: ginr.Model, tmp_path: Path) -> None:
     """What they have learned of it stays where it is asked for."""
-    for feedback in (True, False):
-        model = trainer.create_model(of(init="generalizable_inr", feedback=feedback))
-        assert isinstance(model.config, ginr.Config) and model.config.feedback is feedback
-        assert ("feedback" in model.params) is feedback
+    changed = jax.tree.map(lambda share: 0.5 * share, model.params["feedback"])
+    learned = dataclasses.replace(model, params={**model.params, "feedback": changed})
+    plain = ginr.with_feedback(model, False)
+    for name, saved, expected in (("learned", learned, changed), ("plain", plain, model.params["feedback"])):
+        file = str(tmp_path / f"{name}.safetensors")
+        ginr.save(file, saved, licence="none")
+        found = trainer.create_model(of(init=file))
+        jax.tree.map(np.testing.assert_array_equal, found.params["feedback"], expected)
+        assert "feedback" not in trainer.create_model(of(init=file, feedback=False)).params
+
+
+def test_parts_that_the_network_lacks_are_not_trained(pictures: Path, tmp_path: Path) -> None:
+    run = config(pictures, tmp_path / "run", init="generalizable_inr", feedback=False, train_only="feedback")
+    with pytest.raises(trainer.ConfigError, match="train_only: 'feedback'; the network has no such part"):
+        trainer.train(run)
 
 
 def test_the_papers_network_takes_steps_of_both_stages() -> None:

@@ -1,7 +1,7 @@
 """Trains the hypernetwork of generalizable INRs for style transfer on folders of photos and paintings.
 
 ``python -m train.generalizable_inr --content DIR --style DIR --workdir DIR``; ``--help`` lists the rest. By default it
-goes on from the shipped AdaIN decoder, whose pictures it paints at the start, with the second stage; ``--stage
+goes on from the shipped AdaIN decoder with the second stage; ``--stage
 reconstruction`` is the first one. The paper's own training is ``--network paper --init none --stage reconstruction``,
 and then ``--init WORKDIR/generalizable_inr.safetensors --train-only field``, with the hypernetwork frozen.
 
@@ -37,6 +37,7 @@ from jaxstyle.methods.generalizable_inr import loss as losses
 from jaxstyle.methods.generalizable_inr.network import encode, statistics
 from jaxstyle.nets.stats import with_moments
 from train import devices, on_crops, run, updates
+from train.config import ConfigError
 from train.generalizable_inr_config import OPTIONS, Config
 from train.loader import Batch, to_unit
 from train.updates import MANY, State
@@ -209,6 +210,8 @@ def train(config: Config, mesh: Mesh | None = None) -> Path:
     devices.check_batch_size(config.batch_size, mesh)
     with on_crops.open_run(config) as (this, crops, pairs):
         model = create_model(config)
+        if not _trained(model.params, config):
+            raise ConfigError(f"train_only: {config.train_only!r}; the network has no such part")
         target = None if config.target is None else adain.load(config.target, encoder=config.vgg)
         state = this.restore(devices.replicate(create_state(config, model), mesh))
         # the frozen encoder becomes a constant of the compiled step

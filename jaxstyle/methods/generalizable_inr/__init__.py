@@ -1,26 +1,17 @@
 """Generalizable implicit neural representations for style transfer: any pair, any resolution, no fitting.
 
-A hypernetwork looks at a photo and a painting once and makes a function of place and degree of style of them:
+A hypernetwork looks at a photo and a painting and makes a function of place and degree of style of them:
 `condition`. `jaxstyle.render`, `jaxstyle.render_image` and `jaxstyle.render_file` take it, as they take what
 `jaxstyle.fit` makes.
 """
 
 from jaxstyle.methods import interface
 from jaxstyle.methods.generalizable_inr.code import Code
+from jaxstyle.methods.generalizable_inr.conditioning import as_painted, batch, condition
 from jaxstyle.methods.generalizable_inr.field import Field, Spec, View, numbers
 from jaxstyle.methods.generalizable_inr.files import KIND, PICTURE, load, load_picture, save, save_picture
 from jaxstyle.methods.generalizable_inr.fitted import Fitted
-from jaxstyle.methods.generalizable_inr.network import (
-    Config,
-    Model,
-    Style,
-    as_painted,
-    batch,
-    condition,
-    from_adain,
-    init,
-    with_feedback,
-)
+from jaxstyle.methods.generalizable_inr.network import Config, Model, Style, from_adain, init, with_feedback
 from jaxstyle.methods.generalizable_inr.whole import Whole, WholeField
 from jaxstyle.methods.generalizable_inr.windows import (
     OBJECTIVE,

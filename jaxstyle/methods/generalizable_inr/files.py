@@ -60,9 +60,9 @@ def _config(source: str, form: str, text: str | None) -> Config | Whole:
     try:
         found = json.loads(text or "")
         if form == "local":
-            found = {"feedback": False, "full": 1.0} | found  # files of before these
-        if bad := next((name for name, value in found.items() if type(value) not in (int, bool, float)), None):
-            raise ValueError(f"{bad}: expected a number, got {found[bad]!r}")
+            found = {"feedback": False} | found  # files of before it
+        if bad := next((name for name, value in found.items() if type(value) not in (int, bool)), None):
+            raise ValueError(f"{bad}: expected a whole number, got {found[bad]!r}")
         return _FORMS[form](**found)
     except (
         ValueError,

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxstyle.arrays import Array, Image, Params
 from jaxstyle.methods.adain import STYLE_TAPS
 from jaxstyle.methods.generalizable_inr import code as codes
-from jaxstyle.methods.generalizable_inr import network
+from jaxstyle.methods.generalizable_inr import conditioning, network
 from jaxstyle.methods.generalizable_inr.code import CELL
 from jaxstyle.methods.generalizable_inr.field import Field
 from jaxstyle.methods.generalizable_inr.network import Model
@@ -126,7 +126,7 @@ def objective(
     if unknown := sorted(set(options) - Options.__annotations__.keys()):
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
     maps_c, maps_s = network.encode(model, content), network.encode(model, style)
-    field = network.batch(params, model, content, style, (maps_c, maps_s))
+    field = conditioning.batch(params, model, content, style, (maps_c, maps_s))
     images = render(field, whole(content.shape[1]) if where is None else where, alpha)
     photos, maps_p = content, maps_c
     if where is not None:  # the photo at the same places, of its code

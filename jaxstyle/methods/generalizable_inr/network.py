@@ -1,4 +1,4 @@
-"""The hypernetwork: two pictures -> a function of place and degree of style, in one forward pass.
+"""The parts of the hypernetwork that makes a function of place and degree of style of two pictures: `conditioning`.
 
 Differs from the paper (001, whose configuration is `paper`):
 
@@ -17,24 +17,23 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxstyle.arrays import Array, ArrayLike, Features, Image, Params, as_images, pytree, static
+from jaxstyle.arrays import Array, Features, Image, Params, pytree, static
 from jaxstyle.methods import adain
-from jaxstyle.methods.adain import SMALLEST, STRIDE, STYLE_TAPS
+from jaxstyle.methods.adain import STRIDE, STYLE_TAPS
 from jaxstyle.methods.generalizable_inr import code as codes
 from jaxstyle.methods.generalizable_inr import field as fields
 from jaxstyle.methods.generalizable_inr import whole
-from jaxstyle.methods.generalizable_inr.code import Code
-from jaxstyle.methods.generalizable_inr.field import Field, Spec, View
+from jaxstyle.methods.generalizable_inr.field import Spec, View
 from jaxstyle.methods.generalizable_inr.tokens import pooled
-from jaxstyle.methods.generalizable_inr.whole import Whole, WholeField
-from jaxstyle.methods.interface import mirrored
+from jaxstyle.methods.generalizable_inr.whole import Whole
 from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import Moments, moments, with_moments
 
 GAINS = (1.0, 0.9)
-"""Shares of what is missing of means and deviations that are added before anything is learned."""
+"""Shares of what is missing of means and deviations that the second look adds, before they are trained."""
+FULL = 0.95
+"""Share of what is painted in full style, with a second look; the rest is the photo."""
 Maps = Mapping[str, Features]
 """Features of VGG by tap, those of `adain.STYLE_TAPS`."""
 
@@ -51,8 +50,8 @@ class Config:
       features: C of F.
       hidden: width of the shared MLP.
       octaves, within: see `field.Spec`.
-      feedback: the painter paints twice, the second time corrected by what the first came to, see `corrected`.
-      full: share of what is painted in full style, above 0; the rest is the photo.
+      feedback: the painter paints twice, the second time corrected by what the first came to, see
+        `conditioning.corrected`.
     """
 
     tokens: int = 16
@@ -66,16 +65,13 @@ class Config:
     octaves: int = 4
     within: bool = False
     feedback: bool = True
-    full: float = 0.95
 
     def __post_init__(self) -> None:
         """Raises ValueError for what cannot be built."""
         for name, value in dataclasses.asdict(self).items():
-            least = {"octaves": 0, "within": 0, "feedback": 0, "full": 0}.get(name, 1)
+            least = {"octaves": 0, "within": 0, "feedback": 0}.get(name, 1)
             if value < least:
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
-        if not 0 < self.full <= 1:
-            raise ValueError(f"full: expected more than 0, at most 1, got {self.full}")
         if self.width % self.heads:
             raise ValueError(f"heads: expected a divisor of width, {self.width}, got {self.heads}")
 
@@ -91,9 +87,9 @@ class Model:
 
     Attributes:
       encoder: normalised VGG parameters up to ``conv4_1`` (see `jaxstyle.vgg.normalise`).
-      params: what is learned, by part: ``transformer``, ``aim``, ``painter``, ``feedback`` (see `corrected`), and
-        ``field``, of which ``base`` and ``up`` are the shared parts of the features' matrix; of the paper's
-        configuration ``transformer`` and ``field``.
+      params: what is learned, by part: ``transformer``, ``aim``, ``painter``, ``feedback`` (shares of the second look,
+        see `conditioning.corrected`, and of what is painted in full style), and ``field``, of which ``base`` and ``up``
+        are the shared parts of the features' matrix; of the paper's configuration ``transformer`` and ``field``.
       config, arch: static configuration; a `Whole` is the paper's.
       dtype: static, the type of the convolutions.
     """
@@ -162,16 +158,17 @@ def init(key: Array, model: Model) -> Params:
 
 
 def gains() -> Params:
-    """The parameters of `corrected` before they are trained."""
-    start = {
+    """The parameters of the second look before they are trained."""
+    start: Params = {
         tap: {part: jnp.full(width, gain, jnp.float32) for part, gain in zip(Moments._fields, GAINS, strict=True)}
-        for tap, width in zip(STYLE_TAPS, vgg.WIDTHS, strict=False)
+        for tap, width in zip(STYLE_TAPS, vgg.WIDTHS[: len(STYLE_TAPS)], strict=True)
     }
-    return {"feedback": start}
+    return {"feedback": {**start, "full": jnp.float32(FULL)}}
 
 
 def from_adain(key: Array, source: adain.Model, config: Config = Config()) -> Model:
-    """A model that begins with what an AdaIN model has learned: its decoder and its aim. It paints what that paints.
+    """A model that begins with what an AdaIN model has learned: its decoder and its aim. Where ``config`` has no second
+    look it paints what that paints.
 
     Args:
       key: PRNG key, for what is fresh.
@@ -193,9 +190,19 @@ def from_adain(key: Array, source: adain.Model, config: Config = Config()) -> Mo
 
 
 def with_feedback(model: Model, feedback: bool = True) -> Model:
-    """The model with the parameters of `corrected` as they are before training, or without them."""
+    """The model with the parameters of the second look as they are before training, or without it.
+
+    Args:
+      model: with latent grids; shares that it has are given up.
+      feedback: whether it looks twice.
+
+    Raises:
+      ValueError: it is one of the paper's configuration, which paints nothing.
+    """
+    if isinstance(model.config, Whole):
+        raise ValueError("model: expected one with latent grids, got one of the paper's configuration")
     params = {name: part for name, part in model.params.items() if name != "feedback"}
-    config = dataclasses.replace(local(model), feedback=feedback)
+    config = dataclasses.replace(model.config, feedback=feedback)
     return dataclasses.replace(model, params=params | (gains() if feedback else {}), config=config)
 
 
@@ -264,132 +271,6 @@ def paint(params: Params, model: Model, restyled: Maps, *, size: Array | None = 
     return net.apply({"params": params["painter"]}, restyled, size)  # type: ignore[no-any-return]
 
 
-def shown(model: Model, pictures: Image, painted: Image) -> Image:
-    """Full style, of which the latent grids are made: what is painted, and a little of the photo."""
-    return pictures + local(model).full * (painted - pictures)
-
-
-def corrected(
-    params: Params, model: Model, maps: Maps, style: Style, own: Mapping[str, Moments], *, size: Array | None = None
-) -> dict[str, Moments]:
-    """The moments that AdaIN shall give the painter's layers, so that what is painted has those of the style.
-
-    A decoder answers some styles and photos with a bias. What comes of the style's moments is looked at by the
-    encoder; by a share of what is missing, learned for every channel, the moments are changed. It costs one more pass
-    of painter and encoder. No gradient is taken through what was missing.
-
-    Args:
-      params: as `Model.params`; ``model.params`` are not looked at.
-      model: the encoder and the static configuration; without its feedback the style's moments are returned.
-      maps, own: features of the photos and their moments.
-      style: of one style for every photo, or for all of them.
-      size: (2,), of the pictures, pixels.
-    """
-    if not local(model).feedback:
-        return style.moments
-    painted = paint(params, model, restyle(maps, style.moments, own), size=size)
-    found = jax.lax.stop_gradient(statistics(encode(model, jnp.clip(painted, 0, 1), size=size), size))
-    wanted = style.moments | style.wanted
-    return {tap: _moved(params["feedback"][tap], told, found[tap], wanted[tap]) for tap, told in style.moments.items()}
-
-
-def _moved(gain: Params, told: Moments, found: Moments, wanted: Moments) -> Moments:
-    """``told`` changed by a share of what is missing; deviations stay above a quarter."""
-    mean, std = (
-        t + gain[part][None] * (w - f) for part, t, f, w in zip(Moments._fields, told, found, wanted, strict=True)
-    )
-    return Moments(mean, jnp.maximum(std, told.std / 4))
-
-
 def shared(params: Params) -> Params:
     """The field's parameters that are the same for all pictures."""
     return {name: params["field"][name] for name in ("hidden", "colours")}
-
-
-def batch(
-    params: Params, model: Model, content: Image, style: Image, maps: tuple[Maps, Maps] | None = None
-) -> Field | WholeField:
-    """`condition` of N pairs of one size, for training: leaves ``(N, ...)`` but ``shared``.
-
-    Args:
-      params: as `Model.params`; ``model.params`` are not looked at.
-      model: the frozen encoder and the static configuration.
-      content, style: ``(N, H, W, 3)``, H and W multiples of 8, at least 16.
-      maps: their features, if they are known.
-    """
-    if isinstance(model.config, Whole):
-        return whole.batch(params, model.config, content, style)
-    maps_c, maps_s = (encode(model, content), encode(model, style)) if maps is None else maps
-    views = [view(params, model, *pair) for pair in ((content, maps_c), (style, maps_s))]
-    spec = model.config.spec
-    own, target = (jax.vmap(lambda v: fields.reference(v, spec))(v) for v in views)
-    found = statistics(maps_c)
-    told = corrected(params, model, maps_c, describe(params, model, maps_s, target), found)
-    painted = shown(model, content, paint(params, model, restyle(maps_c, told, found)))
-    styled = codes.analyse(painted, points=codes.PAINTED)
-    return Field(shared(params), views[0], styled, own, target, spec, (content.shape[2], content.shape[1]))
-
-
-# ---- one pair -------------------------------------------------------------------------------------------------
-
-
-def condition(model: Model, content: ArrayLike, style: ArrayLike) -> Field | WholeField:
-    """A photo in a style as a function of place and degree of style, in one forward pass.
-
-    Args:
-      model: see `load`.
-      content, style: ``(H, W, 3)`` each, of any size, in [0, 1] or unsigned integers.
-
-    Returns:
-      What `jaxstyle.render` and `jaxstyle.render_image` take.
-
-    Raises:
-      ValueError: ``content`` or ``style`` is no picture.
-    """
-    found = [_mirrored(picture, name) for picture, name in ((content, "content"), (style, "style"))]
-    (content_pixels, extent), (style_pixels, style_extent) = found
-    made = _condition(model, content_pixels, style_pixels, *(np.asarray(e, np.float32) for e in (extent, style_extent)))
-    return dataclasses.replace(made, size=extent)
-
-
-def as_painted(picture: ArrayLike) -> Code:
-    """The latent grids that a picture ``(H, W, 3)`` has as a painting (``Field.styled``); to begin a fit without a
-    network.
-
-    Raises:
-      ValueError: it is no picture.
-    """
-    pixels, _ = _mirrored(picture, "picture")
-    code: Code = jax.tree.map(lambda leaf: leaf[0], codes.analyse(jnp.asarray(pixels), points=codes.PAINTED))
-    return code
-
-
-def _mirrored(picture: ArrayLike, name: str) -> tuple[np.ndarray, tuple[int, int]]:
-    """``(1, H, W, 3)``, mirrored to multiples of the stride, and (width, height) before that."""
-    images, single = as_images(picture, name)
-    if not single:
-        raise ValueError(f"{name}: expected one picture (H, W, 3), got shape {np.shape(picture)}")
-    height, width = images.shape[1:3]
-    return mirrored(np.asarray(images), STRIDE, SMALLEST), (width, height)
-
-
-@jax.jit
-def _condition(model: Model, content: Array, style: Array, extent: Array, style_extent: Array) -> Field | WholeField:
-    params = model.params
-    if isinstance(model.config, Whole):
-        common = whole.shared(params)
-        pairs = ((content, extent), (style, style_extent))
-        matrices = [whole.matrices(params, model.config, pixels, size[::-1])[0] for pixels, size in pairs]
-        own, target = (whole.reference(common, matrix, model.config) for matrix in matrices)
-        return WholeField(common, matrices[0], own, target, model.config, (0, 0))
-    spec = model.config.spec
-    maps_c, maps_s = encode(model, content), encode(model, style)
-    photo = view(params, model, content, maps_c, extent=extent)
-    painting = view(params, model, style, maps_s, extent=style_extent)
-    photo, painting = (jax.tree.map(lambda leaf: leaf[0], v) for v in (photo, painting))
-    own, target = (fields.reference(v, spec) for v in (photo, painting))
-    found = statistics(maps_c)
-    told = corrected(params, model, maps_c, describe(params, model, maps_s, target), found)
-    painted = shown(model, content, paint(params, model, restyle(maps_c, told, found)))
-    styled = jax.tree.map(lambda leaf: leaf[0], codes.analyse(painted, points=codes.PAINTED))
-    return Field(shared(params), photo, styled, own, target, spec, (0, 0))

@@ -19,11 +19,12 @@ from jaxstyle.arrays import Array, ArrayLike, Features, Image
 from jaxstyle.methods import adain
 from jaxstyle.methods.adain import SMALLEST, STRIDE, STYLE_TAPS
 from jaxstyle.methods.generalizable_inr import code as codes
+from jaxstyle.methods.generalizable_inr import conditioning, network, whole
 from jaxstyle.methods.generalizable_inr import field as fields
-from jaxstyle.methods.generalizable_inr import network, whole
 from jaxstyle.methods.generalizable_inr.network import Model, Style
 from jaxstyle.methods.generalizable_inr.whole import Whole
 from jaxstyle.methods.interface import Needs, Objective, Window, reach
+from jaxstyle.nets import vgg
 from jaxstyle.nets.stats import Moments
 from jaxstyle.runtime import programs
 
@@ -36,7 +37,7 @@ Survey = tuple[()]
 
 def needs(model: Model) -> Needs:
     """Facts for planning. Memory: AdaIN's, and features of all layers at once."""
-    channels = sum(m.mean.shape[-1] for m in _shapes().values()) + _shapes()[STYLE_TAPS[-1]].mean.shape[-1]
+    channels = sum(m.mean.shape[-1] for m in _shapes().values()) + vgg.WIDTHS[3]  # the deepest as told and as wanted
     channels += model.config.hidden if isinstance(model.config, Whole) else model.config.features
     return Needs(
         stride=STRIDE,
@@ -189,18 +190,18 @@ def _local(
     found = network.statistics(features, seen.size)
 
     def told(each: Style) -> dict[str, Moments]:
-        """The moments for the whole picture in one of the styles, wherever it is shown."""
+        """The moments for the whole picture in one of the styles, wherever it is shown: one more pass for each."""
         one = jax.tree.map(lambda leaf: leaf[None], each)
-        many = network.corrected(params, model, features, one, found, size=seen.size)
+        many = conditioning.corrected(params, model, features, one, found, size=seen.size)
         return jax.tree.map(lambda leaf: leaf[0], many)  # type: ignore[no-any-return]
 
-    wanted, restyled = lax.map(told, style), {}
+    moments, restyled = lax.map(told, style), {}
     for tap, of_tap in found.items():
         f = features[tap]
-        mean, std = (jnp.einsum("nhwk,kc->nhwc", _spread(parts, (f.shape[1], f.shape[2])), m) for m in wanted[tap])
+        mean, std = (jnp.einsum("nhwk,kc->nhwc", _spread(parts, (f.shape[1], f.shape[2])), m) for m in moments[tap])
         scale = std / of_tap.std[:, None, None]
         restyled[tap] = f * scale + (mean - of_tap.mean[:, None, None] * scale)
-    painted = network.shown(model, seen.pixels, network.paint(params, model, restyled, size=seen.size))
+    painted = conditioning.shown(params, model, seen.pixels, network.paint(params, model, restyled, size=seen.size))
     photo = network.view(params, model, seen.pixels, features, size=seen.size, extent=seen.extent)
     code = codes.analyse(painted, seen.size, codes.PAINTED)
     photo, styled = (jax.tree.map(lambda leaf: leaf[0], each) for each in (photo, code))
