@@ -108,6 +108,7 @@ def test_weights_that_are_read_are_never_replaced(pictures, weights_file, tmp_pa
     assert own.read_bytes() == Path(weights_file).read_bytes()
 
 
+@pytest.mark.slow
 def test_pictures_of_methods_that_look_at_the_whole_can_be_refined(pictures, weights_file):
     painted, refined = (
         np.asarray(jaxstyle.stylize("photo.png", "painting.png", model=load(weights_file), refine=n)) for n in (0, 1)

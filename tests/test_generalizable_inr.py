@@ -262,6 +262,7 @@ def _corrected(model, photo, painting):
     return maps, own, network.statistics(seen), style, told
 
 
+@pytest.mark.slow
 def test_a_second_look_brings_the_painting_nearer_to_the_style():
     """By the measure of trainings, with the shipped weights; without it the painter is told the style's own moments."""
     names = ("content/chelsea.jpg", "style/starry_night.jpg")
@@ -302,6 +303,7 @@ def test_a_share_of_full_style_is_the_photo(model, conditioned):
     assert mean(jnp.float32(0.75)) == 0.75 and jax.grad(mean)(jnp.float32(0.75)) == 0
 
 
+@pytest.mark.slow
 def test_one_style_serves_all_photos(model):
     """As each photo by itself, and no gradient comes from what was missing."""
     photos = jnp.stack([picture(32, 32, seed=3), picture(32, 32, seed=4)])

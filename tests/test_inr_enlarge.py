@@ -103,6 +103,7 @@ def test_every_quarter_has_a_window():
         assert {tuple(corner) for corner in np.floor(2 * four).astype(int)} == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
+@pytest.mark.slow
 def test_the_coarse_term_is_that_of_means_of_pixels():
     """Beside means of blocks of a render, where a window begins at a pixel's edge, and where it does not."""
     params = fitted()[-1][1].params

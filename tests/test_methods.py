@@ -29,6 +29,12 @@ heavy = pytest.mark.parametrize(
     indirect=True,
 )
 """For tests that have to compile much: the small method always, the others where slow tests are run."""
+large = pytest.mark.parametrize(
+    "loaded",
+    [pytest.param(kind, marks=() if kind in ("adain", "recolour") else pytest.mark.slow) for kind in KINDS],
+    indirect=True,
+)
+"""For those that compile several programs of a method: the large ones where slow tests are run."""
 HEIGHT, WIDTH = 99, 150
 CLOSE = 0.5 / 255
 
@@ -416,6 +422,7 @@ def test_where_no_style_is_the_photo_stays(files, loaded):
         assert np.abs(found[0] - found[-1]).max() <= 1
 
 
+@large
 def test_from_the_photo_to_the_painting_there_is_no_jump(loaded, styles):
     """The result is the formula of what features alone give, and full degrees are as they always were."""
     content = photo(40, 56)
