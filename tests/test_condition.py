@@ -13,6 +13,7 @@ from jaxstyle.cli.main import main
 from jaxstyle.methods import generalizable_inr as ginr
 from jaxstyle.methods import load
 from jaxstyle.methods.generalizable_inr.field import inputs
+from jaxstyle.painting import unfinished
 from tests.pictures import smooth
 
 
@@ -97,6 +98,18 @@ def test_what_is_there_is_not_replaced(pictures, weights_file, capsys, tmp_path)
     ]
     assert main(line) == 2 and (tmp_path / "out.safetensors").read_text() == "mine"
     assert "exists" in capsys.readouterr().err
+
+
+def test_a_fit_that_was_begun_is_not_thrown_away(pictures, weights_file, tmp_path, capsys):
+    with unfinished.opened("out.safetensors", {"preset": "fast"}, (4,), np.dtype(np.uint8)) as part:
+        part.write(0, np.zeros(4, np.uint8))
+    folder = tmp_path / f"out.safetensors{unfinished.SUFFIX}"
+    line = ["condition", "photo.png", "--style", "painting.png", "-o", "out.safetensors", "--size", "32"]
+    line += ["--weights-file", weights_file]
+    assert main(line) == 2 and folder.is_dir() and not (tmp_path / "out.safetensors").exists()
+    error = capsys.readouterr().err
+    assert "out.safetensors.jaxstyle-part: holds" in error and error.count("\n") == 1
+    assert main([*line, "--overwrite"]) == 0 and not folder.exists() and (tmp_path / "out.safetensors").exists()
 
 
 def test_weights_that_are_read_are_never_replaced(pictures, weights_file, tmp_path, capsys):

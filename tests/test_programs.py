@@ -75,7 +75,8 @@ def test_results_are_those_of_the_function(folder):
         found.append(np.asarray(programs.run("tanh", function, x)))
         programs._PROGRAMS.clear()
     np.testing.assert_array_equal(*found)
-    np.testing.assert_allclose(found[0], function(x), rtol=1e-5)  # of another code generator
+    # Of another code generator, so sums of 40 numbers up to 1 differ by roundings of 40, whatever is left of them.
+    np.testing.assert_allclose(found[0], function(x), rtol=1e-5, atol=40 * np.finfo(np.float32).eps)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from jaxstyle.image.source import ImageError, label_of
 from jaxstyle.methods import generalizable_inr
 from jaxstyle.methods.generalizable_inr import Field
 from jaxstyle.methods.inr import render_image
+from jaxstyle.painting import unfinished
 from jaxstyle.painting.conditioned import WEIGHTS, load_model
 from jaxstyle.painting.fit import fidelity
 from jaxstyle.painting.fit_file import SUFFIX
@@ -97,14 +98,15 @@ def condition_file(
     Args:
       content, style: the photo and the painting; ``"-"`` for standard input.
       output: the file to write; it ends in ``.safetensors``.
-      options: ``size`` and ``weights_file`` as of `condition`; ``overwrite``: replace ``output`` if it is there;
-        ``max_pixels``: the largest picture that is read.
+      options: ``size`` and ``weights_file`` as of `condition`; ``overwrite``: replace ``output`` if it is there, and
+        throw away what a fit began of it; ``max_pixels``: the largest picture that is read.
 
     Returns:
       A `Conditioning`.
 
     Raises:
       ImageError: a picture cannot be read, or ``output`` exists or cannot be written.
+      UnfinishedError: a fit was begun of ``output``.
       WeightsError: as `condition`.
       ValueError: ``size`` is out of range.
     """
@@ -117,6 +119,8 @@ def condition_file(
     overwrite = options.get("overwrite", False)
     keep = [content, painting_of(style), name]
     image.check_target(output, format="png", overwrite=overwrite, keep=keep)  # the path is what is checked
+    if not overwrite:
+        unfinished.clear(output, discard=False)
     most = options.get("max_pixels", image.MAX_PIXELS)
     paths = (content, painting_of(style))
     read = [image.read(image.source_of(path), max_pixels=most) for path in paths]
@@ -124,6 +128,7 @@ def condition_file(
     photo, painting = (_shrunk(found.pixels, size) for found in read)
     field = cast(Field, generalizable_inr.condition(model, photo, painting))
     generalizable_inr.save_picture(output, field)
+    unfinished.clear(output, discard=True)
     return Conditioning(
         output=os.fspath(output),
         content=os.fspath(content),
