@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jaxstyle.painting.fit_file import Fitting, fit_file
     from jaxstyle.painting.fit_style import FittedStyle, fit_style, fit_style_file
     from jaxstyle.painting.picture import stylize
-    from jaxstyle.painting.rendering import Rendering, render_file
+    from jaxstyle.painting.rendering import Rendering, load_picture, render_file
     from jaxstyle.painting.sweep import sweep_file
     from jaxstyle.runtime import cache
     from jaxstyle.video.file import VideoReport, stylize_video
@@ -63,6 +63,7 @@ __all__ = [
     "generalizable_inr",
     "image",
     "inr",
+    "load_picture",
     "losses",
     "on_ray",
     "render",
@@ -118,6 +119,7 @@ _HOMES = {
     "fit_file": "painting.fit_file",
     "fit_style": "painting.fit_style",
     "fit_style_file": "painting.fit_style",
+    "load_picture": "painting.rendering",
     "render": "methods.inr",
     "render_file": "painting.rendering",
     "render_image": "methods.inr",

@@ -49,7 +49,11 @@ def test_from_files_to_a_picture_of_any_size(pictures, weights_file, capsys):
     found = jaxstyle.condition("photo.png", "painting.png", size=32, weights_file=weights_file)
     expected = ginr.condition(model, *small)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
-    jax.tree.map(np.testing.assert_array_equal, ginr.load_picture("out.safetensors"), expected)
+    jax.tree.map(np.testing.assert_array_equal, jaxstyle.load_picture("out.safetensors"), expected)
+    capsys.readouterr()
+    assert main(["render", weights_file, "-o", "none.png"]) == 2
+    error = capsys.readouterr().err
+    assert "kind 'generalizable_inr'; needed is a picture that jaxstyle fit or jaxstyle condition wrote" in error
 
 
 @pytest.mark.parametrize(

@@ -354,7 +354,7 @@ def test_bad_points_are_refused_by_name(params, arguments, message):
 @pytest.mark.parametrize("make", [lambda params: render(params, (0.0, 0.0)), render_image])
 def test_parameters_of_another_kind_are_refused_by_name(params, make):
     with pytest.raises(
-        ValueError, match=r"^params: expected a fitted picture, as jaxstyle\.inr\.load reads it, got str$"
+        ValueError, match=r"^params: expected a fitted picture, as jaxstyle\.load_picture reads it, got str$"
     ):
         make("inr.safetensors")
     several = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), params)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxstyle import Rendering
     from jaxstyle.runtime.progress import Progress
 
-HELP = "make pictures of any size of a fitted network"
+HELP = "make pictures of any size of a fitted or conditioned picture"
 DESCRIPTION = "Renders what was fitted to a photo and a painting (INR-st), at any size and degree of style."
 EPILOG = """\
 A run that was stopped or killed goes on when the same command is given again: OUT.jaxstyle-part beside OUT holds what
@@ -31,7 +31,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
-    parser.add_argument("fit", metavar="FIT", help="the fitted picture, inr.safetensors")
+    parser.add_argument("fit", metavar="FIT", help="what jaxstyle fit or jaxstyle condition wrote, .safetensors")
     parser.add_argument(
         "-o",
         "--output",

@@ -168,7 +168,13 @@ def files_read(fit: Picture | PathLike, view: View) -> list[PathLike]:
 
 
 def load_picture(path: PathLike) -> Picture:
-    """The picture of a file that `jaxstyle.inr.save` or `jaxstyle.generalizable_inr.save_picture` wrote.
+    """The picture of a file of `jaxstyle.fit_file` or `jaxstyle.condition_file`.
+
+    Args:
+      path: the file; also one that `jaxstyle.inr.save` or `jaxstyle.generalizable_inr.save_picture` wrote.
+
+    Returns:
+      What `jaxstyle.render` and `jaxstyle.render_image` take.
 
     Raises:
       WeightsError: the file is missing, damaged, or holds something else.
@@ -176,8 +182,13 @@ def load_picture(path: PathLike) -> Picture:
     try:
         kind = weights.header(Path(path))["kind"]
     except weights.WeightsError:
-        kind = ""  # what is wrong with it is said where it is read
-    return generalizable_inr.load_picture(path) if kind == generalizable_inr.PICTURE else files.load(path)
+        kind = files.KIND  # what is wrong with it is said where it is read
+    if kind == generalizable_inr.PICTURE:
+        return generalizable_inr.load_picture(path)
+    if kind != files.KIND:
+        needed = "a picture that jaxstyle fit or jaxstyle condition wrote"
+        raise weights.WeightsError(f"{path}: holds weights of kind {kind!r}; needed is {needed}")
+    return files.load(path)
 
 
 def fitted(fit: Picture | PathLike) -> Picture:

@@ -34,6 +34,10 @@ COLOURS = (np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6
 """Orthonormal rows: brightness and two differences of red, green and blue."""
 _FEW = 256  # control points, up to which a product with a matrix is cheaper than picking them
 _EXACT = lax.Precision.HIGHEST
+_BEFORE = 2.0**-10
+"""So far before a control point, in control points, its piece of the spline begins. Where there are as many of them as
+pixels they lie at the pixels' centres; a compiler that computes a place twice may round it to either side, and take the
+control points of one piece and the weights of the other. So far pieces go on into each other but for 1e-9."""
 
 
 class Code(NamedTuple):
@@ -160,7 +164,7 @@ def _spline(values: Array, count: int, points: int) -> tuple[Array, Array]:
     ``values`` are in pixels. Beyond its ends the row of control points is mirrored, as the picture is.
     """
     at = values * (points / CELL) - 0.5
-    low = jnp.floor(at)
+    low = jnp.floor(at + _BEFORE)
     t = at - low
     weights = [(1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3]
     around = np.arange(-1, 3, dtype=np.int32).reshape((1,) * low.ndim + (4,))

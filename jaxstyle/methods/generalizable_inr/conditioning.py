@@ -120,7 +120,7 @@ def condition(model: Model, content: ArrayLike, style: ArrayLike) -> Field | Who
 
     Args:
       model: see `load`.
-      content, style: ``(H, W, 3)`` each, of any size, in [0, 1] or unsigned integers.
+      content, style: ``(H, W, 3)`` each, of any size, in [0, 1] or unsigned integers; may be traced.
 
     Returns:
       What `jaxstyle.render` and `jaxstyle.render_image` take.
@@ -146,13 +146,15 @@ def as_painted(picture: ArrayLike) -> Code:
     return code
 
 
-def _mirrored(picture: ArrayLike, name: str) -> tuple[np.ndarray, tuple[int, int]]:
+def _mirrored(picture: ArrayLike, name: str) -> tuple[Array | np.ndarray, tuple[int, int]]:
     """``(1, H, W, 3)``, mirrored to multiples of the stride, and (width, height) before that."""
     images, single = as_images(picture, name)
     if not single:
         raise ValueError(f"{name}: expected one picture (H, W, 3), got shape {np.shape(picture)}")
     height, width = images.shape[1:3]
-    return mirrored(np.asarray(images), STRIDE, SMALLEST), (width, height)
+    # what is not traced is mirrored by NumPy, which compiles nothing for every size
+    pixels = images if isinstance(images, jax.core.Tracer) else np.asarray(images)
+    return mirrored(pixels, STRIDE, SMALLEST), (width, height)
 
 
 @jax.jit

@@ -29,7 +29,7 @@ from jaxstyle.nets.stats import Moments
 from jaxstyle.runtime import programs
 
 LARGEST = 1024 * 1024
-"""Most pixels that are conditioned on; larger pictures are reduced by a whole number and rendered at their size."""
+"""Most pixels that are conditioned on; larger pictures are reduced to about as many and rendered at their size."""
 _CHUNK = 65_536  # points rendered at once
 Survey = tuple[()]
 """Nothing: one window is the whole picture."""
@@ -108,22 +108,39 @@ class _Seen(NamedTuple):
 
 
 def _seen(window: Window) -> _Seen:
-    """The window, or where it is larger than `LARGEST` the means of squares of it, mirrored anew."""
+    """The window, or where it is larger than `LARGEST` that reduced to as many pixels, mirrored anew."""
     extent = jnp.asarray(window.extent)
-    _, height, width, _ = window.pixels.shape
-    by = math.ceil(math.sqrt(height * width / LARGEST))
-    if by == 1:
-        return _Seen(jnp.asarray(window.pixels), reach(extent, STRIDE, SMALLEST), extent[::-1].astype(jnp.float32))
-    size = -(-extent // by)
     small = jnp.asarray(window.pixels)
-    for axis, length in ((1, height), (2, width)):
-        count = max(SMALLEST, -(-length // by // STRIDE) * STRIDE)
-        at = jnp.arange(count * by, dtype=jnp.int32) // by % (2 * size[axis - 1])
-        at = jnp.where(at < size[axis - 1], at, 2 * size[axis - 1] - 1 - at)
-        at = at * by + np.arange(count * by, dtype=np.int32) % by
-        small = jnp.take(small, jnp.minimum(at, length - 1), axis)
-        small = small.reshape(*small.shape[:axis], count, by, *small.shape[axis + 1 :]).mean(axis + 1)
-    return _Seen(small, reach(size, STRIDE, SMALLEST), extent[::-1].astype(jnp.float32) / by)
+    sides = small.shape[1:3]
+    by = max(1.0, math.sqrt(math.prod(sides) / LARGEST))
+    if by == 1:
+        return _Seen(small, reach(extent, STRIDE, SMALLEST), extent[::-1].astype(jnp.float32))
+    shown = extent.astype(jnp.float32) / by
+    size = jnp.ceil(shown).astype(jnp.int32)
+    for axis, (length, rows, end) in enumerate(zip(sides, size, extent, strict=True), start=1):
+        count = max(SMALLEST, -(-math.ceil(length / by) // STRIDE) * STRIDE)
+        first, weights = _reduction(count, by)
+        turned = jnp.arange(count, dtype=jnp.int32) % (2 * rows)
+        row = jnp.where(turned < rows, turned, 2 * rows - 1 - turned)
+        total = jnp.zeros((*small.shape[:axis], count, *small.shape[axis + 1 :]), small.dtype)
+        for k in range(weights.shape[1]):
+            at = jnp.asarray(first)[row] + k
+            at = jnp.where(at < 0, -1 - at, at)
+            at = jnp.clip(jnp.where(at < end, at, 2 * end - 1 - at), 0, end - 1)
+            share = jnp.expand_dims(jnp.asarray(weights)[row, k], [n for n in range(small.ndim) if n != axis])
+            total += share * jnp.take(small, at, axis)
+        small = total
+    return _Seen(jnp.clip(small, 0, 1), reach(size, STRIDE, SMALLEST), shown[::-1])
+
+
+def _reduction(count: int, by: float) -> tuple[np.ndarray, np.ndarray]:
+    """What ``count`` pixels that are ``by`` times as large are made of by Lanczos' kernel, as `jaxstyle.image.resize`
+    has it: the first pixel of each, int32, and the shares of this and of those after it, ``(count, taps)``."""
+    centre = (np.arange(count) + 0.5) * by
+    first = np.floor(centre - 3 * by).astype(np.int32)
+    t = (first[:, None] + np.arange(math.ceil(6 * by) + 1) + 0.5 - centre[:, None]) / by
+    kernel = np.where(np.abs(t) < 3, np.sinc(t) * np.sinc(t / 3), 0)
+    return first, (kernel / kernel.sum(1, keepdims=True)).astype(np.float32)
 
 
 def encode_window(model: Model, window: Window) -> dict[str, Features]:

@@ -66,7 +66,7 @@ def check_params(params: Any, name: str = "params") -> None:
     """
     if not isinstance(params, Picture):
         found = type(params).__name__
-        raise ValueError(f"{name}: expected a fitted picture, as jaxstyle.inr.load reads it, got {found}")
+        raise ValueError(f"{name}: expected a fitted picture, as jaxstyle.load_picture reads it, got {found}")
     if params.several:
         wanted = "the parameters of one picture"
         raise ValueError(f"{name}: expected {wanted}, got {params.several}; jax.vmap takes several")
