@@ -1,5 +1,6 @@
 """Fits that start from a conditioned picture: the photo stays, the style follows, files and interruptions."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -55,12 +56,36 @@ def shown(picture, alpha):
 
 def test_the_parts_of_a_start_are_the_picture(start):
     whole = fitted.start(start)
-    for alpha in (0.0, 0.4, np.random.default_rng(0).random((32, 32), np.float32)):
-        np.testing.assert_array_equal(shown(whole, alpha), shown(start, alpha))
+    jax.tree.map(np.testing.assert_array_equal, whole.picture, start)
+    np.testing.assert_array_equal(shown(whole, 0.0), shown(start, 0.0))
+    for alpha in (0.4, np.random.default_rng(0).random((32, 32), np.float32)):
+        np.testing.assert_allclose(shown(whole, alpha), shown(start, alpha), atol=1e-6)
     at = np.random.default_rng(1).uniform(-1, 1, (7, 2))
-    np.testing.assert_array_equal(inr.render(whole, at, 0.3), inr.render(start, at, 0.3))
+    np.testing.assert_allclose(inr.render(whole, at, 0.3), inr.render(start, at, 0.3), atol=1e-6)
     pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(whole)]
     assert len(set(pointers)) == len(pointers)  # a step may overwrite them
+
+
+@pytest.mark.parametrize("number", range(len(fitted.COARSE)))
+def test_what_is_added_of_fewer_control_points_is_enlarged(start, number):
+    """A grid of one value moves the whole picture by it; a level is a part of the picture, not of the photo."""
+    whole = fitted.start(start)
+    levels = list(whole.network["coarse"])
+    levels[number] = levels[number]._replace(luma=levels[number].luma + 0.1)
+    moved = dataclasses.replace(whole, network={**whole.network, "coarse": tuple(levels)})
+    np.testing.assert_allclose(moved.picture.styled.luma, start.styled.luma + 0.1, atol=1e-6)
+    np.testing.assert_array_equal(moved.picture.styled.chroma, start.styled.chroma)
+    np.testing.assert_array_equal(shown(moved, 0.0), shown(start, 0.0))
+    assert [level.luma.shape[0] for level in whole.network["coarse"]] == [
+        start.styled.luma.shape[0] // times for times in fitted.COARSE
+    ]
+
+
+@pytest.mark.parametrize("side", [(8, 40), (16, 8)])
+def test_small_pictures_have_coarse_grids_too(side):
+    whole = fitted.start(field_of(*np.random.default_rng(0).random((2, *side, 3), np.float32)))
+    assert all(min(leaf.shape) >= 1 for leaf in jax.tree.leaves(whole.network))
+    jax.tree.map(np.testing.assert_array_equal, whole.picture.styled, whole.field.styled)
 
 
 def test_degree_0_stays_bit_for_bit_and_the_objective_falls(start):

@@ -1,6 +1,5 @@
 """What the evaluation of generalizable INR measures, keeps and says; its errors."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -74,8 +73,8 @@ def full(k: float) -> dict[str, float]:
 
 
 def steps() -> dict[str, object]:
-    curves = {"photo": {"0": 9.0, "100": 3.0, "200": 2.0}, "condition": {"0": 4.0, "10": 2.9}}
-    return {"needed": {"100": 10, "200": None}, **curves}
+    curve = {"0": 9.0, "30": 4.0, "60": 3.0, "114": 2.5, "228": 2.25}
+    return {"steps": 570, "fresh": 2.75, "condition": curve, "needed": 114}
 
 
 def test_all_parts_are_made_once(setting: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +90,7 @@ def test_all_parts_are_made_once(setting: list[str], tmp_path: Path, monkeypatch
     monkeypatch.setattr(module, "conditioning", note("conditioning", {"processor": 2.0, "seconds": 1.0}))
     cost = {"processor": 4.0, "seconds": 3.0, "calls": 1, "peak_bytes": 1 << 29}
     monkeypatch.setattr(module, "rendering", note("rendering", cost))
-    monkeypatch.setattr(measure_starts, "saving", lambda model, pair, goals: made.append("saving") or steps())
+    monkeypatch.setattr(measure_starts, "saving", lambda model, pair, counts: made.append("saving") or steps())
     flags = [*setting, "--large", "64", "--beside", "adain_vgg16", "--sizes", "100,40"]
     assert module.main(flags) == 0
     names = ("conditioned", "stylized", "enlarged", "conditioning", "rendering", "saving")
@@ -101,7 +100,7 @@ def test_all_parts_are_made_once(setting: list[str], tmp_path: Path, monkeypatch
     assert list(parts["scores"]["rows"]) == ["0 + 2", "1 + 2"] and list(parts["budgets"]["rows"]) == ["0", "1"]
     page = (tmp_path / "out" / "r.md").read_text()
     assert "| rendered is better, of 2 | 2 | 0 | 0 |" in page
-    assert "| 0 + 2 | 10 |  | 4.00 | 9.00 | 3.00 | 2.00 |" in page
+    assert "| 0 + 2 | 2.75 | 9.00 | 4.00 | 3.00 | 2.50 | 2.25 | 114 |" in page
     made.clear()
     assert module.main(flags) == 0 and not made
     real = module.weights.header
@@ -170,20 +169,21 @@ def test_the_page_has_ratios_to_the_photos_and_lowest_values() -> None:
 
 
 @pytest.mark.slow
-def test_steps_are_counted_until_the_objective_is_that_of_the_other_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start that is what the other one reaches needs no step, and one without the style as many as that."""
+def test_steps_are_those_after_which_the_objective_is_that_of_a_fresh_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a fresh fit that is no better than the start the first number is enough, of one that is perfect none."""
     pair = Pair("a + b", smooth(0, 32), np.random.default_rng(0).random((32, 32, 3), np.float32))
-    monkeypatch.setattr(measure_starts, "EVERY", 1)
-    uninformed = field_of(pair.content, pair.content)
-    uninformed = dataclasses.replace(uninformed, target=uninformed.own)
-    monkeypatch.setattr(measure_starts.ginr, "condition", lambda *arguments: uninformed)
+    field, asked = field_of(pair.content, pair.content), []
+    monkeypatch.setattr(measure_starts.ginr, "condition", lambda *arguments: field)
+    monkeypatch.setattr(
+        measure_starts, "fit", lambda *arguments, **options: asked.append((arguments, options)) or field
+    )
     found = measure_starts.saving(None, pair, (4, 8))  # type: ignore[arg-type]
-    assert list(found["photo"]) == ["0", "4", "8"] and found["photo"]["0"] == found["condition"]["0"]
-    assert found["needed"]["4"] <= 4 and found["needed"]["8"] <= 8
-    assert found["photo"]["8"] < found["photo"]["0"]
-    informed = field_of(pair.content, pair.style)
-    monkeypatch.setattr(measure_starts.ginr, "condition", lambda *arguments: informed)
-    assert measure_starts.saving(None, pair, (1, 2))["needed"]["1"] == 0  # type: ignore[arg-type]
+    assert found["condition"]["0"] == found["fresh"] > found["condition"]["4"] > found["condition"]["8"]
+    assert found["needed"] == 4 and found["steps"] == 570 and list(found["condition"]) == ["0", "4", "8"]
+    assert asked[0][0][2] == "fast" and asked[0][1] == {"size": 32}
+    values = iter([2.0, 5.0, 3.0])
+    monkeypatch.setattr(measure_starts, "_objective", lambda *arguments: next(values))
+    assert measure_starts.saving(None, pair, (1,))["needed"] is None  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

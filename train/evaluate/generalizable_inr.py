@@ -9,8 +9,8 @@ stopped, and with other weights makes anew what depends on them. ``--parts`` cho
 * larger: a photo conditioned on at a quarter of its size and rendered at its own, at degree 0, beside bicubic
   interpolation: LPIPS, SSIM and PSNR to the photo;
 * costs: processor seconds of conditioning, and of rendering with its memory, by size;
-* steps: how many steps ``jaxstyle fit --init generalizable`` needs where a start without the style needs 100 and 200,
-  of the first `STARTS` pairs.
+* steps: what ``jaxstyle fit --init generalizable`` makes of the objective by its steps, beside the preset ``fast``, of
+  the first `STARTS` pairs.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from train import pairs
 from train.config import ConfigError, check_least, flag, required, whole_numbers
 from train.evaluate import measure_inr, measure_starts, results
 from train.evaluate.results import Row, Task, rounded
-from train.evaluate.tables_generalizable_inr import BUDGETS, ENLARGED, GOALS, PERIODS, SCORES, markdown
+from train.evaluate.tables_generalizable_inr import BUDGETS, COUNTS, ENLARGED, PERIODS, SCORES, markdown
 from train.pairs import Pair
 
 PARTS = ("scores", "budgets", "larger", "costs", "steps")
-STARTS = 3
+STARTS = 4
 """Pairs of the part steps, which takes minutes for each."""
 
 
@@ -266,7 +266,7 @@ def evaluate(config: Config) -> Path:
         tasks |= {f"render {n}": Task(digest, partial(rendering, model, n, config.repeats)) for n in sizes}
         complete("costs", own | {"repeats": config.repeats}, tasks)
     if "steps" in config.chosen:
-        make = partial(measure_starts.saving, model, goals=GOALS)
+        make = partial(measure_starts.saving, model, counts=COUNTS)
         complete("steps", origin | own, by_pair(make, scored[:STARTS]))
     return page
 

@@ -247,7 +247,7 @@ PRESETS = {
 then detail for enlargements. ``preview``: a first look."""
 
 
-CONDITIONED = Schedule((Refine(60, alphas=2, lr=1e-2, lr_end=2e-3),))
+CONDITIONED = Schedule((Refine(60, alphas=2, lr=3e-2, lr_end=2e-3),))
 """Of a fit that starts from a conditioned picture, which is close to its end (`jaxstyle.painting.conditioned`)."""
 
 
