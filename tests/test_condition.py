@@ -113,6 +113,9 @@ def test_a_fit_that_was_begun_is_not_thrown_away(pictures, weights_file, tmp_pat
     assert main(line) == 2 and folder.is_dir() and not (tmp_path / "out.safetensors").exists()
     error = capsys.readouterr().err
     assert "out.safetensors.jaxstyle-part: holds" in error and error.count("\n") == 1
+    with unfinished.opened("out.safetensors", {"preset": "fast"}, (4,), np.dtype(np.uint8)):
+        assert main([*line, "--overwrite"]) == 2 and folder.is_dir()  # it is being fitted
+    assert "out.safetensors" in capsys.readouterr().err
     assert main([*line, "--overwrite"]) == 0 and not folder.exists() and (tmp_path / "out.safetensors").exists()
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -79,6 +80,24 @@ def test_what_is_added_of_fewer_control_points_is_enlarged(start, number):
     assert [level.luma.shape[0] for level in whole.network["coarse"]] == [
         start.styled.luma.shape[0] // times for times in fitted.COARSE
     ]
+
+
+def test_control_points_in_between_are_on_lines():
+    """Of a picture of other sides than whole multiples, at one corner: NumPy's interpolation, along both axes."""
+    field = field_of(*np.random.default_rng(0).random((2, 24, 40, 3), np.float32))
+    whole = fitted.start(field)
+    level = whole.network["coarse"][2]  # 3 x 5 of brightness, 1 x 2 of colour, for 24 x 40 and 12 x 20
+    rng = np.random.default_rng(1)
+    given = [rng.random(leaf.shape, np.float32) for leaf in level]
+    coarse = (*whole.network["coarse"][:2], type(level)(*map(jnp.asarray, given)), whole.network["coarse"][3])
+    moved = dataclasses.replace(whole, network={**whole.network, "coarse": coarse}).picture.styled
+    for found, before, grid in zip(moved, field.styled, given, strict=True):
+        expected = np.asarray(grid, np.float64)
+        for axis, count in enumerate(found.shape[:2]):
+            n = expected.shape[axis]
+            at = (np.arange(count) + 0.5) * n / count - 0.5
+            expected = np.apply_along_axis(lambda line, at=at, n=n: np.interp(at, np.arange(n), line), axis, expected)
+        np.testing.assert_allclose(found - before, expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("side", [(8, 40), (16, 8)])

@@ -314,7 +314,7 @@ def test_a_share_of_full_style_is_the_photo(model, conditioned):
     feedback = {**model.params["feedback"], "full": jnp.float32(1)}
     whole = dataclasses.replace(model, params={**model.params, "feedback": feedback})
     painted = ginr.condition(whole, picture(), picture(seed=1)).styled
-    for found, each, photo in zip(conditioned.styled, painted, ginr.as_painted(picture()), strict=True):
+    for found, each, photo in zip(conditioned.styled, painted, code_of(picture(), codes.PAINTED), strict=True):
         np.testing.assert_allclose(found, 0.95 * each + 0.05 * photo, atol=1e-5)
 
     def mean(full):

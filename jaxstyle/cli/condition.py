@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the model: the name of shipped weights, or a file (default: %(default)s)",
     )
     arguments.add_max_pixels(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is there; what is read never is")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace OUT if it is there, and what another command began of it; what is read never is",
+    )
     arguments.add_json(parser)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxstyle.runtime.progress import Progress
 
 HELP = "make pictures of any size of a fitted or conditioned picture"
-DESCRIPTION = "Renders what was fitted to a photo and a painting (INR-st), at any size and degree of style."
+DESCRIPTION = "Renders what was fitted to or conditioned on a photo and a painting, at any size and degree of style."
 EPILOG = """\
 A run that was stopped or killed goes on when the same command is given again: OUT.jaxstyle-part beside OUT holds what
 is done, and there is never a broken picture under the name OUT.

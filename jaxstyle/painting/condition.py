@@ -106,7 +106,8 @@ def condition_file(
 
     Raises:
       ImageError: a picture cannot be read, or ``output`` exists or cannot be written.
-      UnfinishedError: a fit was begun of ``output``.
+      UnfinishedError: a fit was begun of ``output``, and is not to be thrown away.
+      JournalError: another process is fitting it.
       WeightsError: as `condition`.
       ValueError: ``size`` is out of range.
     """
@@ -119,16 +120,16 @@ def condition_file(
     overwrite = options.get("overwrite", False)
     keep = [content, painting_of(style), name]
     image.check_target(output, format="png", overwrite=overwrite, keep=keep)  # the path is what is checked
-    if not overwrite:
-        unfinished.clear(output, discard=False)
     most = options.get("max_pixels", image.MAX_PIXELS)
     paths = (content, painting_of(style))
     read = [image.read(image.source_of(path), max_pixels=most) for path in paths]
     model = load_model(name)
     photo, painting = (_shrunk(found.pixels, size) for found in read)
-    field = cast(Field, generalizable_inr.condition(model, photo, painting))
-    generalizable_inr.save_picture(output, field)
-    unfinished.clear(output, discard=True)
+    # nobody fits the same file meanwhile
+    with unfinished.opened(output, {"preset": "condition"}, (1,), np.dtype(np.uint8), discard=overwrite) as part:
+        part.keep = False
+        field = cast(Field, generalizable_inr.condition(model, photo, painting))
+        generalizable_inr.save_picture(output, field)
     return Conditioning(
         output=os.fspath(output),
         content=os.fspath(content),

@@ -92,7 +92,7 @@ def render_file(
     ``.jaxstyle-part`` after its name holds what is done. The result is the same with or without interruptions.
 
     Args:
-      fit: a fitted picture, or the file that `jaxstyle.inr.save` wrote.
+      fit: a fitted or conditioned picture, or its file, see `load_picture`.
       output: PNG, TIFF (tiled, with smaller versions; BigTIFF from 32 megapixels on; needs the extra ``large``),
         DeepZoom (``.dzi``), JPEG, WebP or BMP; ``"-"`` for standard output, which is not resumable.
       size: (width, height) in pixels, or the short side; by default as the picture that was fitted to.

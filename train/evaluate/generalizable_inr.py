@@ -267,7 +267,7 @@ def evaluate(config: Config) -> Path:
         complete("costs", own | {"repeats": config.repeats}, tasks)
     if "steps" in config.chosen:
         make = partial(measure_starts.saving, model, counts=COUNTS)
-        complete("steps", origin | own, by_pair(make, scored[:STARTS]))
+        complete("steps", origin | own | {"counts": list(COUNTS)}, by_pair(make, scored[:STARTS]))
     return page
 
 

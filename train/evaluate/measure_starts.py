@@ -36,11 +36,11 @@ def _objective(params: Any, encoder: Params, data: inr.Targets, loss: inr.Loss) 
 def saving(model: ginr.Model, pair: Pair, counts: tuple[int, ...]) -> Row:
     """The objective of INR-st that a fit which starts from `condition` comes to, by its steps, and that of `PRESET`.
 
-    Each number of steps is a fit of its own, as ``jaxstyle fit --init generalizable --steps N`` makes it.
+    Each number of steps is a fit of its own, with the schedule of ``jaxstyle fit --init generalizable --steps N``.
 
     Args:
       model: what conditions.
-      pair: of about the same sizes.
+      pair: two squares of one size.
       counts: numbers of steps, ascending.
 
     Returns:

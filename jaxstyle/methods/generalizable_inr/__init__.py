@@ -7,7 +7,7 @@ A hypernetwork looks at a photo and a painting and makes a function of place and
 
 from jaxstyle.methods import interface
 from jaxstyle.methods.generalizable_inr.code import Code
-from jaxstyle.methods.generalizable_inr.conditioning import as_painted, batch, condition
+from jaxstyle.methods.generalizable_inr.conditioning import batch, condition
 from jaxstyle.methods.generalizable_inr.field import Field, Spec, View, numbers
 from jaxstyle.methods.generalizable_inr.files import KIND, PICTURE, load, load_picture, save, save_picture
 from jaxstyle.methods.generalizable_inr.fitted import Fitted
@@ -39,7 +39,6 @@ __all__ = [
     "View",
     "Whole",
     "WholeField",
-    "as_painted",
     "batch",
     "condition",
     "encode_styles",

@@ -120,7 +120,8 @@ def condition(model: Model, content: ArrayLike, style: ArrayLike) -> Field | Who
 
     Args:
       model: see `load`.
-      content, style: ``(H, W, 3)`` each, of any size, in [0, 1] or unsigned integers; may be traced.
+      content, style: ``(H, W, 3)`` each, of any size, in [0, 1] or unsigned integers; may be traced. The
+        gradient leaves out what the second look saw, see `corrected`.
 
     Returns:
       What `jaxstyle.render` and `jaxstyle.render_image` take.
@@ -132,18 +133,6 @@ def condition(model: Model, content: ArrayLike, style: ArrayLike) -> Field | Who
     (content_pixels, extent), (style_pixels, style_extent) = found
     made = _condition(model, content_pixels, style_pixels, *(np.asarray(e, np.float32) for e in (extent, style_extent)))
     return dataclasses.replace(made, size=extent)
-
-
-def as_painted(picture: ArrayLike) -> Code:
-    """The latent grids that a picture ``(H, W, 3)`` has as a painting (``Field.styled``); to begin a fit without a
-    network.
-
-    Raises:
-      ValueError: it is no picture.
-    """
-    pixels, _ = _mirrored(picture, "picture")
-    code: Code = jax.tree.map(lambda leaf: leaf[0], codes.analyse(jnp.asarray(pixels), points=codes.PAINTED))
-    return code
 
 
 def _mirrored(picture: ArrayLike, name: str) -> tuple[Array | np.ndarray, tuple[int, int]]:

@@ -29,7 +29,8 @@ from jaxstyle.nets.stats import Moments
 from jaxstyle.runtime import programs
 
 LARGEST = 1024 * 1024
-"""Most pixels that are conditioned on; larger pictures are reduced to about as many and rendered at their size."""
+"""Most pixels of an array, a picture and what it is padded with, that are conditioned on; of larger ones the picture is
+reduced so far, and rendered at its size."""
 _CHUNK = 65_536  # points rendered at once
 Survey = tuple[()]
 """Nothing: one window is the whole picture."""
@@ -108,7 +109,7 @@ class _Seen(NamedTuple):
 
 
 def _seen(window: Window) -> _Seen:
-    """The window, or where it is larger than `LARGEST` that reduced to as many pixels, mirrored anew."""
+    """The window, or where it is larger than `LARGEST` that reduced so far, mirrored anew."""
     extent = jnp.asarray(window.extent)
     small = jnp.asarray(window.pixels)
     sides = small.shape[1:3]
