@@ -384,7 +384,7 @@ def test_what_is_done_is_kept_where_a_later_case_fails(
     "name",
     [
         *("stylize-16", "render-20-map", "fit-16", "train-64x2", "command-64", "kernel-32-encode", "kernel-train-32x4"),
-        *("condition-48", "render-generalizable-20"),
+        *("condition-48", "render-generalizable-260"),  # below 256 pixels are means of points, which the peer has not
     ],
 )
 def test_pytorch_computes_the_same_and_is_timed(
