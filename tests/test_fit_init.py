@@ -83,7 +83,7 @@ def test_what_is_added_of_fewer_control_points_is_enlarged(start, number):
 
 
 def test_control_points_in_between_are_on_lines():
-    """Of a picture of other sides than whole multiples, at one corner: NumPy's interpolation, along both axes."""
+    """Of grids of random values, for sides that are no whole multiples of theirs: NumPy's interpolation, both axes."""
     field = field_of(*np.random.default_rng(0).random((2, 24, 40, 3), np.float32))
     whole = fitted.start(field)
     level = whole.network["coarse"][2]  # 3 x 5 of brightness, 1 x 2 of colour, for 24 x 40 and 12 x 20
